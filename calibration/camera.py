@@ -1,0 +1,180 @@
+"""Camera faults, found before the network sees a frame: what a broken camera sends is no anomaly of the process.
+
+Each check is exact, and cheap where nothing is wrong: a few columns of each frame tell where to look closer.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Frames = npt.NDArray[Any]  # (n, h, w) of uint8, uint16 or float32
+Float64s = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+FAULTS = ("frozen", "saturated", "dark", "rows_missing")
+FROZEN, SATURATED, DARK, ROWS_MISSING = 1, 2, 3, 4  # codes; 0 is no fault
+
+SATURATED_FRACTION_MIN = 0.2  # a hot pool or a bright crystal may clip: below that it is the process
+SATURATED_TIMES_NORMAL = 3.0
+DARK_SHARE = 0.1  # of the median normal spread
+ROW_CONTRAST_MIN = 0.25  # optics blur the edge of an image over several rows: no step of a quarter from nothing
+ROW_CONTRAST_TIMES_NORMAL = 1.5
+FROZEN_REPEATS_MIN = 2  # one repeated frame is a hiccup of the driver
+TOLERATED = 0.001  # share of normal frames that may lie beyond: more would be a camera that always alarms
+CLIPPED_SHARE = 1e-4  # of all normal pixels exactly at the largest value: the sensor clips there
+ADC_BITS = (10, 12, 14, 16)
+SAMPLED_COLUMNS = 8
+CHUNK = 256
+
+
+class CameraLimits(NamedTuple):
+    """Beyond which a frame is the camera's fault. Levels and spreads are pixel values, all are finite."""
+
+    dark_spread: float  # max - min of a frame below this, or 0: no image
+    saturated_level: float  # pixels exactly here are clipped
+    saturated_fraction: float  # of the pixels
+    row_contrast: float  # of a row beside constant rows, over the frame's spread
+    frozen_repeats: int = FROZEN_REPEATS_MIN  # consecutive repeats of one frame, the one that makes the fault included
+
+
+class CameraState(NamedTuple):
+    """The last frame seen, a copy, and how often in a row it repeated the one before."""
+
+    last: Frames | None = None
+    repeats: int = 0
+
+
+def fit_camera(frames: Frames, dtype: npt.DTypeLike) -> CameraLimits:
+    """Limits from normal *frames* (m, h, w) of a camera that sends *dtype*. Raises ValueError without frames.
+
+    No limit fires on more than a thousandth of these frames.
+    """
+    if len(frames) == 0:
+        raise ValueError("camera limits need normal frames: give some")
+    spreads, contrasts, shares = [], [], []
+    level = _clipping_level(frames, np.dtype(dtype))
+    state, longest = CameraState(), 0
+    for chunk in (frames[first : first + CHUNK] for first in range(0, len(frames), CHUNK)):
+        low, high = _range(chunk)
+        spreads.append(high - low)
+        contrasts.append(_row_contrast(chunk, high - low))
+        shares.append(_share_at(level, chunk, high))
+        state, repeats = _repeats(state, chunk)
+        longest = max(longest, int(repeats.max()))
+    spread = np.concatenate(spreads)
+    share = _rarely_above(np.concatenate(shares))
+    contrast = _rarely_above(np.concatenate(contrasts))
+    return CameraLimits(
+        dark_spread=min(DARK_SHARE * float(np.median(spread)), -_rarely_above(-spread)),
+        saturated_level=level,
+        # where normal frames are half white already, half of the way to all white
+        saturated_fraction=min(
+            max(SATURATED_FRACTION_MIN, SATURATED_TIMES_NORMAL * share), max(share, (1 + share) / 2)
+        ),
+        row_contrast=max(ROW_CONTRAST_MIN, ROW_CONTRAST_TIMES_NORMAL * contrast),
+        frozen_repeats=max(FROZEN_REPEATS_MIN, longest + 1 + (longest > 0)),
+    )
+
+
+def check(limits: CameraLimits, state: CameraState, frames: Frames) -> tuple[CameraState, npt.NDArray[np.uint8]]:
+    """Fault codes (n,) of the next *frames* of a stream, however it is cut into batches; 0 is no fault.
+
+    Where several hold, the one that explains the others: a white or black image repeats itself without being frozen.
+    """
+    codes = np.zeros(len(frames), np.uint8)
+    if len(frames) == 0:
+        return state, codes
+    low, high = _range(frames)
+    with np.errstate(invalid="ignore"):  # pixels that are not finite are no camera fault: they are refused elsewhere
+        spread = high - low
+        codes[_row_contrast(frames, spread) > limits.row_contrast] = ROWS_MISSING
+    state, repeats = _repeats(state, frames)
+    codes[repeats >= limits.frozen_repeats] = FROZEN
+    codes[(spread < limits.dark_spread) | (spread == 0)] = DARK
+    codes[_share_at(limits.saturated_level, frames, high) > limits.saturated_fraction] = SATURATED
+    return state, codes
+
+
+def _range(frames: Frames) -> tuple[Float64s, Float64s]:
+    """Smallest and largest pixel of each frame."""
+    return frames.min(axis=(1, 2)).astype(np.float64), frames.max(axis=(1, 2)).astype(np.float64)
+
+
+def _row_contrast(frames: Frames, spread: Float64s) -> Float64s:
+    """Largest spread of a row that touches a constant row, over the frame's spread (n,); 0 where no row is constant."""
+    contrast = np.zeros(len(frames))
+    constant = _constant_rows(frames)
+    if constant.any():
+        touching = np.zeros_like(constant)
+        touching[:, 1:] |= constant[:, :-1]
+        touching[:, :-1] |= constant[:, 1:]
+        frame, row = np.nonzero(touching & ~constant)
+        rows = frames[frame, row]  # (k, w)
+        np.maximum.at(contrast, frame, (rows.max(axis=1).astype(np.float64) - rows.min(axis=1)) / spread[frame])
+    return contrast
+
+
+def _constant_rows(frames: Frames) -> Flags:
+    """Rows (n, h) of which all pixels are equal: those that look so in a few columns are looked at as a whole."""
+    sampled = _sampled(frames)
+    constant: Flags = sampled[:, :, 0] == sampled[:, :, -1]
+    for column in range(1, sampled.shape[2] - 1):
+        constant &= sampled[:, :, 0] == sampled[:, :, column]
+    frame, row = np.nonzero(constant)
+    rows = frames[frame, row]  # (k, w)
+    constant[frame, row] = (rows == rows[:, :1]).all(axis=1)
+    return constant
+
+
+def _share_at(level: float, frames: Frames, high: Float64s) -> Float64s:
+    """Share of each frame's pixels exactly at *level* (n,); 0 where some are above it: such a frame is not clipped."""
+    share = np.zeros(len(frames))
+    for index in np.flatnonzero(high == level).tolist():
+        share[index] = np.count_nonzero(frames[index] == frames.dtype.type(level)) / frames[index].size
+    return share
+
+
+def _repeats(state: CameraState, frames: Frames) -> tuple[CameraState, npt.NDArray[np.int64]]:
+    """How many frames in a row, up to each (n,), were identical to the one before them."""
+    same = _same_as_before(state.last, frames)
+    index = np.arange(len(frames))
+    fresh = np.maximum.accumulate(np.where(same, -1, index))  # the latest frame that was no repeat
+    repeats = index - fresh + np.where(fresh < 0, state.repeats, 0)
+    return CameraState(frames[-1].copy(), int(repeats[-1])), repeats
+
+
+def _same_as_before(last: Frames | None, frames: Frames) -> Flags:
+    same = np.zeros(len(frames), bool)
+    if last is not None and last.shape == frames.shape[1:]:
+        same[0] = np.array_equal(last, frames[0])
+    sampled = _sampled(frames)
+    for index in np.flatnonzero((sampled[1:] == sampled[:-1]).all(axis=(1, 2))).tolist():
+        same[index + 1] = np.array_equal(frames[index + 1], frames[index])
+    return same
+
+
+def _sampled(frames: Frames) -> Frames:
+    """A few columns of each frame (n, h, c), as a view."""
+    return frames[:, :, :: max(1, frames.shape[2] // SAMPLED_COLUMNS)]
+
+
+def _clipping_level(frames: Frames, dtype: np.dtype[Any]) -> float:
+    """Where the sensor clips: the value that normal pixels pile up at, else the full scale of the camera's converter.
+
+    Counts thin out towards the largest value, except where the sensor clips.
+    """
+    peak = frames.max()
+    below = max((frame[frame < peak].max(initial=frames.min()) for frame in frames), default=peak)
+    piled, before = (sum(int(np.count_nonzero(frame == value)) for frame in frames) for value in (peak, below))
+    if peak > below and piled > max(before, CLIPPED_SHARE * frames.size):
+        return float(peak)
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).max)
+    full_scales = [2**bits - 1 for bits in ADC_BITS if dtype.itemsize > 1]
+    return float(min((full for full in full_scales if full >= peak), default=np.iinfo(dtype).max))
+
+
+def _rarely_above(values: Float64s) -> float:
+    """A value of *values* that at most a thousandth of them exceed."""
+    return float(np.quantile(values, 1 - TOLERATED, method="higher"))

@@ -1,0 +1,127 @@
+"""The event rule: which exceedances make an event, where it begins and where it ends.
+
+A frame is *over* when the k-th largest joint score of the last n judged frames, itself included, exceeds 1. An event
+begins at the first over frame, and ends when `clear_frames` judged frames have followed the last over one: the dead
+time, within which all is one event. Its members are the exceeding rows (joint above 1) in the window of any of its over
+frames, so an event may begin with frames from before it was recognised. A row is a member of one event at most.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.void]
+"""(m,) judged frames in order: a structured array with at least `seq` and `joint`; other fields are carried along."""
+
+Row = Any
+"""One element of Rows, copied out of it."""
+
+
+class EventRule(NamedTuple):
+    """*k* exceedances in *n* frames raise an event; *clear_frames* without an over frame end it."""
+
+    k: int
+    n: int
+    clear_frames: int
+
+
+class Event(NamedTuple):
+    """An event so far: its earliest, latest and most extreme member, and how many members it has."""
+
+    number: int
+    first: Row
+    last: Row
+    peak: Row
+    frames_over: int
+
+
+class Change(NamedTuple):
+    phase: Literal["began", "grew", "ended"]
+    event: Event
+
+
+class Exceedance(NamedTuple):
+    position: int  # of the frame among those judged
+    row: Row
+    taken: bool  # already a member of an event
+
+
+class EventState(NamedTuple):
+    """What the rule remembers between batches; O(k) of it. `start(rule)` makes the first."""
+
+    judged: int = 0
+    recent: tuple[Exceedance, ...] = ()  # the latest k
+    event: Event | None = None
+    over_until: int = -1  # position of the event's last over frame, were nothing more to exceed
+    next_number: int = 0
+
+
+def start(rule: EventRule) -> EventState:
+    """The state before the first frame. Raises ValueError where the rule can never fire or never end."""
+    if not (1 <= rule.k <= rule.n and rule.clear_frames >= 1):
+        raise ValueError(f"an event rule needs 1 <= k <= n and clear_frames >= 1, not {rule}")
+    return EventState()
+
+
+def step(rule: EventRule, state: EventState, rows: Rows) -> tuple[EventState, list[Change]]:
+    """Judges the next *rows* of a stream: (state, changes in order), however the stream is cut into batches.
+
+    An event that begins, or grows, is told once a call, with all its members up to the call's end.
+    """
+    changes: list[Change] = []
+    told = state.event  # as the caller knows it
+    for index in np.flatnonzero(rows["joint"] > 1).tolist():
+        position = state.judged + index
+        recent = (*state.recent, Exceedance(position, rows[index].copy(), taken=False))[-rule.k :]
+        state = state._replace(recent=recent)
+        if len(recent) < rule.k or recent[0].position <= position - rule.n:
+            continue  # an exceedance, but its frame is not over
+        if state.event is not None and position > state.over_until + rule.clear_frames:
+            changes += _news(told, state.event)
+            changes.append(Change("ended", state.event))
+            state, told = state._replace(event=None), None
+        state = _with_members(rule, state)
+    state = state._replace(judged=state.judged + len(rows))
+    if state.event is not None:
+        changes += _news(told, state.event)
+        if state.judged > state.over_until + rule.clear_frames:
+            changes.append(Change("ended", state.event))
+            state = state._replace(event=None)
+    return state, changes
+
+
+def reset(rule: EventRule, state: EventState) -> tuple[EventState, list[Change]]:
+    """Ends an open event and forgets the frames seen: what follows is another stream. Numbers go on counting."""
+    changes = [] if state.event is None else [Change("ended", state.event)]
+    return start(rule)._replace(next_number=state.next_number), changes
+
+
+def _with_members(rule: EventRule, state: EventState) -> EventState:
+    """*state* after an over frame: the exceedances in its window are members of the open event, or begin one.
+
+    Those of the window that are not members yet are among the latest k: more would have been over before.
+    """
+    event = state.event
+    for exceedance in state.recent:
+        if not exceedance.taken:
+            event = _joined(event, state.next_number, exceedance.row)
+    return state._replace(
+        recent=tuple(exceedance._replace(taken=True) for exceedance in state.recent),
+        event=event,
+        over_until=state.recent[0].position + rule.n - 1,
+        next_number=state.next_number + (state.event is None),
+    )
+
+
+def _joined(event: Event | None, number: int, row: Row) -> Event:
+    if event is None:
+        return Event(number, row, row, row, 1)
+    peak = row if row["joint"] > event.peak["joint"] else event.peak
+    return event._replace(last=row, peak=peak, frames_over=event.frames_over + 1)
+
+
+def _news(told: Event | None, event: Event) -> list[Change]:
+    if told is None:
+        return [Change("began", event)]
+    return [Change("grew", event)] if event.frames_over > told.frames_over else []

@@ -1,0 +1,270 @@
+"""The life cycle of alarms: event records go in, alarm changes come out. Pure: no clock, no disk, no socket.
+
+One event is one alarm. Its identity is made from the record that raised it, so whoever applies the same records to
+the same book again gets the same alarms: an unsaved stretch can be repeated after a crash without a second alarm.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, NamedTuple, get_args
+
+import msgspec
+
+from monitor.config import Priority
+from monitor.eventlog import SLOTS, EventRecord
+from monitor.types import Kind, Peak, Pool
+
+AlarmState = Literal["active", "cleared"]
+Verdict = Literal["true", "false", "unknown"]
+Key = tuple[str, int]
+"""Epoch and number of an event."""
+
+SIDE_EPOCH: Final = "side"
+"""The epoch of alarms that the side process raises itself; no hot process bears this name."""
+
+CLOSED_MAX: Final = SLOTS
+"""So many closed events are remembered, as many as the event log could repeat."""
+
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+"""From least to most urgent."""
+
+SOURCE_PRIORITIES: Final[Mapping[str, Priority]] = {
+    # The picture itself is wrong or missing: nothing can be judged, and someone must go and look.
+    "frozen": "high",
+    "saturated": "high",
+    "dark": "high",
+    "rows_missing": "high",
+    "blind": "high",
+    # More alarms than a person can read hide the one that matters.
+    "flood": "high",
+    # Frames are lost, or a part of the daemon fails: what is seen can be trusted, but not all is seen.
+    "degraded": "medium",
+    # Known before the job, and mended by calibrating: nothing happens to the work piece.
+    "uncalibrated": "low",
+    "stale": "low",
+    "new_kind": "low",
+}
+"""Priority of each source; those not named here are charts and rates: CHART_PRIORITY, high from HIGH_RATIO on."""
+
+CHART_PRIORITY: Final[Priority] = "medium"
+HIGH_RATIO: Final = 2.0
+"""A chart at twice its limit is far outside what calibration ever saw."""
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One revision of an alarm, as it is journalled and published (version 1)."""
+
+    id: str  # unique, sortable by time
+    rev: int  # 1 raised, then +1 at each change
+    camera: str
+    stream: str
+    state: AlarmState
+    priority: Priority
+    source: str
+    first_seq: int
+    last_seq: int
+    first_t_ns: int  # sender's clock
+    raised_t_ns: int  # Unix nanoseconds, the daemon's clock
+    frames_over: int
+    peak: Peak | None
+    pool: Pool | None
+    where: tuple[int, int] | None
+    kind: Kind | None
+    job: str
+    layer: int | None
+    context: str
+    xy: tuple[float, float] | None
+    bundle: str
+    recording: str | None = None
+    acked: bool = False
+    verdict: Verdict | None = None
+    shelved: bool = False
+    suppressed: bool = False
+    latched: bool = False
+    journaled: bool = True
+    v: int = 1
+
+
+class Case(NamedTuple):
+    """An alarm and the event that it follows."""
+
+    epoch: str
+    event: int
+    carried: int  # frames over the limit that earlier epochs counted
+    alarm: Alarm
+
+
+class Book(NamedTuple):
+    """All alarms that are open, and the events lately closed. A value: `apply` gives a new one."""
+
+    camera: str
+    cases: Mapping[Key, Case]
+    closed: tuple[Key, ...] = ()  # newest last
+
+    @property
+    def active(self) -> list[Alarm]:
+        """The open alarms, oldest first."""
+        return sorted((case.alarm for case in self.cases.values()), key=lambda alarm: alarm.id)
+
+
+def open_book(camera: str, cases: Iterable[Case]) -> Book:
+    """The book in which *cases* are open."""
+    return Book(camera, {(case.epoch, case.event): case for case in cases})
+
+
+def apply(book: Book, record: EventRecord) -> tuple[Book, list[Case]]:
+    """The book after *record*, and what changed, in order.
+
+    An event whose beginning was missed is raised at its next record. The first event of an epoch with the source of
+    an alarm that an earlier epoch left open goes on with that alarm. A record seen twice changes nothing.
+    """
+    if record.phase == "settled":
+        return _settle(book, record.epoch)
+    key = (record.epoch, record.event)
+    if key in book.closed:
+        return book, []
+    known = book.cases.get(key) or _orphan(book, record)
+    if known is None:
+        raised = _raised(book.camera, record)
+        changes = [raised, _cleared(raised)] if record.phase == "ended" else [raised]
+        return _enter(book, changes), changes
+    followed = _followed(known, record)
+    if record.phase == "ended":
+        followed = followed._replace(alarm=msgspec.structs.replace(followed.alarm, state="cleared"))
+    if followed == known:
+        return book, []
+    revised = _revised(followed)
+    if (known.epoch, known.event) != key:
+        book = _leave(book, known)
+    return _enter(book, [revised]), [revised]
+
+
+def watch_hot(book: Book, lost: bool, t_ns: int) -> EventRecord | None:
+    """What the side process has to record of the hot process at *t_ns* (Unix); None where all is recorded."""
+    open_event = next((case.event for case in book.cases.values() if case.epoch == SIDE_EPOCH), None)
+    if lost and open_event is None:
+        return EventRecord("began", SIDE_EPOCH, t_ns, "degraded", t_ns)
+    if not lost and open_event is not None:
+        return EventRecord("ended", SIDE_EPOCH, open_event, "degraded", t_ns)
+    return None
+
+
+def priority_of(source: str, ratio: float) -> Priority:
+    """How urgent an alarm of *source* is whose peak lies at *ratio* times its limit."""
+    listed = SOURCE_PRIORITIES.get(source)
+    if listed is not None:
+        return listed
+    return "high" if ratio >= HIGH_RATIO else CHART_PRIORITY
+
+
+def _settle(book: Book, epoch: str) -> tuple[Book, list[Case]]:
+    orphans = [case for case in book.cases.values() if case.epoch not in (epoch, SIDE_EPOCH)]
+    changes = [_cleared(case) for case in orphans]
+    return _enter(book, changes), changes
+
+
+def _orphan(book: Book, record: EventRecord) -> Case | None:
+    """The oldest alarm of the same source that another epoch left open."""
+    if record.epoch == SIDE_EPOCH:
+        return None
+    found = (
+        case
+        for case in book.cases.values()
+        if case.epoch not in (record.epoch, SIDE_EPOCH) and case.alarm.source == record.source
+    )
+    return min(found, key=lambda case: case.alarm.id, default=None)
+
+
+def _raised(camera: str, record: EventRecord) -> Case:
+    suffix = zlib.crc32(f"{record.epoch} {record.event}".encode())
+    alarm = Alarm(
+        id=f"{record.t_ns:016x}-{suffix:08x}",
+        rev=1,
+        camera=camera,
+        stream=record.stream,
+        state="active",
+        priority=priority_of(record.source, _ratio(record.peak)),
+        source=record.source,
+        first_seq=record.first_seq,
+        last_seq=record.last_seq,
+        first_t_ns=record.first_t_ns,
+        raised_t_ns=record.t_ns,
+        frames_over=record.frames_over,
+        peak=record.peak,
+        pool=record.pool,
+        where=record.where,
+        kind=record.kind,
+        job=record.job,
+        layer=record.layer,
+        context=record.context,
+        xy=record.xy,
+        bundle=record.bundle,
+    )
+    return Case(record.epoch, record.event, 0, alarm)
+
+
+def _followed(case: Case, record: EventRecord) -> Case:
+    """*case* with what *record* adds, its revision not yet counted."""
+    alarm = case.alarm
+    adopted = (case.epoch, case.event) != (record.epoch, record.event)
+    if not adopted and record.stream == alarm.stream and record.last_seq < alarm.last_seq:
+        return case  # older than what is known
+    carried = alarm.frames_over if adopted else case.carried
+    if record.stream != alarm.stream:  # sequence numbers of two streams must not be mixed
+        alarm = msgspec.structs.replace(
+            alarm,
+            stream=record.stream,
+            first_seq=record.first_seq,
+            last_seq=record.last_seq,
+            first_t_ns=record.first_t_ns,
+        )
+    if _ratio(record.peak) >= _ratio(alarm.peak):  # these all speak of the peak frame
+        alarm = msgspec.structs.replace(
+            alarm,
+            source=record.source,
+            peak=record.peak,
+            pool=record.pool,
+            where=record.where,
+            job=record.job,
+            layer=record.layer,
+            context=record.context,
+            xy=record.xy,
+        )
+    alarm = msgspec.structs.replace(
+        alarm,
+        last_seq=max(alarm.last_seq, record.last_seq),
+        frames_over=max(alarm.frames_over, carried + record.frames_over),
+        priority=max(alarm.priority, priority_of(alarm.source, _ratio(alarm.peak)), key=PRIORITIES.index),
+        kind=record.kind or alarm.kind,
+        bundle=record.bundle,
+    )
+    return Case(record.epoch, record.event, carried, alarm)
+
+
+def _ratio(peak: Peak | None) -> float:
+    return 0.0 if peak is None else peak.ratio
+
+
+def _revised(case: Case) -> Case:
+    return case._replace(alarm=msgspec.structs.replace(case.alarm, rev=case.alarm.rev + 1))
+
+
+def _cleared(case: Case) -> Case:
+    return _revised(case._replace(alarm=msgspec.structs.replace(case.alarm, state="cleared")))
+
+
+def _enter(book: Book, changes: list[Case]) -> Book:
+    """The book with *changes* written in: open cases stay, cleared ones are closed."""
+    for case in changes:
+        if case.alarm.state == "cleared":
+            book = _leave(book, case)
+            continue
+        book = book._replace(cases={**book.cases, (case.epoch, case.event): case})
+    return book
+
+
+def _leave(book: Book, case: Case) -> Book:
+    """The book in which no further record of the event of *case* counts."""
+    key = (case.epoch, case.event)
+    cases = {known: found for known, found in book.cases.items() if known != key}
+    return book._replace(cases=cases, closed=(*book.closed, key)[-CLOSED_MAX:])

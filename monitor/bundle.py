@@ -1,0 +1,205 @@
+"""The bundle: what calibration hands to the daemon. One folder, written whole or not at all, verified on reading.
+
+`manifest.json` names the sha256 of every other file; the bundle's own sha256 is that of the manifest. No pickle.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from calibration.camera import CameraLimits
+from calibration.limits import Limit
+from monitor.types import Admission, PixelType
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+REPORT = "report.html"
+
+Tensors = dict[str, npt.NDArray[np.generic]]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class BundleError(ValueError):
+    """A bundle that must not be used: one line that names it and says why."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A run, layer, scene or session of recorded frames and what it was used for."""
+
+    name: str
+    frames: int
+    role: str  # "train", "limits", or "train+limits" where one group was cut in two
+    sha256: Sha256  # of the pixels in C order
+
+
+class FittedLimit(msgspec.Struct, frozen=True):
+    """An upper control limit as `calibration.limits.Limit` gives it, with its interval and method."""
+
+    value: float
+    low: float
+    high: float
+    center: float
+    rate: float
+    method: str
+    frames: int
+    effective_frames: float
+    extrapolated: bool
+
+
+class CameraCheck(msgspec.Struct, frozen=True):
+    """The levels beyond which a frame tells of the camera instead of the process."""
+
+    dark_spread: float
+    saturated_level: float
+    saturated_fraction: float
+    row_contrast: float
+    frozen_repeats: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """All that is known of a calibration besides its weights."""
+
+    format: int
+    program: str  # version that wrote it
+    created_ns: int  # Unix nanoseconds
+    height: int
+    width: int
+    dtype: PixelType
+    settings: str | None  # of the camera; None: not stated, any is accepted
+    contexts: tuple[str, ...] | None  # None: calibrated without regard to context
+    engine: str  # e.g. "torch 2.13.0 cpu"
+    precision: str
+    training: dict[str, float | int | str]
+    groups: tuple[Group, ...]
+    false_alarm_rate: float  # per judged frame, over all charts, before the event rule
+    limits: dict[str, FittedLimit]
+    camera: CameraCheck
+    warnings: tuple[str, ...]
+    history: tuple[dict[str, str], ...] = ()  # earlier limits, newest last
+    files: dict[str, Sha256] = {}
+
+    @property
+    def fitted_limits(self) -> tuple[Limit, ...]:
+        """The limits in the order of the charts."""
+        return tuple(Limit(**msgspec.structs.asdict(limit)) for limit in self.limits.values())
+
+    @property
+    def extrapolated(self) -> bool:
+        return any(limit.extrapolated for limit in self.limits.values())
+
+
+class Bundle(NamedTuple):
+    """A verified bundle in memory."""
+
+    path: Path
+    sha256: str
+    manifest: Manifest
+    tensors: Tensors
+
+    @property
+    def admission(self) -> Admission:
+        held = self.manifest
+        contexts = None if held.contexts is None else frozenset(held.contexts)
+        return Admission(held.height, held.width, held.dtype, held.settings, contexts)
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        return self.manifest.fitted_limits
+
+    @property
+    def camera_limits(self) -> CameraLimits:
+        return CameraLimits(**msgspec.structs.asdict(self.manifest.camera))
+
+
+def write(path: Path, manifest: Manifest, tensors: Tensors, report: str | None) -> Bundle:
+    """Write a bundle to *path*; a bundle that is there is replaced in one step, anything else is left alone.
+
+    Raises BundleError where *path* holds something that is no bundle, OSError where the disk refuses.
+    """
+    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(f"{path}: is there already and is no bundle; choose another --out or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        contents = {WEIGHTS: safetensors.numpy.save(tensors)}
+        if report is not None:
+            contents[REPORT] = report.encode()
+        for name, data in contents.items():
+            _write_synced(scratch / name, data)
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+        text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=sums)), indent=2)
+        _write_synced(scratch / MANIFEST, text)
+        scratch.chmod(0o755)
+        _swap(scratch, path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return read(path)
+
+
+def read_manifest(path: Path) -> tuple[Manifest, str]:
+    """The manifest of the bundle at *path* and the bundle's sha256. Raises BundleError."""
+    try:
+        text = (path / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{path}: is no bundle (no {MANIFEST}); make one with 'framewatch calibrate'") from None
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        written = msgspec.json.decode(text, type=dict[str, object]).get("format")
+        if isinstance(written, int) and written > FORMAT:
+            raise BundleError(
+                f"{path}: has format {written}, this program reads up to {FORMAT}; upgrade framewatch or calibrate anew"
+            )
+        return msgspec.json.decode(text, type=Manifest), hashlib.sha256(text).hexdigest()
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"{path}: {MANIFEST} is damaged ({error}); restore it or calibrate anew") from None
+
+
+def read(path: Path) -> Bundle:
+    """The bundle at *path*, every file checked against its sha256. Raises BundleError."""
+    manifest, sha256 = read_manifest(path)
+    for name, expected in manifest.files.items():
+        if Path(name).name != name:
+            raise BundleError(f"{path}: {MANIFEST} names a file outside the bundle; it is damaged")
+        try:
+            found = hashlib.sha256((path / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise BundleError(f"{path}: {name} cannot be read: {error.strerror}; calibrate anew") from None
+        if found != expected:
+            raise BundleError(f"{path}: {name} was changed or damaged since calibration; restore it or calibrate anew")
+    if WEIGHTS not in manifest.files:
+        raise BundleError(f"{path}: {MANIFEST} names no {WEIGHTS}; it is damaged")
+    return Bundle(path, sha256, manifest, safetensors.numpy.load((path / WEIGHTS).read_bytes()))
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap(scratch: Path, path: Path) -> None:
+    """Put the finished folder in place: readers see the old bundle or the new one."""
+    if path.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+        path.rename(old / "bundle")
+        scratch.rename(path)
+        shutil.rmtree(old)
+    else:
+        scratch.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,208 @@
+"""Recorded frames -> a trained, calibrated bundle: where models and calibration meet, offline.
+
+Whole groups (runs, layers, sessions) are kept from training, and the limits are set on them alone: neighbouring frames
+of one group are near-copies, so frames beside the training frames would make every limit too tight.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import monitor
+from calibration.camera import fit_camera
+from calibration.charts import CalibrationError, ChartFit, fit
+from calibration.limits import FRAMES_MIN, Limit, joint, kde_limit
+from models.scorer import CHARTS, ChartParameters, Scorer, Scores
+from models.training import Trained, TrainingSettings, latents_and_residuals, train
+from monitor import bundle as bundles
+from monitor.bundle import Bundle, CameraCheck, FittedLimit, Group, Manifest
+from monitor.camera.recordings import Recording, constant_frames
+from monitor.config import Calibration
+from monitor.report import render
+from monitor.reporting import describe
+from monitor.types import Pixels, PixelType
+
+Progress = Callable[[int, int, float], None]
+"""Steps done, steps in all, loss."""
+
+SUSPECT_SHARE = 0.02
+"""Of the held-out frames over the limits: more, and a person is asked to look before trusting the limits."""
+
+
+class Split(NamedTuple):
+    """Which frames train the network and fit the charts, and which set the limits."""
+
+    train: tuple[Recording, ...]
+    limits: tuple[Recording, ...]
+    warnings: tuple[str, ...]
+
+
+class Fitted(NamedTuple):
+    """Everything that a calibration found."""
+
+    trained: Trained
+    charts: ChartFit
+    scorer: Scorer
+    scores: Scores  # of the held-out frames, in order
+    groups: npt.NDArray[np.int64]  # index of each held-out frame's group
+    limits: tuple[Limit, ...]
+    warnings: tuple[str, ...]
+
+
+def split(recordings: Sequence[Recording], held_out: float) -> Split:
+    """Keep the last *held_out* share of the groups from training; of a single group, its last frames."""
+    if len(recordings) == 1:
+        name, frames = recordings[0]
+        cut = int(len(frames) * (1 - held_out))
+        warning = (
+            f"there is one group only ({name}): its limits say nothing of how another run, layer or session will look. "
+            "Give each as a path of its own"
+        )
+        train_part, limit_part = frames[:cut], frames[cut:]
+        return Split((Recording(name, train_part),), (Recording(name, limit_part),), (warning,))
+    kept = min(max(1, round(len(recordings) * held_out)), len(recordings) - 1)
+    held = tuple(recordings[-kept:])
+    warnings = ()
+    if kept < 9:  # the largest of G group limits is broken by a new group with probability 1/(G+1)
+        warnings = (
+            f"the limits rest on {kept} held-out group{'s' if kept > 1 else ''}: a new one breaks the largest of "
+            f"{kept} with probability {1 / (kept + 1):.0%}; nine make that 10 %",
+        )
+    return Split(tuple(recordings[:-kept]), held, warnings)
+
+
+def calibrate(
+    recordings: Sequence[Recording],
+    settings: Calibration,
+    out: Path,
+    *,
+    camera_settings: str | None = None,
+    contexts: tuple[str, ...] | None = None,
+    progress: Progress = lambda done, steps, loss: None,
+) -> Bundle:
+    """Train, fit and write the bundle to *out*. Raises CalibrationError, BundleError or OSError in one line."""
+    parts = split(recordings, settings.held_out)
+    _check_counts(parts, settings)
+    fitted = _fit(parts, settings, progress)
+    height, width, dtype = _frame_kind(recordings)
+    all_normal = np.concatenate([recording.frames for recording in parts.train])
+    camera = fit_camera(all_normal, dtype)
+    manifest = Manifest(
+        format=bundles.FORMAT,
+        program=monitor.__version__,
+        created_ns=time.time_ns(),
+        height=height,
+        width=width,
+        dtype=dtype,
+        settings=camera_settings,
+        contexts=contexts,
+        engine=f"torch {torch.__version__} cpu",
+        precision="float32",
+        training={
+            "latent": settings.latent,
+            "epochs": settings.epochs,
+            "max_steps": settings.max_steps,
+            "seed": settings.seed,
+            "threads": torch.get_num_threads(),
+            "loss": fitted.trained.losses[-1],
+            "window_px": fitted.charts.window,
+            "stride_px": fitted.charts.stride,
+        },
+        groups=_groups(parts),
+        false_alarm_rate=settings.false_alarm_rate,
+        limits={chart: FittedLimit(*limit) for chart, limit in zip(CHARTS, fitted.limits, strict=True)},
+        camera=CameraCheck(*camera),
+        warnings=fitted.warnings,
+    )
+    report = render(
+        describe(manifest, parts.limits, fitted.scorer, fitted.scores, fitted.groups, fitted.trained.losses)
+    )
+    return bundles.write(out, manifest, fitted.scorer.tensors(), report)
+
+
+def _fit(parts: Split, settings: Calibration, progress: Progress) -> Fitted:
+    normal = np.concatenate([recording.frames for recording in parts.train])
+    try:
+        trained = train(
+            normal,
+            TrainingSettings(
+                latent=settings.latent, epochs=settings.epochs, seed=settings.seed, max_steps=settings.max_steps
+            ),
+            progress,
+        )
+    except ValueError as error:
+        raise CalibrationError(str(error)) from None
+    charts = fit(lambda: latents_and_residuals(trained, normal))
+    scorer = Scorer(trained, ChartParameters(*charts[: len(ChartParameters._fields)]))
+    held = np.concatenate([recording.frames for recording in parts.limits])
+    scores = scorer(held)
+    groups = np.repeat(np.arange(len(parts.limits)), [len(recording.frames) for recording in parts.limits])
+    # Each chart gets an equal share of the rate, so that together they stay within it whatever their dependence.
+    rate = settings.false_alarm_rate / len(CHARTS)
+    limits = tuple(kde_limit(getattr(scores, chart), rate, settings.seed, groups=groups) for chart in CHARTS)
+    warnings = (*parts.warnings, *charts.notes, *_warnings(parts, scores, limits))
+    return Fitted(trained, charts, scorer, scores, groups, limits, warnings)
+
+
+def _warnings(parts: Split, scores: Scores, limits: Sequence[Limit]) -> list[str]:
+    found = []
+    if any(limit.extrapolated for limit in limits):
+        limit = limits[0]
+        found.append(
+            f"{limit.frames} held-out frames cannot support a rate of {limit.rate:.2g} a chart: the limits are "
+            f"extrapolated; {int(np.ceil(10 / limit.rate))} frames would support them"
+        )
+    over, _ = joint(np.stack([getattr(scores, chart) for chart in CHARTS], axis=1), limits)
+    suspects = np.flatnonzero(over > 1)
+    if len(suspects) > SUSPECT_SHARE * len(over):
+        found.append(
+            f"{len(suspects)} of {len(over)} held-out frames lie over the limits: look at them in the report; if they "
+            "are not normal, calibrate without them"
+        )
+    for recording in (*parts.train, *parts.limits):
+        constant = constant_frames(recording.frames)
+        if constant:
+            found.append(
+                f"{recording.name}: {len(constant)} frames are constant (the first is number {constant[0]}): was the "
+                "camera covered? They were used as they are"
+            )
+    return found
+
+
+def _check_counts(parts: Split, settings: Calibration) -> None:
+    training = sum(len(recording.frames) for recording in parts.train)
+    held = sum(len(recording.frames) for recording in parts.limits)
+    if training < settings.latent + 2:
+        raise CalibrationError(
+            f"{training} training frames cannot fit a latent of {settings.latent}: give at least "
+            f"{settings.latent + 2}, or lower calibration.latent"
+        )
+    if held < FRAMES_MIN:
+        raise CalibrationError(f"{held} held-out frames are too few for a limit: give at least {FRAMES_MIN}")
+
+
+def _frame_kind(recordings: Sequence[Recording]) -> tuple[int, int, PixelType]:
+    frames = recordings[0].frames
+    dtypes: dict[str, PixelType] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
+    return frames.shape[1], frames.shape[2], dtypes[frames.dtype.name]
+
+
+def _groups(parts: Split) -> tuple[Group, ...]:
+    return tuple(
+        Group(recording.name, len(recording.frames), role, _digest(recording.frames))
+        for role, recordings in (("train", parts.train), ("limits", parts.limits))
+        for recording in recordings
+    )
+
+
+def _digest(frames: Pixels) -> str:
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(np.ascontiguousarray(frame))
+    return digest.hexdigest()

@@ -1,0 +1,133 @@
+"""Frames of a live camera, kept in memory for a calibration: one group for each stream, job and layer."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import zmq
+
+from monitor.camera.recordings import Recording, RecordingError
+from monitor.ingest import open_socket
+from monitor.types import Message
+from monitor.wire.native import WireError, WireLimits, decode
+
+POLL_MS = 100
+GROUP_FRAMES_MIN = 20  # a layer with fewer joins the one before: it could neither train nor set a limit
+
+
+class Captured(NamedTuple):
+    """What a camera sent: groups of active frames, and what it said that calibration depends on."""
+
+    recordings: tuple[Recording, ...]
+    settings: str | None
+    contexts: tuple[str, ...] | None
+    rejected: int  # messages that broke the protocol or came from other cameras
+
+
+def capture(
+    endpoint: str,
+    camera: str,
+    frames: int,
+    *,
+    kind: Literal["sub", "pull"],
+    bind: bool,
+    silence_s: float,
+    progress: Callable[[int], None] = lambda count: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Captured:
+    """Receive *frames* active frames of *camera*, or what comes until it is silent for *silence_s*.
+
+    Raises OSError where the endpoint cannot be opened, RecordingError where nothing usable came.
+    """
+    limits = WireLimits()
+    context: zmq.Context[Any] = zmq.Context()
+    socket = open_socket(context, endpoint, kind, bind, camera, 100_000, 2**30)
+    gathered = _Gathered(endpoint)
+    heard_s = clock()
+    try:
+        while gathered.count < frames:
+            if not socket.poll(POLL_MS):
+                if clock() - heard_s > silence_s:
+                    break
+                continue
+            heard_s = clock()
+            gathered.take(socket.recv_multipart(), camera, limits)
+            progress(min(gathered.count, frames))
+    finally:
+        socket.close()
+        context.term()
+    return gathered.result()
+
+
+class _Gathered:
+    """Frames as they come, by group; the first message says what all must be like."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._groups: dict[tuple[str, str, int | None], list[npt.NDArray[Any]]] = {}
+        self._kind: tuple[int, int, str, str] | None = None
+        self._contexts: set[str] = set()
+        self.count = 0
+        self.rejected = 0
+
+    def take(self, parts: list[bytes], camera: str, limits: WireLimits) -> None:
+        try:
+            message = decode(parts, limits)
+        except WireError:
+            self.rejected += 1
+            return
+        header = message.header
+        if header.camera != camera:
+            self.rejected += 1
+            return
+        frames = _active(message)
+        if len(frames) == 0:
+            return
+        kind = (header.height, header.width, header.dtype, header.settings)
+        if self._kind is None:
+            self._kind = kind
+        if kind != self._kind:
+            raise RecordingError(
+                f"{self._endpoint}: the camera changed from {_told(self._kind)} to {_told(kind)} while it was "
+                "recorded; keep its settings fixed during a calibration"
+            )
+        self._contexts.add(header.context)
+        self._groups.setdefault((header.stream, header.job, header.layer), []).append(frames)
+        self.count += len(frames)
+
+    def result(self) -> Captured:
+        if self._kind is None:
+            raise RecordingError(
+                f"{self._endpoint}: no active frame came; check the endpoint, the camera's name and that it sends"
+            )
+        recordings: list[Recording] = []
+        for (stream, job, layer), parts in self._groups.items():
+            frames = np.concatenate(parts)
+            if recordings and len(frames) < GROUP_FRAMES_MIN:
+                recordings[-1] = Recording(recordings[-1].name, np.concatenate([recordings[-1].frames, frames]))
+            else:
+                place = [
+                    f"stream {stream}",
+                    *([f"job {job}"] if job else []),
+                    *([] if layer is None else [f"layer {layer}"]),
+                ]
+                recordings.append(Recording(", ".join(place), frames))
+        contexts = tuple(sorted(self._contexts)) if any(self._contexts) else None
+        return Captured(tuple(recordings), self._kind[3] or None, contexts, self.rejected)
+
+
+def _active(message: Message) -> npt.NDArray[Any]:
+    header = message.header
+    frames = np.frombuffer(message.pixels, header.dtype).reshape(header.count, header.height, header.width)
+    if not header.active:
+        return frames[:0]
+    if message.places is None:
+        return frames
+    return frames[message.places["active"] != 0]
+
+
+def _told(kind: tuple[int, int, str, str]) -> str:
+    height, width, dtype, settings = kind
+    return f"{height}x{width} {dtype}" + (f" ({settings})" if settings else "")

@@ -1,0 +1,213 @@
+"""The daemon's configuration: one YAML file as frozen, typed values, every key documented where it is declared.
+
+A wrong key or value raises ConfigError with one line that names the file and the key. Paths are relative to the file.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from monitor.types import State
+from monitor.yamlfile import ConfigError, load
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Endpoint = Annotated[str, msgspec.Meta(pattern=r"^(tcp|ipc)://.+$")]
+CameraName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Priority = Literal["low", "medium", "high", "critical"]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A mapping of the file: unknown keys are refused."""
+
+
+class Input(_Section, frozen=True):
+    """Where frames come from."""
+
+    endpoint: Endpoint = "tcp://127.0.0.1:5555"
+    """ZeroMQ address of the camera."""
+    socket: Literal["sub", "pull"] = "sub"
+    """`sub` for a camera that publishes (PUB), `pull` for one that pushes (PUSH)."""
+    bind: bool = False
+    """true: the daemon listens at the endpoint and the camera connects; false: the other way round."""
+    rate_hz: Positive = 1000.0
+    """The camera's nominal frame rate; it sizes the ring and the socket's queue."""
+    buffer_s: Positive = 4.0
+    """Seconds of frames that the ring holds: how long the engine may stall before a frame is dropped."""
+    silence_s: Positive = 1.0
+    """Without frame or keep-alive for so long the state is `blind`, and another sender may take the name over."""
+    max_frames_per_message: Count = 4096
+    """Messages that announce more are rejected."""
+    max_frame_px: Annotated[int, msgspec.Meta(ge=16, le=16384)] = 1024
+    """Messages with frames of a longer side are rejected."""
+
+
+class Engine(_Section, frozen=True):
+    """How frames are scored."""
+
+    batch: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
+    """Most frames scored together."""
+    max_wait_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 2.0
+    """A batch is scored when it is full or when its oldest frame has waited so long."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    """Threads of torch; on two cores one leaves the other to the socket."""
+    device: Annotated[str, msgspec.Meta(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    """`cpu` or `cuda`."""
+
+
+class Events(_Section, frozen=True):
+    """When exceedances become an event: *k* exceedances within *n* judged frames."""
+
+    k: Count = 3
+    """Exceedances needed."""
+    n: Count = 5
+    """... among so many consecutive judged frames."""
+    clear_frames: Count = 200
+    """An event is over when so many judged frames have passed without the rule being met again."""
+
+    def __post_init__(self) -> None:
+        if self.k > self.n:
+            raise ValueError(f"k is {self.k} but n is only {self.n}: k must not exceed n")
+
+
+class Permit(_Section, frozen=True):
+    """The process interlock: `permit` says whether the process may go on. It is not a safety function."""
+
+    mode: Literal["advisory", "interlock"] = "advisory"
+    """`advisory`: for display; `interlock`: a controller acts on it. The mode travels with the value."""
+    period_ms: Annotated[int, msgspec.Meta(ge=10, le=10000)] = 100
+    """The permit is sent so often, and at every change."""
+    ttl_ms: Annotated[int, msgspec.Meta(ge=20, le=60000)] = 500
+    """A controller treats an older permit as false."""
+    withhold_states: tuple[State, ...] = (
+        State.STARTING,
+        State.UNCALIBRATED,
+        State.DEGRADED,
+        State.BLIND,
+        State.STALE,
+        State.STOPPING,
+    )
+    """States in which the permit is false."""
+    withhold_priorities: tuple[Priority, ...] = ("medium", "high", "critical")
+    """Priorities of open events that make the permit false."""
+    quiet_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    """The permit returns when nothing has withheld it for so long."""
+
+    def __post_init__(self) -> None:
+        if self.ttl_ms < 2 * self.period_ms:
+            raise ValueError(
+                f"ttl_ms is {self.ttl_ms} but must be at least twice period_ms ({self.period_ms}): one late message "
+                "would read as a stop"
+            )
+
+
+class Outputs(_Section, frozen=True):
+    """Where subscribers listen."""
+
+    alarms: Endpoint = "tcp://127.0.0.1:5571"
+    """PUB socket of the side process: `alarm.<camera>`."""
+    permit: Endpoint = "tcp://127.0.0.1:5572"
+    """PUB socket of the hot process: `heartbeat.<camera>` and `permit.<camera>`."""
+
+
+class Http(_Section, frozen=True):
+    """The page, its API and /metrics."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at; anything but loopback shows the page to the network."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8090
+    """Port to listen at."""
+
+
+class Log(_Section, frozen=True):
+    """The daemon's log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["text", "json"] = "text"
+    """Readable lines, or one JSON object a line."""
+
+
+class Calibration(_Section, frozen=True):
+    """How `framewatch calibrate` trains the network and sets the limits."""
+
+    latent: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+    """Size of the bottleneck; it needs at least two more training frames, better fifty times as many."""
+    epochs: Count = 60
+    """Passes over the training frames (a cap on optimiser steps shortens this for large sets)."""
+    max_steps: Count = 4000
+    """Most optimiser steps."""
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """The same seed and frames give the same bundle."""
+    false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.001
+    """Share of in-control frames that may exceed any of the limits: a rate per frame, before the event rule."""
+    held_out: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.34
+    """Share of the groups (of the frames, where there is one group) that is kept from training to set the limits."""
+
+
+class Config(_Section, frozen=True):
+    """The whole file."""
+
+    camera: CameraName = "camera"
+    """The camera's name: 1 to 64 of A-Z a-z 0-9 . _ -"""
+    bundle: str | None = None
+    """Folder that `framewatch calibrate` wrote; without it frames are counted but not judged."""
+    calibration_expires_days: Positive | None = None
+    """A bundle older than this makes the state `stale`; without it, calibrations do not expire."""
+    journal: str = "framewatch.db"
+    """SQLite file of the alarms."""
+    drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0
+    """When told to stop, the daemon judges what it has received for at most so long."""
+    input: Input = Input()
+    engine: Engine = Engine()
+    events: Events = Events()
+    permit: Permit = Permit()
+    outputs: Outputs = Outputs()
+    http: Http = Http()
+    log: Log = Log()
+    calibration: Calibration = Calibration()
+
+    def __post_init__(self) -> None:
+        addresses = [self.input.endpoint, self.outputs.alarms, self.outputs.permit]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("input.endpoint, outputs.alarms and outputs.permit must differ")
+
+
+def read(path: Path) -> Config:
+    """The configuration in the YAML file at *path*. Raises ConfigError in one line."""
+    document = load(path)
+    try:
+        config = msgspec.convert(document, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deep") from None
+    here = path.resolve().parent
+    return msgspec.structs.replace(
+        config,
+        journal=str(here / config.journal),
+        bundle=None if config.bundle is None else str(here / config.bundle),
+    )
+
+
+def _explain(message: str) -> str:
+    """msgspec's message with the key first and, for an unknown key, the nearest known one."""
+    problem, _, place = message.partition(" - at `$")
+    key = place.strip("`.")
+    unknown = re.search(r"unknown field `(.+)`", problem)
+    if unknown is None:
+        return f"{key}: {problem}" if key else problem
+    wrong = unknown.group(1)
+    near = difflib.get_close_matches(wrong, _keys(key), n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(_keys(key))}"
+    return f"{key + '.' if key else ''}{wrong}: unknown key{hint}"
+
+
+def _keys(section: str) -> list[str]:
+    found: Any = Config()
+    for name in filter(None, section.split(".")):
+        found = getattr(found, name)
+    return list(found.__struct_fields__)

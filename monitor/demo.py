@@ -1,0 +1,268 @@
+"""`framewatch demo`: the whole system on this machine, with a simulated melt-pool camera and known anomalies."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import zmq
+
+from monitor import bundle as bundles
+from monitor import screen
+from monitor.alarms import Alarm
+from monitor.bundle import Bundle, BundleError
+from monitor.calibrate import calibrate
+from monitor.camera.meltpool import normal_frames
+from monitor.camera.recordings import Recording
+from monitor.camera.simulate import read_truth
+from monitor.camera.truth import SERVICE_SOURCES, Comparison, compare
+from monitor.config import Calibration
+from monitor.status import Status
+from monitor.voice import Heartbeat
+
+START_S = 60.0
+CAMERA = "demo"
+PAGE_PORT = 8090
+
+
+class Scene(NamedTuple):
+    """How large the demonstration is."""
+
+    seconds: float
+    folder: Path = Path("demo")
+    side_px: int = 64
+    rate_hz: float = 1000.0
+    groups: int = 150  # runs of the simulated machine, each with a scan direction of its own
+    group_frames: int = 40
+    calibration: Calibration = Calibration(latent=16, max_steps=2000, false_alarm_rate=0.0005)
+    anomaly_rate: float = 1 / 1200
+    seed: int = 2026
+
+
+class Ports(NamedTuple):
+    """Where the parts of the demonstration meet."""
+
+    frames: str
+    alarms: str
+    permit: str
+    page: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.page}"
+
+
+def demo(seconds: float) -> int:
+    """Show everything for *seconds* of frames; exit status 0 where every frame was accounted for."""
+    return show(Scene(seconds))
+
+
+def show(scene: Scene) -> int:
+    """The demonstration, told step by step on standard output."""
+    scene.folder.mkdir(parents=True, exist_ok=True)
+    bundle = _calibrated(scene)
+    ports = _free_ports()
+    config = _write_config(scene, ports, bundle)
+    log = scene.folder / "daemon.log"
+    screen.say(f"[2/4] starting the daemon ({config}, log {log})")
+    truth = scene.folder / "truth.jsonl"
+    with _process(["run", "--config", str(config)], log) as daemon, _subscribed(ports) as listener:
+        if not _wait_until_listening(listener, daemon):
+            screen.say(f"the daemon did not start:\n{log.read_text().strip()}")
+            return 1
+        screen.say(f"      operator page {ports.url}/   metrics {ports.url}/metrics")
+        count = int(scene.seconds * scene.rate_hz)
+        screen.say(
+            f"[3/4] a simulated melt-pool camera sends {count} frames at {scene.rate_hz:g} Hz; alarms as they come:"
+        )
+        arguments = [
+            *("simulate", "meltpool", "--endpoint", ports.frames, "--rate", str(scene.rate_hz)),
+            *("--frames", str(count), "--seed", str(scene.seed), "--anomaly-rate", str(scene.anomaly_rate)),
+            *("--size", str(scene.side_px), "--camera", CAMERA, "--truth", str(truth)),
+        ]
+        with _process(arguments, scene.folder / "camera.log") as camera:
+            _listen(listener, camera)
+            if camera.returncode:
+                screen.say(f"the camera failed:\n{(scene.folder / 'camera.log').read_text().strip()}")
+                return 1
+        status = _wait_until_judged(ports, count)
+        alarms = msgspec.json.decode(_get(ports, "/api/v1/alarms?limit=1000"), type=dict[str, list[Alarm]])["alarms"]
+    return _summarise(scene, status, alarms, truth)
+
+
+def _calibrated(scene: Scene) -> Bundle:
+    """The bundle of an earlier demonstration, where it is whole and of this size, or a new one."""
+    path = scene.folder / "bundle"
+    with contextlib.suppress(BundleError):
+        bundle = bundles.read(path)
+        if bundle.manifest.height == scene.side_px and len(bundle.manifest.groups) == scene.groups:
+            screen.say(f"[1/4] using the calibration of the last demonstration ({path}; remove it to train anew)")
+            return bundle
+    total = scene.groups * scene.group_frames
+    screen.say(f"[1/4] calibrating on {total} normal frames of {scene.groups} simulated runs")
+    runs = [
+        Recording(f"run {seed}", normal_frames(scene.group_frames, seed, scene.side_px, scene.side_px))
+        for seed in range(scene.groups)
+    ]
+    with screen.training() as progress:
+        bundle = calibrate(runs, scene.calibration, path, progress=progress)
+    limits = ", ".join(f"{chart} {limit.value:.3g}" for chart, limit in bundle.manifest.limits.items())
+    screen.say(f"      upper limits: {limits}   report {path / bundles.REPORT}")
+    return bundle
+
+
+def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
+    path = scene.folder / "framewatch.yaml"
+    journal = scene.folder / "journal.db"
+    for old in scene.folder.glob("journal.db*"):  # each demonstration tells of its own alarms only
+        old.unlink()
+    path.write_text(
+        "# Written by `framewatch demo`.\n"
+        f"camera: {CAMERA}\n"
+        f"bundle: {bundle.path.resolve()}\n"
+        f"journal: {journal.resolve()}\n"
+        "input:\n"
+        f"  endpoint: {ports.frames}\n"
+        f"  rate_hz: {scene.rate_hz:g}\n"
+        "events: {k: 2, n: 3, clear_frames: 30}\n"
+        "outputs:\n"
+        f"  alarms: {ports.alarms}\n"
+        f"  permit: {ports.permit}\n"
+        "http:\n"
+        f"  port: {ports.page}\n"
+    )
+    return path
+
+
+@contextlib.contextmanager
+def _process(arguments: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """One of our own commands in a process of its own, told to stop at the end."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "monitor.cli", *arguments], stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+@contextlib.contextmanager
+def _subscribed(ports: Ports) -> Iterator["zmq.Socket[bytes]"]:
+    context: zmq.Context[Any] = zmq.Context()
+    listener = context.socket(zmq.SUB)
+    listener.connect(ports.alarms)
+    listener.connect(ports.permit)
+    for topic in (f"alarm.{CAMERA}", f"heartbeat.{CAMERA}"):
+        listener.subscribe(topic.encode())
+    try:
+        yield listener
+    finally:
+        context.destroy(linger=0)
+
+
+def _wait_until_listening(listener: "zmq.Socket[bytes]", daemon: "subprocess.Popen[bytes]") -> bool:
+    """Until a heartbeat says that the daemon has loaded its network."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and daemon.poll() is None:
+        if listener.poll(200):
+            topic, body = listener.recv_multipart()
+            if topic.startswith(b"heartbeat") and msgspec.json.decode(body, type=Heartbeat).state != "starting":
+                return True
+    return False
+
+
+def _listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]") -> None:
+    """Tell each alarm as it is raised, until the camera has ended and nothing more comes."""
+    while camera.poll() is None or listener.poll(500):
+        if not listener.poll(100):
+            continue
+        topic, body = listener.recv_multipart()
+        if topic.startswith(b"alarm"):
+            alarm = msgspec.json.decode(body, type=Alarm)
+            if alarm.rev == 1:
+                screen.say(f"      {_told(alarm)}")
+        elif camera.poll() is not None:
+            return  # heartbeats go on for ever
+
+
+def _told(alarm: Alarm) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(alarm.raised_t_ns / 1e9))
+    if alarm.source in SERVICE_SOURCES:
+        return f"{clock}  {alarm.priority:<8} {alarm.source:<12} (about the monitor, not the process)"
+    peak = f"{alarm.peak.ratio:.1f} x its limit" if alarm.peak else "camera fault"
+    where = f" at row {alarm.where[0]}, column {alarm.where[1]}" if alarm.where else ""
+    layer = "" if alarm.layer is None else f", layer {alarm.layer}"
+    return f"{clock}  {alarm.priority:<8} {alarm.source:<12} frame {alarm.first_seq:<7} {peak}{where}{layer}"
+
+
+def _wait_until_judged(ports: Ports, count: int) -> Status:
+    """The status once every frame that the camera sent is accounted for, or has had its time."""
+    deadline = time.monotonic() + 10.0
+    while True:
+        status = msgspec.json.decode(_get(ports, "/api/v1/status"), type=Status)
+        done = status.ledger.announced >= count and status.ledger.in_flight == 0
+        if done or time.monotonic() > deadline:
+            return status
+        time.sleep(0.1)
+
+
+def _get(ports: Ports, path: str) -> bytes:
+    with urllib.request.urlopen(ports.url + path, timeout=10) as answer:  # loopback, our own daemon
+        body: bytes = answer.read()
+    return body
+
+
+def _summarise(scene: Scene, status: Status, alarms: list[Alarm], truth: Path) -> int:
+    truths = read_truth(truth)
+    first_ns = [alarm.first_t_ns - int(alarm.first_seq * 1e9 / scene.rate_hz) for alarm in alarms if alarm.first_t_ns]
+    start_ns = first_ns[0] if first_ns else 0
+    exposed_ns = [start_ns + int(one.first_seq * 1e9 / scene.rate_hz) for one in truths]
+    comparison = compare(alarms, truths, exposed_ns)
+    screen.say("[4/4] summary")
+    closes = _tell_frames(status)
+    _tell_events(comparison)
+    return 0 if closes else 1
+
+
+def _tell_frames(status: Status) -> bool:
+    held = status.ledger
+    unjudged = ", ".join(f"{n} {reason}" for reason, n in held.unjudged.items() if n) or "0"
+    dropped = ", ".join(f"{n} {reason}" for reason, n in held.dropped.items() if n) or "0"
+    rest = held.received - held.judged - sum(held.unjudged.values()) - sum(held.dropped.values())
+    screen.say(f"      frames announced {held.announced}, lost upstream {held.lost_upstream}, received {held.received}")
+    screen.say(f"      judged {held.judged}, unjudged {unjudged}, dropped {dropped}, in flight {rest}")
+    screen.say(f"      99 % of frames were judged within {status.frame_age_p99_ms:g} ms of their arrival")
+    return rest == 0
+
+
+def _tell_events(comparison: Comparison) -> None:
+    screen.say(f"      anomalies shown {comparison.shown}, found {comparison.found}:")
+    for tally in comparison.kinds:
+        screen.say(f"        {tally.kind:<14} {tally.found} of {tally.shown}")
+    screen.say(f"      false alarms {len(comparison.false_alarms)}")
+    if comparison.delays_s:
+        middle, worst = np.median(comparison.delays_s), max(comparison.delays_s)
+        screen.say(
+            f"      from first anomalous exposure to alarm: median {middle * 1e3:.0f} ms, most {worst * 1e3:.0f} ms"
+        )
+
+
+def _free_ports() -> Ports:
+    """Ports on loopback that nobody listens at just now; the page's usual one where it is free."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        frames, alarms, permit, page = (probe.getsockname()[1] for probe in probes)
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", PAGE_PORT)))
+            page = PAGE_PORT
+    return Ports(*(f"tcp://127.0.0.1:{port}" for port in (frames, alarms, permit)), page)

@@ -1,0 +1,165 @@
+"""`framewatch doctor`: what would keep the daemon from running here, and how to mend it. Starts nothing."""
+
+import ctypes
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import torch
+
+from monitor.bundle import Bundle, BundleError, read
+from monitor.config import Config
+from monitor.journal import Journal, JournalError
+from monitor.score import load_scorer
+from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
+
+DISK_FREE_MIN = 1 << 30
+TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+NEVER_BEFORE = 1_700_000_000  # Unix seconds in 2023: an earlier clock was never set
+Grade = Literal["ok", "warning", "fault"]
+
+
+class Finding(NamedTuple):
+    """What one check found; *remedy* says what to do where it is not ok."""
+
+    check: str
+    grade: Grade
+    found: str
+    remedy: str = ""
+
+
+def examine(config: Config) -> list[Finding]:
+    """All checks of *config* on this machine, in the order in which a person would look."""
+    bundle, about_bundle = _bundle(config)
+    return [
+        Finding("program", "ok", f"Python {sys.version.split()[0]}, torch {torch.__version__}, {os.cpu_count()} cores"),
+        _device(config),
+        about_bundle,
+        _memory(config, bundle),
+        *_ports(config),
+        _journal(config),
+        _disk(config),
+        _clock(),
+    ]
+
+
+def _device(config: Config) -> Finding:
+    if config.engine.device == "cpu":
+        there = f", {torch.cuda.get_device_name()} is there too" if torch.cuda.is_available() else ""
+        return Finding("device", "ok", f"cpu, {config.engine.threads} thread(s){there}")
+    if torch.cuda.is_available():
+        return Finding("device", "ok", f"{config.engine.device}: {torch.cuda.get_device_name()}")
+    return Finding(
+        "device",
+        "fault",
+        f"{config.engine.device} was asked for but torch sees no CUDA device",
+        "set engine.device to cpu, or install a driver and a CUDA build of torch",
+    )
+
+
+def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
+    if config.bundle is None:
+        return None, Finding(
+            "bundle",
+            "warning",
+            "none is configured: frames are counted, not judged",
+            "make one with 'framewatch calibrate' and name it under bundle",
+        )
+    try:
+        bundle = read(Path(config.bundle))
+        load_scorer(bundle)
+    except BundleError as error:
+        return None, Finding("bundle", "fault", str(error), "calibrate anew, or name another bundle")
+    held = bundle.manifest
+    age_days = (time.time_ns() - held.created_ns) / 86_400e9
+    found = f"{bundle.path}: {held.height}x{held.width} {held.dtype}, {age_days:.1f} days old, all files verified"
+    if config.calibration_expires_days is not None and age_days > config.calibration_expires_days:
+        return bundle, Finding("bundle", "warning", f"{found}; expired", "calibrate anew: the state would be stale")
+    if held.extrapolated:
+        return bundle, Finding(
+            "bundle", "warning", f"{found}; limits extrapolated", "calibrate on more held-out frames"
+        )
+    return bundle, Finding("bundle", "ok", found)
+
+
+def _memory(config: Config, bundle: Bundle | None) -> Finding:
+    size, free = ring_bytes(config, bundle), available_bytes()
+    found = (
+        f"ring of {ring_slots(config)} frames ({config.input.buffer_s:g} s at {config.input.rate_hz:g} Hz) takes "
+        f"{size / 2**20:.0f} MiB of {free / 2**20:.0f} MiB free"
+    )
+    if size > MEMORY_SHARE * free:
+        return Finding("memory", "fault", found, "lower input.buffer_s or input.rate_hz")
+    return Finding("memory", "ok", found)
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    """Whether the addresses that the daemon would listen at are free."""
+    yield _address("http.port", config.http.host, config.http.port)
+    wanted = [("outputs.alarms", config.outputs.alarms), ("outputs.permit", config.outputs.permit)]
+    if config.input.bind:
+        wanted.append(("input.endpoint", config.input.endpoint))
+    for key, endpoint in wanted:
+        parts = urlsplit(endpoint)
+        if parts.scheme == "tcp" and parts.hostname and parts.port:
+            yield _address(key, "0.0.0.0" if parts.hostname == "*" else parts.hostname, parts.port)
+
+
+def _address(key: str, host: str, port: int) -> Finding:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return Finding(
+                key, "fault", f"{host}:{port}: {error.strerror}", "stop what holds it (a running daemon?) or change it"
+            )
+    return Finding(key, "ok", f"{host}:{port} is free")
+
+
+def _journal(config: Config) -> Finding:
+    path = Path(config.journal)
+    if not path.exists():
+        if path.parent.is_dir() and os.access(path.parent, os.W_OK):
+            return Finding("journal", "ok", f"{path} will be made")
+        return Finding("journal", "fault", f"{path.parent} is no folder that can be written", "make it, or set journal")
+    try:
+        journal = Journal(path)
+        count = len(journal.open_alarms())
+        journal.close()
+    except JournalError as error:
+        return Finding("journal", "fault", str(error), "move it away to start a new one, or restore a copy")
+    return Finding("journal", "ok", f"{path}: {count} alarms are open")
+
+
+def _disk(config: Config) -> Finding:
+    folder = Path(config.journal).parent
+    if not folder.is_dir():
+        return Finding("disk", "fault", f"{folder} does not exist", "make it, or set journal")
+    free = shutil.disk_usage(folder).free
+    found = f"{free / 2**30:.1f} GiB free at {folder}"
+    if free < DISK_FREE_MIN:
+        return Finding("disk", "warning", found, "make room: alarms are journalled here")
+    return Finding("disk", "ok", found)
+
+
+def _clock() -> Finding:
+    if time.time() < NEVER_BEFORE:
+        return Finding("clock", "fault", f"it says {time.strftime('%Y-%m-%d', time.gmtime())}", "set the clock")
+    adjtimex: Callable[..., int] | None = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None:
+        return Finding("clock", "ok", "set (whether it is synchronised cannot be asked here)")
+    status = adjtimex(ctypes.create_string_buffer(512))
+    if status == TIME_ERROR:
+        return Finding(
+            "clock", "warning", "set, but not synchronised", "run chrony or systemd-timesyncd: alarm times depend on it"
+        )
+    if status < 0:
+        return Finding("clock", "ok", "set (whether it is synchronised may not be asked here)")
+    return Finding("clock", "ok", "set and synchronised")

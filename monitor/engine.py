@@ -1,0 +1,165 @@
+"""The hot loop: slots of the ring -> judge -> ledger, events and permit. Nothing else runs in it.
+
+It reads the ring without a lock: it copies what it needs, then asks whether the slots were overwritten meanwhile, and
+gives up the frames that were.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from models.scorer import CHARTS
+from monitor import vitals
+from monitor.backlog import Backlog
+from monitor.judge import Judge, SourcedChange, Verdicts
+from monitor.ring import FrameBatch
+from monitor.shared import Arrays
+from monitor.types import Unjudged
+
+TURN_S = 0.1
+"""Longest the loop waits for frames: it turns, and says so, even where nothing comes."""
+
+Handover = Callable[[Sequence[SourcedChange]], None]
+
+
+class Engine:
+    """Judges what the backlog holds, batch by batch, on the thread that calls `run`."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        judge: Judge | None,  # None: no bundle, every frame is settled by the code that it came with
+        board: Arrays,  # the vitals
+        handover: Handover,
+        clock: Callable[[], int],  # monotonic ns
+        wall_clock: Callable[[], int],  # Unix ns
+    ) -> None:
+        self._backlog = backlog
+        self._ring = backlog.ring
+        self._judge = judge
+        self._board = board
+        self._handover = handover
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._least_delay_ns: int | None = None
+        self._delay_stream = b""
+        self.judged = 0
+        self.fault_seen: tuple[int, int] | None = None  # (code, monotonic ns) of the last frame with a camera fault
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Judge until *stopping* and nothing is left."""
+        while not (stopping() and self._backlog.pending == 0):
+            self._board["engine_beat_ns"][0] = self._clock()
+            claim = self._backlog.claim(self._clock())
+            if claim is None:
+                self._backlog.wait(TURN_S)
+            else:
+                self.judge_batch(*claim)
+
+    def judge_batch(self, lo: int, hi: int) -> None:
+        """Judge ring positions *lo* to *hi*, which the caller has claimed, and settle them."""
+        started_ns = self._clock()
+        batch = self._ring.view(lo, hi)
+        codes = batch.unjudged.copy()
+        to_judge = np.flatnonzero(codes == 0)
+        chosen, verdicts, overrun = self._judge_intact(batch, to_judge, lo)
+        self._settle(lo, hi, batch, codes, chosen, verdicts, overrun)
+        if verdicts is not None:
+            self._observe(batch, chosen, verdicts, started_ns)
+            if verdicts.changes:
+                self._handover(verdicts.changes)
+
+    def _judge_intact(
+        self, batch: FrameBatch, to_judge: npt.NDArray[np.intp], lo: int
+    ) -> tuple[npt.NDArray[np.intp], Verdicts | None, int]:
+        """Judge what of *to_judge* was not overwritten meanwhile: (frames chosen, verdicts, how many were lapped)."""
+        overrun = 0
+        while True:
+            chosen = to_judge[to_judge >= overrun]
+            if self._judge is None or len(chosen) == 0:
+                return chosen, None, overrun
+            carried = self._judge.snapshot()
+            verdicts = self._judge.judge(*_choose(batch, chosen, lo))
+            lapped = min(max(0, self._ring.oldest_intact() - lo), len(batch.seq))
+            if lapped <= overrun:
+                return chosen, verdicts, overrun
+            # What was read of those slots may be half of one frame and half of another: as if it never was.
+            self._judge.restore(carried)
+            overrun = lapped
+
+    def _settle(
+        self,
+        lo: int,
+        hi: int,
+        batch: FrameBatch,
+        codes: npt.NDArray[np.uint8],
+        chosen: npt.NDArray[np.intp],
+        verdicts: Verdicts | None,
+        overrun: int,
+    ) -> None:
+        unjudged = Counter({Unjudged(code): n for code, n in _tally(codes[overrun:]).items() if code})
+        judged = 0
+        if verdicts is not None:
+            faults = int((verdicts.fault != 0).sum())
+            judged = len(verdicts.judged)
+            if judged < len(chosen):
+                unjudged[Unjudged.CAMERA_FAULT] += faults
+                unjudged[Unjudged.NOT_FINITE] += len(chosen) - faults - judged
+            self._write_scores(batch, chosen, verdicts)
+        self._backlog.settle(lo, hi, judged, dict(unjudged), overrun)
+
+    def _write_scores(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts) -> None:
+        """Leave the scores beside the pixels, for the recorder and the page."""
+        scored = chosen[verdicts.judged]
+        for chart in CHARTS:
+            getattr(batch, chart)[scored] = getattr(verdicts.scores, chart)
+        batch.joint[scored] = verdicts.joint
+        batch.where[scored] = verdicts.scores.where
+        batch.fault[chosen] = verdicts.fault
+
+    def _observe(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts, started_ns: int) -> None:
+        """Histograms and latest values, once a batch."""
+        now_ns = self._clock()
+        bad = np.flatnonzero(verdicts.fault)
+        if len(bad):
+            self.fault_seen = int(verdicts.fault[bad[-1]]), now_ns
+        scored = chosen[verdicts.judged]
+        if len(scored) == 0:
+            return
+        board = self._board
+        self.judged += len(scored)
+        board["judged_ns"][0] = now_ns
+        board["last_seq"][0] = batch.seq[scored[-1]]
+        board["exceedances"][:] += verdicts.over.sum(axis=0)
+        board["chart_score"][:] = [getattr(verdicts.scores, chart)[-1] for chart in CHARTS]
+        vitals.observe(board, "age", (now_ns - batch.received_ns[scored]) / 1e9)
+        vitals.observe(board, "delay", self._delays_s(batch, scored))
+        vitals.observe(board, "score", np.array([(now_ns - started_ns) / 1e9]))
+        vitals.observe(board, "batch", np.array([float(len(scored))]))
+
+    def _delays_s(self, batch: FrameBatch, scored: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Exposure to judged, less the least ever seen of this stream: the two clocks' offset cancels."""
+        delays_ns = self._wall_clock() - batch.t_ns[scored]
+        stream = bytes(batch.stream[scored[-1]])
+        least_ns = int(delays_ns.min())
+        if stream != self._delay_stream or self._least_delay_ns is None:
+            self._delay_stream, self._least_delay_ns = stream, least_ns
+        self._least_delay_ns = min(self._least_delay_ns, least_ns)
+        delays_s: npt.NDArray[np.float64] = (delays_ns - self._least_delay_ns) / 1e9
+        return delays_s
+
+
+def _choose(
+    batch: FrameBatch, chosen: npt.NDArray[np.intp], lo: int
+) -> tuple[npt.NDArray[np.generic], FrameBatch, npt.NDArray[np.int64]]:
+    """The frames *chosen* of *batch*; without a copy where all of them are."""
+    if len(chosen) < len(batch.seq):
+        batch = FrameBatch._make(column[chosen] for column in batch)
+    return batch.pixels, batch, chosen + lo
+
+
+def _tally(codes: npt.NDArray[np.uint8]) -> dict[int, int]:
+    found = np.bincount(codes).tolist() if len(codes) else []
+    return {code: n for code, n in enumerate(found) if n}

@@ -1,0 +1,160 @@
+"""Events on their way from the engine to the side process: each beginning, growth and end becomes one log record."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from calibration.events import Event
+from models.scorer import CHARTS
+from monitor import eventlog
+from monitor.alarms import priority_of
+from monitor.eventlog import EventRecord
+from monitor.judge import CHART_RULE, SourcedChange
+from monitor.ring import Ring, text
+from monitor.shared import Arrays
+from monitor.types import Peak, Pixels, Pool
+
+GROWTH_PERIOD_NS = 1_000_000_000
+"""An event that lasts is told of once a second: an operator reads no faster, and the log must not run over."""
+
+
+class Handover:
+    """Writes the event log. The engine reports its events here, the watch the conditions of the service."""
+
+    def __init__(
+        self,
+        log: Arrays,
+        wake_fd: int,
+        epoch: str,
+        bundle: str,
+        limits: Mapping[str, float],
+        ring: Ring,
+        wall_clock: Callable[[], int],
+    ) -> None:
+        self._log = log
+        self._wake_fd = wake_fd
+        self._epoch = epoch
+        self._bundle = bundle
+        self._limits = limits
+        self._ring = ring
+        self._wall_clock = wall_clock
+        self._lock = threading.Lock()
+        self._count = 0
+        self._open: dict[str, int] = {}  # rule or condition -> event
+        self._priorities: dict[str, str] = {}  # of the open events that a judgement raised
+        self._told_ns: dict[str, int] = {}
+
+    @property
+    def open_priorities(self) -> tuple[str, ...]:
+        """The priorities of events that are open now; conditions of the service withhold by their state instead."""
+        return tuple(self._priorities.values())
+
+    def open_source(self, among: Sequence[str]) -> str | None:
+        """The first of *among* that has an open event."""
+        return next((name for name in among if name in self._open), None)
+
+    def report(self, changes: Sequence[SourcedChange]) -> None:
+        """Log the engine's *changes* in their order."""
+        with self._lock:
+            for sourced in changes:
+                self._report(sourced)
+        self._wake()
+
+    def hold(self, source: str, why: str) -> None:
+        """A condition of the service holds; it is logged when it begins."""
+        with self._lock:
+            if source in self._open:
+                return
+            event = self._begin(source)
+            self._append(EventRecord("began", self._epoch, event, source, self._wall_clock(), why=why))
+        self._wake()
+
+    def release(self, source: str) -> None:
+        """A condition of the service is over."""
+        with self._lock:
+            event = self._open.pop(source, None)
+            if event is None:
+                return
+            self._append(EventRecord("ended", self._epoch, event, source, self._wall_clock()))
+        self._wake()
+
+    def settle(self) -> None:
+        """Say that what an earlier epoch left open and this one has not seen again is over."""
+        with self._lock:
+            self._append(EventRecord("settled", self._epoch, -1, "", self._wall_clock()))
+        self._wake()
+
+    def _report(self, sourced: SourcedChange) -> None:
+        rule, change, now_ns = sourced.rule, sourced.change, self._wall_clock()
+        if change.phase == "began":
+            self._begin(rule)
+        elif change.phase == "grew" and now_ns - self._told_ns[rule] < GROWTH_PERIOD_NS:
+            self._priorities[rule] = self._priority(sourced)
+            return
+        self._told_ns[rule] = now_ns
+        self._append(self._record(sourced, now_ns))
+        if change.phase == "ended":
+            del self._open[rule], self._priorities[rule], self._told_ns[rule]
+        else:
+            self._priorities[rule] = self._priority(sourced)
+
+    def _begin(self, key: str) -> int:
+        self._open[key] = self._count
+        self._count += 1
+        return self._open[key]
+
+    def _priority(self, sourced: SourcedChange) -> str:
+        on_chart = sourced.rule == CHART_RULE
+        return priority_of(sourced.source, self._peak(sourced.source, sourced.change.event).ratio if on_chart else 0.0)
+
+    def _record(self, sourced: SourcedChange, now_ns: int) -> EventRecord:
+        event, on_chart = sourced.change.event, sourced.rule == CHART_RULE
+        first, peak = event.first, event.peak
+        x, y = peak["xy"].tolist()
+        return EventRecord(
+            phase=sourced.change.phase,
+            epoch=self._epoch,
+            event=self._open[sourced.rule],
+            source=sourced.source,
+            t_ns=now_ns,
+            stream=text(first["stream"]),
+            first_seq=int(first["seq"]),
+            last_seq=int(event.last["seq"]),
+            first_t_ns=int(first["t_ns"]),
+            frames_over=event.frames_over,
+            peak=self._peak(sourced.source, event) if on_chart else None,
+            pool=self._pool(int(peak["position"])),
+            where=tuple(peak["where"].tolist()) if on_chart and sourced.source == "local" else None,
+            job=text(peak["job"]),
+            layer=None if peak["layer"] < 0 else int(peak["layer"]),
+            context=text(peak["context"]),
+            xy=None if np.isnan(x) else (x, y),
+            bundle=self._bundle,
+        )
+
+    def _peak(self, source: str, event: Event) -> Peak:
+        score, limit = float(event.peak["scores"][CHARTS.index(source)]), self._limits[source]
+        return Peak(int(event.peak["seq"]), score, limit, score / limit if limit else 0.0)
+
+    def _pool(self, position: int) -> Pool | None:
+        """Measured on the frame itself, while the ring still holds it."""
+        if not (self._ring.intact(position) and position < self._ring.written):
+            return None
+        frame = self._ring.view(position, position + 1).pixels[0].copy()
+        return measure_pool(frame) if self._ring.intact(position) else None
+
+    def _append(self, record: EventRecord) -> None:
+        eventlog.append(self._log, record)
+
+    def _wake(self) -> None:
+        os.eventfd_write(self._wake_fd, 1)
+
+
+def measure_pool(frame: Pixels) -> Pool:
+    """The bright region of *frame* (h, w): pixels above half way from the background (the median) to the peak."""
+    pixels = frame.astype(np.float64)
+    background, peak = float(np.median(pixels)), float(pixels.max())
+    bright = pixels[pixels > (background + peak) / 2]
+    return Pool(len(bright), float(bright.mean()) if len(bright) else background, peak)

@@ -1,0 +1,232 @@
+"""The hot process: ingest thread, engine thread, watch thread. Started by the supervisor as `python -m monitor.hot`."""
+
+import os
+
+os.environ.setdefault(
+    "GOMP_SPINCOUNT", "0"
+)  # before torch loads OpenMP: waiting threads must not take the other's core
+
+import logging
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import zmq
+
+from monitor import bundle as bundles
+from monitor import ingest as ingests
+from monitor import logs, orders
+from monitor.backlog import Backlog
+from monitor.bundle import Bundle, BundleError
+from monitor.ledger import Ledger
+from monitor.orders import Memory, Orders
+from monitor.ring import Ring
+from monitor.voice import Voice
+from monitor.watch import Parts, Watch
+from monitor.wire.native import WireLimits
+
+if TYPE_CHECKING:  # these load torch, which takes seconds: the watch speaks before
+    from monitor.judge import Judge, SourcedChange
+
+T = TypeVar("T")
+
+JOIN_S = 2.0
+log = logging.getLogger("framewatch.hot")
+
+
+class Loop(NamedTuple):
+    """The threads that carry frames, and what stops them."""
+
+    socket: "zmq.Socket[bytes]"
+    stop_receiving: threading.Event
+    ingest: threading.Thread
+    engine: threading.Thread
+
+
+def main() -> int:
+    """Run until told to stop; exit status 0, or 2 with one line where the configuration cannot be carried out."""
+    received = orders.receive()
+    logs.set_up(received.config.log, "hot")
+    try:
+        return _run(received)
+    except (BundleError, OSError, ValueError) as error:
+        sys.stderr.write(f"framewatch: {error}\n")
+        return 2
+
+
+def _run(received: Orders) -> int:
+    config = received.config
+    memory = orders.open_memory(received)
+    bundle = bundles.read(Path(config.bundle)) if config.bundle else None
+    if bundle and received.bundle and bundle.sha256 != received.bundle.sha256:
+        raise BundleError(f"{config.bundle}: was replaced while the daemon ran; restart the daemon to use it")
+    epoch = secrets.token_hex(8)
+    memory.vitals["epoch"][0] = epoch.encode()
+    memory.vitals["hot_pid"][0] = os.getpid()
+    memory.vitals["engine_beat_ns"][0] = time.monotonic_ns()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    voice = _named("outputs.permit", lambda: Voice(context, config.outputs.permit, config.camera))
+    watch = Watch(config, memory, bundle.manifest if bundle else None, epoch, voice, time.monotonic_ns, time.time_ns)
+    _stop_on_signal(watch.stopping)
+    watching = threading.Thread(target=_guarded, args=(watch.run,), name="watch", daemon=True)
+    watching.start()
+    try:
+        loop = _start_loop(received, memory, bundle, epoch, context, watch)
+        _wait_for_the_end(watch, loop)
+        return _stop(received, watch, watching, loop)
+    finally:
+        voice.close()
+
+
+def _start_loop(
+    received: Orders,
+    memory: Memory,
+    bundle: Bundle | None,
+    epoch: str,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    watch: Watch,
+) -> Loop:
+    """Load the network, warm it up, open the camera's socket, start the threads."""
+    from calibration.camera import FAULTS
+    from monitor.engine import Engine
+    from monitor.handover import Handover
+
+    config = received.config
+    ring = Ring(memory.ring)
+    backlog = Backlog(ring, Ledger(memory.ledger), config.engine.batch, int(config.engine.max_wait_ms * 1e6))
+    judge = _make_judge(received, bundle) if bundle else None
+    limits = received.bundle.limits if received.bundle else {}
+    sha256 = bundle.sha256 if bundle else ""
+    handover = Handover(memory.log, received.wake_fd, epoch, sha256, limits, ring, time.time_ns)
+
+    def report(changes: "Sequence[SourcedChange]") -> None:
+        handover.report(changes)
+        watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
+
+    engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns)
+    wire_limits = WireLimits(config.input.max_frames_per_message, 4 * config.input.max_frame_px**2)
+    silence_ns = int(config.input.silence_s * 1e9)
+    ingest = ingests.Ingest(config.camera, bundle.admission if bundle else None, wire_limits, silence_ns, backlog)
+    hwm = max(1000, int(config.input.rate_hz * config.input.buffer_s))
+    socket = _named(
+        "input.endpoint",
+        lambda: ingests.open_socket(
+            context,
+            config.input.endpoint,
+            config.input.socket,
+            config.input.bind,
+            config.camera,
+            hwm,
+            min(wire_limits.max_message_bytes, 2**31),
+        ),
+    )
+    stop_receiving = threading.Event()
+    loop = Loop(
+        socket,
+        stop_receiving,
+        threading.Thread(
+            target=_guarded,
+            args=(lambda: ingests.receive(socket, ingest, stop_receiving, time.monotonic_ns),),
+            name="ingest",
+            daemon=True,
+        ),
+        threading.Thread(
+            target=_guarded, args=(lambda: engine.run(stop_receiving.is_set),), name="engine", daemon=True
+        ),
+    )
+    loop.engine.start()
+    loop.ingest.start()
+    watch.parts = Parts(engine, ingest, backlog, handover, FAULTS)
+    log.info(
+        "judging %s frames from %s, epoch %s",
+        f"{ring.height}x{ring.width} {ring.dtype}" if bundle else "no",
+        config.input.endpoint,
+        epoch,
+    )
+    return loop
+
+
+def _make_judge(received: Orders, bundle: Bundle) -> "Judge":
+    """The judge of *bundle*, warmed up: the first frames must not wait for the first calls into torch."""
+    import numpy as np
+    import torch
+
+    from calibration.events import EventRule
+    from models.scorer import Scorer
+    from monitor.judge import Judge
+
+    config = received.config
+    torch.set_num_threads(config.engine.threads)
+    if config.engine.device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"engine.device: {config.engine.device} was asked for but torch sees no CUDA device; use cpu")
+    held = bundle.manifest
+    try:
+        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, config.engine.device)
+    except ValueError as error:
+        raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
+    for count in (1, config.engine.batch, config.engine.batch):
+        scorer(np.zeros((count, held.height, held.width), held.dtype))
+    rule = EventRule(config.events.k, config.events.n, config.events.clear_frames)
+    return Judge(scorer, bundle.limits, bundle.camera_limits, rule)
+
+
+def _wait_for_the_end(watch: Watch, loop: Loop) -> None:
+    """Until a signal comes, the supervisor is gone, or a thread has died of a bug (which ends the process)."""
+    parent = os.getppid()
+    while not watch.stopping.wait(0.2):
+        if os.getppid() != parent:
+            log.warning("the supervisor is gone: stopping")
+            watch.stopping.set()
+
+
+def _stop(received: Orders, watch: Watch, watching: threading.Thread, loop: Loop) -> int:
+    """Orderly: no new frames, judge what was received, count what is left, say goodbye."""
+    assert watch.parts is not None
+    backlog = watch.parts.backlog
+    loop.stop_receiving.set()
+    loop.ingest.join(JOIN_S)
+    loop.socket.close(0)
+    backlog.stop_accepting()
+    loop.engine.join(received.config.drain_s)
+    backlog.abandon()
+    watch.finished.set()
+    watching.join(JOIN_S)
+    watch.say_goodbye()
+    log.info("stopped")
+    return 0
+
+
+def _stop_on_signal(stopping: threading.Event) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor passes it on in order
+
+
+def _guarded(body: Callable[[], None]) -> None:
+    """A thread that dies of a bug takes the process with it: the supervisor restarts it, the side process says so."""
+    try:
+        body()
+    except BaseException:
+        log.critical("the %s thread failed; the process ends", threading.current_thread().name, exc_info=True)
+        logging.shutdown()
+        os._exit(70)  # EX_SOFTWARE
+
+
+def _named(key: str, open_it: Callable[[], T]) -> T:
+    """*open_it*, whose OSError then names the configuration *key*."""
+    try:
+        return open_it()
+    except OSError as error:
+        raise OSError(f"{key}: {error}; choose another address or stop what holds it") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""A batch of frames -> camera faults, scores, exceedances and events. Arrays in, arrays out: no ring, thread or clock.
+
+The judge remembers what the event rules and the camera check carry from frame to frame, so a stream cut into any
+batches gives the same events.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.camera import FAULTS, CameraLimits, CameraState, check
+from calibration.events import Change, EventRule, EventState, reset, start, step
+from calibration.limits import Limit, joint
+from models.scorer import CHARTS, Scorer, Scores
+from monitor.ring import FrameBatch
+from monitor.types import TEXT_BYTES, Pixels
+
+ROW = np.dtype(
+    [
+        ("joint", "<f8"),
+        ("seq", "<i8"),
+        ("t_ns", "<i8"),
+        ("received_ns", "<i8"),
+        ("position", "<i8"),
+        ("source", "u1"),
+        ("scores", "<f4", (len(CHARTS),)),
+        ("where", "<i2", (2,)),
+        ("xy", "<f4", (2,)),
+        ("layer", "<i8"),
+        ("job", f"S{TEXT_BYTES}"),
+        ("context", f"S{TEXT_BYTES}"),
+        ("stream", f"S{TEXT_BYTES}"),
+    ]
+)
+"""What the event rule carries of each frame: its joint score, and all that an alarm may have to say of it."""
+
+Rows = npt.NDArray[np.void]
+
+CHART_RULE = "charts"
+
+
+class SourcedChange(NamedTuple):
+    """A change of an event: of the *rule* that found it, and the *source* that its alarm will name."""
+
+    rule: str  # CHART_RULE or the camera fault
+    source: str
+    change: Change
+
+
+class Verdicts(NamedTuple):
+    """What became of each frame that was put to the judge."""
+
+    fault: npt.NDArray[np.uint8]  # (n,) code of the camera fault, 0 none
+    finite: npt.NDArray[np.bool_]  # (n,)
+    judged: npt.NDArray[np.intp]  # (m,) which of the n were scored
+    scores: Scores  # of those m
+    joint: npt.NDArray[np.float64]  # (m,) above 1 is an exceedance
+    over: npt.NDArray[np.bool_]  # (m, charts) which limits each exceeds
+    changes: tuple[SourcedChange, ...]
+
+
+class Judge:
+    """Scores frames against the limits of a bundle and finds events among them."""
+
+    def __init__(self, scorer: Scorer, limits: Sequence[Limit], camera: CameraLimits, rule: EventRule) -> None:
+        self.scorer = scorer
+        self._limits = tuple(limits)
+        self._values = np.array([limit.value for limit in limits])
+        self._camera_limits = camera
+        self._camera = CameraState()
+        self._rule = rule
+        self._charts: EventState = start(rule)
+        # A single bad frame is a fault; it is over when as many good ones have passed as end any other event.
+        self._fault_rule = EventRule(1, 1, rule.clear_frames)
+        self._faults = {fault: start(self._fault_rule) for fault in FAULTS}
+        self._stream = b""
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Chart -> upper control limit."""
+        return dict(zip(CHARTS, self._values.tolist(), strict=True))
+
+    def snapshot(self) -> tuple[object, ...]:
+        """What the judge carries, to be given back to `restore` where a batch turns out to be torn."""
+        return self._camera, self._charts, dict(self._faults), self._stream
+
+    def restore(self, snapshot: tuple[object, ...]) -> None:
+        """Be as at the time of *snapshot*."""
+        self._camera, self._charts, self._faults, self._stream = snapshot  # type: ignore[assignment]  # our own tuple
+
+    def judge(self, pixels: Pixels, batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Verdicts:
+        """Judge frames *pixels* (n, h, w), whose columns are those of *batch* and ring positions *positions* (n,)."""
+        self._camera, fault = check(self._camera_limits, self._camera, pixels)
+        finite = _finite(pixels)
+        good = (fault == 0) & finite
+        judged = np.flatnonzero(good)
+        scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged])
+        values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)  # (m, charts)
+        joint_scores, source = joint(values, self._limits)
+        rows = _rows(batch, positions)
+        chart_rows = rows[judged]
+        chart_rows["joint"], chart_rows["source"] = joint_scores, source
+        chart_rows["scores"], chart_rows["where"] = values, scores.where
+        changes = self._find_events(rows, fault, judged, chart_rows)
+        return Verdicts(fault, finite, judged, scores, joint_scores, values > self._values, tuple(changes))
+
+    def _find_events(
+        self, rows: Rows, fault: npt.NDArray[np.uint8], judged: npt.NDArray[np.intp], chart_rows: Rows
+    ) -> list[SourcedChange]:
+        """Run the rules stream by stream: a restarted camera continues no event."""
+        changes: list[SourcedChange] = []
+        for lo, hi in _streams(rows["stream"]):
+            stream = bytes(rows["stream"][lo])
+            if stream != self._stream:
+                changes += self._reset()
+                self._stream = stream
+            among = slice(*np.searchsorted(judged, (lo, hi)))
+            self._charts, found = step(self._rule, self._charts, chart_rows[among])
+            changes += [SourcedChange(CHART_RULE, CHARTS[one.event.peak["source"]], one) for one in found]
+            changes += self._find_faults(rows[lo:hi], fault[lo:hi])
+        return changes
+
+    def _find_faults(self, rows: Rows, fault: npt.NDArray[np.uint8]) -> list[SourcedChange]:
+        changes = []
+        some = bool(fault.any())
+        for code, name in enumerate(FAULTS, start=1):
+            if some or self._faults[name].event is not None:
+                rows["joint"] = np.where(fault == code, 2.0, 0.0)
+                self._faults[name], found = step(self._fault_rule, self._faults[name], rows)
+                changes += [SourcedChange(name, name, one) for one in found]
+        return changes
+
+    def _reset(self) -> list[SourcedChange]:
+        """End what is open: the frames to come are of another stream."""
+        self._charts, found = reset(self._rule, self._charts)
+        changes = [SourcedChange(CHART_RULE, CHARTS[one.event.peak["source"]], one) for one in found]
+        for name in FAULTS:
+            self._faults[name], found = reset(self._fault_rule, self._faults[name])
+            changes += [SourcedChange(name, name, one) for one in found]
+        self._camera = CameraState()
+        return changes
+
+
+def _finite(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Which of *pixels* (n, h, w) hold neither NaN nor infinity; a sum shows both in one pass."""
+    if pixels.dtype.kind != "f":
+        return np.ones(len(pixels), np.bool_)
+    sums: npt.NDArray[Any] = pixels.sum(axis=(1, 2), dtype=np.float64)
+    finite: npt.NDArray[np.bool_] = np.isfinite(sums)
+    return finite
+
+
+def _rows(batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Rows:
+    rows = np.zeros(len(positions), ROW)
+    rows["position"] = positions
+    rows["source"] = 0
+    for name in ("seq", "t_ns", "received_ns", "xy", "layer", "job", "context", "stream"):
+        rows[name] = getattr(batch, name)
+    return rows
+
+
+def _streams(stream: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
+    """Stretches (lo, hi) of equal values; nearly always one."""
+    if len(stream) == 0:
+        return []
+    if stream[0] == stream[-1] and (stream == stream[0]).all():
+        return [(0, len(stream))]
+    edges = [0, *(np.flatnonzero(stream[1:] != stream[:-1]) + 1).tolist(), len(stream)]
+    return list(pairwise(edges))

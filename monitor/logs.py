@@ -1,0 +1,67 @@
+"""The daemon's log: readable lines, or one JSON object a line, on standard error. Logging never raises."""
+
+import json
+import logging
+import sys
+import time
+from typing import TextIO
+
+from monitor.config import Log
+
+
+def set_up(log: Log, process: str, stream: TextIO | None = None) -> None:
+    """Send everything that is logged in this process, named *process*, to *stream* (standard error) as *log* says."""
+    logging.raiseExceptions = False  # a full disk or a closed terminal must not stop a monitor
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(_Json(process) if log.format == "json" else _Text(process))
+    logging.basicConfig(level=log.level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+class _Formatter(logging.Formatter):
+    """What both formats share."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    @staticmethod
+    def _time(record: logging.LogRecord) -> str:
+        """UTC to the millisecond."""
+        return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+
+    @staticmethod
+    def _message(record: logging.LogRecord) -> str:
+        try:
+            return record.getMessage()
+        except Exception:  # arguments that do not fit the text, or that cannot be shown: any error is possible
+            return f"{record.msg} (its {len(record.args or ())} arguments do not fit)"
+
+    def _trace(self, record: logging.LogRecord) -> str:
+        return self.formatException(record.exc_info) if record.exc_info else ""
+
+
+class _Text(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        message = "".join(_visible(letter) for letter in self._message(record))
+        line = f"{self._time(record)} {record.levelname:<7} {self._process}: {message}"
+        trace = self._trace(record)
+        return f"{line}\n{trace}" if trace else line
+
+
+class _Json(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": self._time(record),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "logger": record.name,
+            "message": self._message(record),
+        }
+        trace = self._trace(record)
+        return json.dumps({**fields, "trace": trace} if trace else fields)
+
+
+def _visible(letter: str) -> str:
+    """A line of the log stays one line, whatever a peer's text holds."""
+    return letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()

@@ -1,0 +1,179 @@
+"""Every Prometheus metric, in one place. They are read from shared memory when they are asked for.
+
+Prefix `framewatch_`, base units, label `camera` and otherwise only labels from closed sets. The frame counters come
+from one snapshot of the ledger, so that they close in every scrape.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from monitor import vitals
+from monitor.alarms import PRIORITIES
+from monitor.orders import Orders
+from monitor.shared import Arrays
+from monitor.status import Status
+from monitor.types import State
+
+PREFIX: Final = "framewatch_"
+
+HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = {
+    "age": ("frame_age_seconds", "From a frame's arrival to its judgement"),
+    "delay": ("frame_delay_seconds", "From a frame's exposure to its judgement, less the running minimum"),
+    "batch": ("batch_frames", "Frames scored together"),
+    "score": ("score_seconds", "Scoring one batch"),
+    "fall": ("permit_fall_seconds", "From the arrival of the deciding frame to the withdrawn permit"),
+}
+"""Name in the vitals -> name and description of the metric."""
+
+Labelled = Iterable[tuple[tuple[str, ...], float]]
+"""Values of the labels after `camera`, and the value."""
+
+
+class Metrics(Collector):
+    """The metrics of one daemon.
+
+    *look* gives its status, *raised* how many alarms were ever raised by source and priority.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        orders: Orders,
+        arrays: Arrays,
+        look: Callable[[], Status],
+        raised: Callable[[], Mapping[tuple[str, str], int]],
+    ) -> None:
+        self._camera = orders.config.camera
+        self._device = orders.config.engine.device
+        self._bundle = orders.bundle
+        self._vitals = arrays
+        self._look = look
+        self._raised = raised
+        self._torch = torch_version()
+        self._registry = registry
+        registry.register(self)
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """The body and its content type, in the format that the HTTP header *accept* asks for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not read shared memory."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of this moment."""
+        status = self._look()
+        yield from self._frames(status)
+        yield from self._timings()
+        yield from self._charts(status)
+        yield from self._alarms(status)
+        yield from self._state(status)
+
+    def _frames(self, status: Status) -> Iterator[Metric]:
+        ledger = status.ledger
+        yield self._counter("messages_rejected_total", "Messages refused", ("reason",), _by_label(ledger.rejected))
+        for name, text, value in (
+            ("announced", "Positions of seq passed", ledger.announced),
+            ("lost_upstream", "Frames announced that never came", ledger.lost_upstream),
+            ("received", "Frames of accepted messages", ledger.received),
+            ("judged", "Frames judged", ledger.judged),
+        ):
+            yield self._counter(f"frames_{name}_total", text, (), [((), value)])
+        yield self._counter(
+            "frames_unjudged_total", "Frames accepted but not to be judged", ("reason",), _by_label(ledger.unjudged)
+        )
+        yield self._counter(
+            "frames_dropped_total", "Frames that should have been judged", ("reason",), _by_label(ledger.dropped)
+        )
+        yield self._gauge("frames_in_flight", "Frames waiting for judgement", (), [((), ledger.in_flight)])
+
+    def _timings(self) -> Iterator[Metric]:
+        for name, (metric, text) in HISTOGRAMS.items():
+            bounds = [*(repr(bound) for bound in vitals.HISTOGRAMS[name]), "+Inf"]
+            counts = np.cumsum(self._vitals[f"{name}_counts"]).tolist()
+            family = HistogramMetricFamily(PREFIX + metric, text, labels=("camera",))
+            total = float(self._vitals[f"{name}_sum"][0])
+            family.add_metric((self._camera,), list(zip(bounds, counts, strict=True)), total)
+            yield family
+
+    def _charts(self, status: Status) -> Iterator[Metric]:
+        charts = status.charts
+        yield self._counter(
+            "chart_exceedances_total",
+            "Frames over the limit",
+            ("chart",),
+            [((chart.name,), chart.exceedances) for chart in charts],
+        )
+        yield self._gauge(
+            "chart_score",
+            "Latest score",
+            ("chart",),
+            [((chart.name,), chart.score) for chart in charts if chart.score is not None],
+        )
+        yield self._gauge(
+            "chart_limit", "Upper control limit", ("chart",), [((chart.name,), chart.limit) for chart in charts]
+        )
+        if self._bundle is not None:
+            age_s = (status.t_ns - self._bundle.created_ns) / 1e9
+            yield self._gauge("calibration_age_seconds", "Since the bundle was made", (), [((), age_s)])
+            yield self._gauge(
+                "calibration_extrapolated",
+                "1: a limit rests on too few frames for its rate",
+                (),
+                [((), self._bundle.extrapolated)],
+            )
+
+    def _alarms(self, status: Status) -> Iterator[Metric]:
+        yield self._counter("alarms_total", "Alarms raised", ("source", "priority"), list(self._raised().items()))
+        active = [alarm.priority for alarm in status.alarms]
+        yield self._gauge(
+            "alarms_active",
+            "Open alarms",
+            ("priority",),
+            [((priority,), active.count(priority)) for priority in PRIORITIES],
+        )
+
+    def _state(self, status: Status) -> Iterator[Metric]:
+        yield self._gauge("permit", "1: the process may go on", (), [((), status.permit)])
+        yield self._gauge(
+            "state", "The state that holds is 1", ("state",), [((s.value,), s == status.state) for s in State]
+        )
+        yield self._gauge(
+            "build_info",
+            "Versions, and the device that scores",
+            ("version", "torch", "device"),
+            [((status.version, self._torch, self._device), 1)],
+        )
+
+    def _counter(self, name: str, text: str, labels: Sequence[str], values: Labelled) -> Metric:
+        family = CounterMetricFamily(PREFIX + name, text, labels=("camera", *labels))
+        for label_values, value in values:
+            family.add_metric((self._camera, *label_values), value)
+        return family
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str], values: Labelled) -> Metric:
+        family = GaugeMetricFamily(PREFIX + name, text, labels=("camera", *labels))
+        for label_values, value in values:
+            family.add_metric((self._camera, *label_values), float(value))
+        return family
+
+
+def torch_version() -> str:
+    """The installed torch, without importing it."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "none"
+
+
+def _by_label(counts: Mapping[str, int]) -> Labelled:
+    return [((label,), count) for label, count in counts.items()]

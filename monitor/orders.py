@@ -1,0 +1,61 @@
+"""What the supervisor hands to the processes that it starts, and what they find in shared memory."""
+
+import sys
+from typing import NamedTuple
+
+import msgspec
+
+from monitor import eventlog, vitals
+from monitor.config import Config
+from monitor.ledger import Ledger
+from monitor.ring import Ring
+from monitor.shared import Arrays, Fields, attach
+from monitor.types import PixelType
+
+
+class BundleFacts(msgspec.Struct, frozen=True):
+    """What the side process needs to know of the bundle."""
+
+    sha256: str
+    limits: dict[str, float]  # chart -> upper control limit
+    extrapolated: bool  # any limit rests on too few frames for its rate
+    created_ns: int  # Unix nanoseconds
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """One start of the daemon. Sent to each process on its standard input, so that nothing shows in its arguments."""
+
+    config: Config
+    memory_fd: int
+    wake_fd: int  # an eventfd: the hot process rings it when it has logged something for the side process
+    boot: str  # new at each start of the supervisor: positions in the event log mean nothing to another boot
+    slots: int
+    height: int
+    width: int
+    dtype: PixelType
+    bundle: BundleFacts | None
+
+
+class Memory(NamedTuple):
+    """The parts of the shared memory."""
+
+    vitals: Arrays
+    ledger: Arrays
+    log: Arrays
+    ring: Arrays
+
+
+def layout(charts: int, slots: int, height: int, width: int, dtype: PixelType) -> tuple[Fields, ...]:
+    """The fields of every part of the shared memory, in order."""
+    return vitals.fields(charts), Ledger.fields(), eventlog.fields(), Ring.fields(slots, height, width, dtype)
+
+
+def open_memory(orders: Orders) -> Memory:
+    """The shared memory that *orders* name."""
+    charts = len(orders.bundle.limits) if orders.bundle else 0
+    return Memory(*attach(orders.memory_fd, *layout(charts, orders.slots, orders.height, orders.width, orders.dtype)))
+
+
+def receive() -> Orders:
+    """The orders from standard input."""
+    return msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)

@@ -1,0 +1,109 @@
+"""Scores of recorded frames without a daemon, and how well a bundle tells normal from anomalous recordings."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from calibration.evaluation import Counts, Estimate, Performance, auroc, count, performance
+from calibration.limits import joint
+from models.scorer import CHARTS, Scorer
+from monitor.bundle import Bundle, BundleError
+from monitor.camera.recordings import Recording, RecordingError
+
+SUFFIXES = (".parquet", ".csv")
+
+
+def load_scorer(bundle: Bundle) -> Scorer:
+    """The scorer of *bundle*. Raises BundleError where its weights do not fit."""
+    held = bundle.manifest
+    try:
+        return Scorer.from_tensors(bundle.tensors, held.height, held.width)
+    except ValueError as error:
+        raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
+
+
+def require_fit(bundle: Bundle, recordings: Sequence[Recording]) -> None:
+    """Raises RecordingError where frames are not of the bundle's size and type."""
+    held = bundle.manifest
+    for recording in recordings:
+        _, height, width = recording.frames.shape
+        found = (height, width, recording.frames.dtype.name)
+        if found != (held.height, held.width, held.dtype):
+            raise RecordingError(
+                f"{recording.name}: frames are {height}x{width} {found[2]}, but the bundle {bundle.path} is for "
+                f"{held.height}x{held.width} {held.dtype}; calibrate a bundle for these frames"
+            )
+
+
+def score_table(bundle: Bundle, recordings: Sequence[Recording]) -> pa.Table:
+    """One row a frame: group, sequence within it, every chart's score, joint score, source, flags and limits.
+
+    Raises RecordingError where frames are not of the bundle's size and type.
+    """
+    require_fit(bundle, recordings)
+    scorer = load_scorer(bundle)
+    return pa.concat_tables([_table_of(bundle, scorer, recording) for recording in recordings])
+
+
+def write_table(table: pa.Table, out: Path) -> None:
+    """Write *table* as Parquet or CSV by the suffix of *out*, whole or not at all. Raises ValueError or OSError."""
+    if out.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{out}: must end in {' or '.join(SUFFIXES)}")
+    handle, scratch = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    os.close(handle)
+    try:
+        if out.suffix.lower() == ".parquet":
+            pyarrow.parquet.write_table(table, scratch)
+        else:
+            pyarrow.csv.write_csv(table, scratch)
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, out)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def _table_of(bundle: Bundle, scorer: Scorer, recording: Recording) -> pa.Table:
+    scores = scorer(recording.frames)
+    values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)
+    joint_scores, source = joint(values, bundle.limits)
+    count_frames = len(values)
+    columns: dict[str, object] = {
+        "group": pa.array([recording.name] * count_frames),
+        "sequence": np.arange(count_frames, dtype=np.int64),
+        **{chart: values[:, index] for index, chart in enumerate(CHARTS)},
+        "local_row": scores.where[:, 0],
+        "local_column": scores.where[:, 1],
+        "joint": joint_scores,
+        "source": pa.array([CHARTS[index] for index in source]),
+        "flag": joint_scores > 1,
+    }
+    for index, (chart, limit) in enumerate(zip(CHARTS, bundle.limits, strict=True)):
+        columns[f"{chart}_limit"] = np.full(count_frames, limit.value)
+        columns[f"{chart}_flag"] = values[:, index] > limit.value
+    return pa.table(columns)
+
+
+class Evaluation:
+    """What `framewatch evaluate` tells: counts, rates with intervals, and the area under each chart's ROC curve."""
+
+    def __init__(self, counts: Counts, areas: dict[str, Estimate]) -> None:
+        self.counts = counts
+        self.performance: Performance = performance(counts)
+        self.areas = areas
+
+
+def evaluate(bundle: Bundle, normal: Sequence[Recording], anomalous: Sequence[Recording]) -> Evaluation:
+    """Compare *bundle*'s judgement of frames with what they are. Raises RecordingError where they do not fit."""
+    tables = score_table(bundle, normal), score_table(bundle, anomalous)
+    flags = [table["flag"].to_numpy() for table in tables]
+    truth = np.concatenate([np.zeros(len(flags[0]), bool), np.ones(len(flags[1]), bool)])
+    names = {chart: chart for chart in CHARTS} | {"combined": "joint"}
+    areas = {name: auroc(*(table[column].to_numpy() for table in tables)) for name, column in names.items()}
+    return Evaluation(count(truth, np.concatenate(flags)), areas)

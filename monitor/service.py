@@ -1,0 +1,207 @@
+"""The supervisor: reads the configuration, makes the shared memory, starts both processes, restarts whichever dies.
+
+It touches no frame and holds no state that a restart would need: that lies in the shared memory and in the journal.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import msgspec
+
+from monitor import logs
+from monitor.bundle import Bundle, BundleError, read
+from monitor.config import Config
+from monitor.orders import BundleFacts, Memory, Orders, layout, open_memory
+from monitor.shared import create, size_of
+from monitor.types import PixelType, State
+from monitor.vitals import STATES
+from monitor.yamlfile import ConfigError
+
+LOOK_S: Final = 0.05
+RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+"""Before the first restart, the second, ...; a process that ran for `STEADY_S` starts again at the beginning."""
+STEADY_S: Final = 30.0
+SIDE_STOP_S: Final = 10.0
+USAGE: Final = 2
+MEMORY_SHARE: Final = 0.8
+"""Most of the machine's available memory that the ring may take."""
+
+MALLOC: Final = {
+    # The tensors of every batch come from the heap instead of fresh pages of the kernel.
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(512 * 2**20),
+    "MALLOC_TOP_PAD_": str(64 * 2**20),
+}
+
+log = logging.getLogger("framewatch")
+
+
+class Child:
+    """One of the two processes."""
+
+    def __init__(self, name: str, orders: Orders, environment: dict[str, str]) -> None:
+        self.name = name
+        self._orders = orders
+        self._environment = {**os.environ, **environment}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._restarts = 0
+        self._due_s = 0.0
+        self.settled = False  # it has once said that it runs
+
+    def start(self, now_s: float) -> None:
+        """Start the process and give it its orders."""
+        self._started_s = now_s
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"monitor.{self.name}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(self._orders.memory_fd, self._orders.wake_fd),
+            env=self._environment,
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
+        )
+        self._process = process
+        assert process.stdin is not None
+        try:
+            process.stdin.write(msgspec.json.encode(self._orders))
+            process.stdin.close()
+        except BrokenPipeError:
+            log.warning("the %s process died before it read its orders", self.name)
+
+    def look(self, now_s: float) -> int | None:
+        """Restart the process if it has died and its time has come; its exit status at the moment it is found dead."""
+        if self._process is None:
+            if now_s >= self._due_s:
+                self.start(now_s)
+            return None
+        status = self._process.poll()
+        if status is None:
+            return None
+        self._process = None
+        if now_s - self._started_s > STEADY_S:
+            self._restarts = 0
+        delay_s = RESTART_DELAYS_S[min(self._restarts, len(RESTART_DELAYS_S) - 1)]
+        self._restarts += 1
+        self._due_s = now_s + delay_s
+        return status
+
+    def stop(self, timeout_s: float) -> None:
+        """Tell the process to stop in order, and end it if it has not by *timeout_s*."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            log.error("the %s process did not stop within %g s and is killed", self.name, timeout_s)
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+def run(config: Config) -> int:
+    """The daemon until SIGTERM or SIGINT. Exit status 0, or 2 where the configuration cannot be carried out.
+
+    Raises ConfigError and BundleError before anything is started.
+    """
+    logs.set_up(config.log, "framewatch")
+    bundle = read(Path(config.bundle)) if config.bundle else None
+    orders = _prepare(config, bundle)
+    memory = open_memory(orders)
+    stopping = threading.Event()
+    _stop_on_signals(stopping)
+    side, hot = Child("side", orders, {}), Child("hot", orders, MALLOC)
+    side.start(time.monotonic())
+    hot.start(time.monotonic())
+    log.info(
+        "camera %s, frames from %s, page http://%s:%d/",
+        config.camera,
+        config.input.endpoint,
+        config.http.host,
+        config.http.port,
+    )
+    try:
+        return _supervise(side, hot, memory, stopping)
+    finally:
+        hot.stop(config.drain_s + 10.0)
+        side.stop(SIDE_STOP_S)
+        log.info("stopped")
+
+
+def frame_of(bundle: Bundle | None) -> tuple[int, int, PixelType]:
+    """Height, width and type of the ring's slots; the smallest there are where nothing is judged."""
+    if bundle is None:
+        return 16, 16, "uint8"
+    return bundle.manifest.height, bundle.manifest.width, bundle.manifest.dtype
+
+
+def ring_slots(config: Config) -> int:
+    """Slots of the ring: the seconds asked for at the camera's nominal rate, and never under four batches."""
+    return max(int(config.input.rate_hz * config.input.buffer_s), 4 * config.engine.batch, 16)
+
+
+def ring_bytes(config: Config, bundle: Bundle | None) -> int:
+    """Bytes of the shared memory that the daemon takes besides the two processes' own."""
+    charts = len(bundle.manifest.limits) if bundle else 0
+    return size_of(*layout(charts, ring_slots(config), *frame_of(bundle)))
+
+
+def available_bytes() -> int:
+    """Memory that the machine can still give."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable":
+            return int(rest.split()[0]) * 1024
+    return sys.maxsize
+
+
+def _prepare(config: Config, bundle: Bundle | None) -> Orders:
+    if bundle is None and config.bundle:
+        raise BundleError(f"{config.bundle}: is missing")
+    size, free = ring_bytes(config, bundle), available_bytes()
+    if size > MEMORY_SHARE * free:
+        raise ConfigError(
+            f"input.buffer_s: a ring of {ring_slots(config)} frames takes {size / 2**20:.0f} MiB but only "
+            f"{free / 2**20:.0f} MiB are free; lower input.buffer_s or input.rate_hz"
+        )
+    facts = None
+    if bundle is not None:
+        held = bundle.manifest
+        limits = {chart: limit.value for chart, limit in held.limits.items()}
+        facts = BundleFacts(bundle.sha256, limits, held.extrapolated, held.created_ns)
+    wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
+    slots, (height, width, dtype) = ring_slots(config), frame_of(bundle)
+    orders = Orders(config, create(size), wake_fd, secrets.token_hex(8), slots, height, width, dtype, facts)
+    open_memory(orders).vitals["boot"][0] = orders.boot.encode()
+    return orders
+
+
+def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Event) -> int:
+    while not stopping.wait(LOOK_S):
+        side.settled = side.settled or bool(memory.vitals["side_beat_ns"][0])
+        hot.settled = hot.settled or STATES[int(memory.vitals["state"][0])] is not State.STARTING
+        for child in (side, hot):
+            status = child.look(time.monotonic())
+            if status is None:
+                continue
+            if status == USAGE and not child.settled:
+                return USAGE  # it has said in one line what is wrong with the configuration
+            log.error("the %s process ended with status %d and is restarted", child.name, status)
+    return 0
+
+
+def _stop_on_signals(stopping: threading.Event) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)

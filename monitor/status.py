@@ -1,0 +1,135 @@
+"""What the daemon says of itself at one moment, put together from shared memory: for the page and /metrics."""
+
+import math
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from monitor import __version__, ledger, vitals
+from monitor.alarms import Alarm
+from monitor.orders import Memory, Orders
+from monitor.shared import Arrays
+from monitor.types import State
+
+START_NS: Final = 120_000_000_000
+"""The hot process may take so long to its first beat: importing torch from a cold disk takes tens of seconds."""
+
+STOPPING_NS: Final = 5_000_000_000
+"""A hot process that was told to stop may be silent so long: this process is stopped right after it, without alarm."""
+
+LOST_WHY: Final = "the hot process does not answer"
+
+
+class ChartStatus(msgspec.Struct, frozen=True):
+    """A chart's upper limit and the newest score against it (None: nothing judged yet)."""
+
+    name: str
+    limit: float
+    score: float | None
+    exceedances: int
+
+
+class LedgerStatus(msgspec.Struct, frozen=True):
+    """The ledger at one instant: it closes. `rejected` counts messages, all others frames."""
+
+    announced: int
+    lost_upstream: int
+    received: int
+    judged: int
+    unjudged: dict[str, int]
+    dropped: dict[str, int]
+    rejected: dict[str, int]
+    in_flight: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The whole daemon at one moment."""
+
+    camera: str
+    version: str
+    t_ns: int  # Unix nanoseconds
+    state: State
+    why: str
+    side_why: str  # what is wrong with the side process; empty: nothing
+    permit: bool
+    permit_mode: str
+    last_seq: int
+    coverage: float
+    frame_age_p99_ms: float
+    ledger: LedgerStatus
+    charts: list[ChartStatus]
+    alarms: list[Alarm]  # the open ones, oldest first
+    bundle: str | None  # its sha256
+
+
+def hot_lost(arrays: Arrays, mono_ns: int, started_ns: int) -> bool:
+    """Whether the hot process is dead or hung at *mono_ns*; this process started at *started_ns* (both monotonic)."""
+    beat_ns = int(arrays["hot_beat_ns"][0])
+    if beat_ns == 0:
+        return mono_ns - started_ns > START_NS
+    stopping = _state(arrays) is State.STOPPING
+    return mono_ns - beat_ns > (STOPPING_NS if stopping else vitals.LOST_NS)
+
+
+def _state(arrays: Arrays) -> State:
+    return vitals.STATES[int(arrays["state"][0])]
+
+
+def read_text(arrays: Arrays, name: str) -> str:
+    """A text of the vitals, which another process may be writing."""
+    return bytes(arrays[name][0]).decode(errors="replace")
+
+
+def write_text(arrays: Arrays, name: str, text: str) -> None:
+    """Set a text of the vitals, cut to what fits."""
+    data = text.encode()[: arrays[name].dtype.itemsize]
+    arrays[name][0] = data.decode(errors="ignore").encode()
+
+
+def look(orders: Orders, memory: Memory, alarms: list[Alarm], mono_ns: int, t_ns: int, started_ns: int) -> Status:
+    """The daemon as shared memory shows it. A hot process that does not answer is `degraded` and gives no permit."""
+    arrays = memory.vitals
+    lost = hot_lost(arrays, mono_ns, started_ns)
+    fresh = mono_ns - int(arrays["hot_beat_ns"][0]) <= vitals.LOST_NS
+    return Status(
+        camera=orders.config.camera,
+        version=__version__,
+        t_ns=t_ns,
+        state=State.DEGRADED if lost else _state(arrays),
+        why=LOST_WHY if lost else read_text(arrays, "why"),
+        side_why=read_text(arrays, "side_why"),
+        permit=fresh and bool(arrays["permit"][0]),
+        permit_mode=orders.config.permit.mode,
+        last_seq=int(arrays["last_seq"][0]),
+        coverage=0.0 if lost else float(np.nan_to_num(arrays["coverage"][0])),
+        frame_age_p99_ms=float(np.nan_to_num(arrays["age_p99_ms"][0])),
+        ledger=_ledger(memory.ledger),
+        charts=_charts(orders, arrays),
+        alarms=alarms,
+        bundle=orders.bundle.sha256 if orders.bundle else None,
+    )
+
+
+def _ledger(arrays: Arrays) -> LedgerStatus:
+    snapshot = ledger.read(arrays)
+    return LedgerStatus(
+        announced=snapshot.announced,
+        lost_upstream=snapshot.lost_upstream,
+        received=snapshot.received,
+        judged=snapshot.judged,
+        unjudged={reason.label: count for reason, count in snapshot.unjudged.items()},
+        dropped={reason.value: count for reason, count in snapshot.dropped.items()},
+        rejected=dict(snapshot.rejected),
+        in_flight=snapshot.in_flight,
+    )
+
+
+def _charts(orders: Orders, arrays: Arrays) -> list[ChartStatus]:
+    """The charts lie in shared memory in the order in which the bundle names them."""
+    limits = orders.bundle.limits if orders.bundle else {}
+    scores = [float(score) for score in arrays["chart_score"]]
+    return [
+        ChartStatus(name, limit, scores[i] if math.isfinite(scores[i]) else None, int(arrays["exceedances"][i]))
+        for i, (name, limit) in enumerate(limits.items())
+    ]

@@ -1,0 +1,83 @@
+"""What the daemon's processes tell each other at every moment, in shared memory: state, beats, histograms.
+
+The ledger has a snapshot of its own (`ledger.py`), since its numbers must close; these need not agree to the frame.
+Each array has one writer. Times are CLOCK_MONOTONIC nanoseconds, which all processes of a machine share.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from monitor.shared import Arrays, Fields
+from monitor.types import State
+
+BEAT_NS: Final = 100_000_000
+"""How often each process says that it moves."""
+
+LOST_NS: Final = 700_000_000
+"""A beat older than this means that the process is dead or hung: the other must say so within a second."""
+
+STATES: Final = tuple(State)
+
+AGE_BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+DELAY_BOUNDS: Final = AGE_BOUNDS
+SCORE_BOUNDS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+BATCH_BOUNDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+FALL_BOUNDS: Final = AGE_BOUNDS
+
+HISTOGRAMS: Final = {
+    "age": AGE_BOUNDS,
+    "delay": DELAY_BOUNDS,
+    "score": SCORE_BOUNDS,
+    "batch": BATCH_BOUNDS,
+    "fall": FALL_BOUNDS,
+}
+"""Name -> upper bounds of its buckets (seconds; frames for `batch`)."""
+
+
+def fields(charts: int) -> Fields:
+    """The arrays of the vitals for *charts* charts."""
+    laid: dict[str, tuple[str, tuple[int, ...]]] = {
+        # Written by the supervisor.
+        "boot": ("S32", (1,)),
+        # Written by the hot process: its heartbeat thread, then its engine.
+        "hot_pid": ("i8", (1,)),
+        "hot_beat_ns": ("i8", (1,)),
+        "epoch": ("S32", (1,)),
+        "state": ("i8", (1,)),
+        "why": ("S256", (1,)),
+        "permit": ("i8", (1,)),
+        "last_seq": ("i8", (1,)),
+        "coverage": ("f8", (1,)),
+        "age_p99_ms": ("f8", (1,)),
+        "engine_beat_ns": ("i8", (1,)),
+        "judged_ns": ("i8", (1,)),
+        "exceedances": ("i8", (max(charts, 1),)),
+        "chart_score": ("f8", (max(charts, 1),)),
+        # Written by the side process.
+        "side_pid": ("i8", (1,)),
+        "side_beat_ns": ("i8", (1,)),
+        "active_alarms": ("i8", (1,)),
+        "side_why": ("S256", (1,)),
+    }
+    for name, bounds in HISTOGRAMS.items():
+        laid[f"{name}_counts"] = ("i8", (len(bounds) + 1,))
+        laid[f"{name}_sum"] = ("f8", (1,))
+    return laid
+
+
+def observe(arrays: Arrays, histogram: str, values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
+    """Count *values* (n,) into the buckets of *histogram*; a bound belongs to the bucket below it, as in Prometheus."""
+    bounds = HISTOGRAMS[histogram]
+    buckets = np.searchsorted(bounds, values, side="left")
+    arrays[f"{histogram}_counts"][:] += np.bincount(buckets, minlength=len(bounds) + 1)
+    arrays[f"{histogram}_sum"][0] += float(values.sum())
+
+
+def quantile(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", bounds: tuple[float, ...], q: float) -> float:
+    """The upper bound of the bucket that holds quantile *q* of what was counted; 0 where nothing was."""
+    total = int(counts.sum())
+    if total == 0:
+        return 0.0
+    bucket = int(np.searchsorted(np.cumsum(counts), q * total))
+    return bounds[min(bucket, len(bounds) - 1)]

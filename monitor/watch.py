@@ -1,0 +1,261 @@
+"""The watch: a thread of the hot process that looks at everything twenty times a second and says what it sees.
+
+It decides the state, speaks heartbeat and permit, and logs conditions of the service as events. It touches no frame.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor import permit as permits
+from monitor import state as states
+from monitor import vitals
+from monitor.backlog import Backlog
+from monitor.bundle import Manifest
+from monitor.config import Config
+from monitor.ingest import Ingest, Rejection
+from monitor.ledger import LedgerSnapshot
+from monitor.ledger import read as read_ledger
+from monitor.orders import Memory
+from monitor.state import Decision, Facts
+from monitor.types import State
+from monitor.voice import Heartbeat, Permit, Voice
+
+if TYPE_CHECKING:  # these load torch, which takes seconds: the watch speaks before
+    from monitor.engine import Engine
+    from monitor.handover import Handover
+
+PERIOD_S = 0.05
+HEARTBEAT_NS = 1_000_000_000
+COVERAGE_NS = 10_000_000_000
+IDLE_TURNS = 3  # one keep-alive between two frames is not a process that is off
+REJECTION_LOG_NS = 10_000_000_000
+
+log = logging.getLogger("framewatch.hot")
+
+
+class Parts(NamedTuple):
+    """What the watch looks at, once the network is loaded and the sockets are open."""
+
+    engine: "Engine"
+    ingest: Ingest
+    backlog: Backlog
+    handover: "Handover"
+    faults: tuple[str, ...]  # names of the camera faults, by code - 1
+
+
+class Second(NamedTuple):
+    """The ledger and the frame ages as they were at a moment."""
+
+    at_ns: int
+    ledger: LedgerSnapshot
+    ages: npt.NDArray[np.int64]
+
+
+class Watch:
+    """Runs on a thread of its own from the first moment; *parts* come when they are built."""
+
+    def __init__(
+        self,
+        config: Config,
+        memory: Memory,
+        manifest: Manifest | None,
+        epoch: str,
+        voice: Voice,
+        clock: Callable[[], int],
+        wall_clock: Callable[[], int],
+    ) -> None:
+        self._config = config
+        self._memory = memory
+        self._board = memory.vitals
+        self._manifest = manifest
+        self._epoch = epoch
+        self._voice = voice
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._started_ns = clock()
+        self._lock = threading.Lock()  # the permit is spoken by the engine's thread as well
+        self._permit = permits.PermitState()
+        self._permit_n = 0
+        self._permit_said_ns = 0
+        self._decision = Decision(State.STARTING, "loading", {})
+        self._heartbeat_said_ns = 0
+        self._history: deque[Second] = deque()
+        self._dropped = 0
+        self._dropped_ns: int | None = None
+        self._idle_turns = 0
+        self._settled = False
+        self._rejection: Rejection | None = None
+        self._rejections_logged_ns = 0
+        self._listening_ns: int | None = None  # since when the camera's socket is open
+        self.parts: Parts | None = None
+        self.stopping = threading.Event()
+        self.finished = threading.Event()
+
+    def run(self) -> None:
+        """Turn until `finished`; the last words are spoken by `say_goodbye`."""
+        while not self.finished.wait(PERIOD_S):
+            self.turn()
+
+    def turn(self) -> None:
+        """Look at everything once."""
+        now_ns = self._clock()
+        snapshot = read_ledger(self._memory.ledger)
+        self._remember(now_ns, snapshot)
+        decision = states.decide(self._facts(now_ns, snapshot))
+        changed = (decision.state, decision.why) != (self._decision.state, self._decision.why)
+        if decision.state is not self._decision.state:
+            log.info("state %s%s", decision.state.value, f": {decision.why}" if decision.why else "")
+        self._decision = decision
+        self._publish_vitals(now_ns)
+        if self.parts is not None:
+            self._listening_ns = self._listening_ns or now_ns
+            self._log_conditions(self.parts, decision)
+            self._log_rejections(self.parts.ingest, now_ns)
+        self.say_permit(now_ns)
+        if changed or now_ns - self._heartbeat_said_ns >= HEARTBEAT_NS:
+            self._say_heartbeat(now_ns)
+
+    def event_changed(self, received_ns: int) -> None:
+        """The engine has reported an event whose latest frame came in at *received_ns*: the permit may fall now."""
+        fell = self.say_permit(self._clock())
+        if fell:
+            vitals.observe(self._board, "fall", np.array([(self._clock() - received_ns) / 1e9]))
+
+    def say_permit(self, now_ns: int) -> bool:
+        """Work the permit out anew and say it where it changed or is due; returns whether it has just fallen."""
+        with self._lock:
+            before = self._permit
+            priorities = self.parts.handover.open_priorities if self.parts else ()
+            self._permit = permits.step(self._config.permit, before, self._decision.state, priorities, now_ns)
+            changed = self._permit.given != before.given
+            if not changed and now_ns - self._permit_said_ns < self._config.permit.period_ms * 1_000_000:
+                return False
+            self._speak_permit(now_ns)
+            self._board["permit"][0] = int(self._permit.given)
+            return changed and before.given
+
+    def say_goodbye(self) -> None:
+        """The last heartbeat and permit of this process: `stopping`."""
+        now_ns = self._clock()
+        self._decision = Decision(State.STOPPING, "told to stop", {})
+        self._publish_vitals(now_ns)
+        self._say_heartbeat(now_ns)
+        with self._lock:
+            self._permit = permits.PermitState(False, None, "state stopping")
+            self._board["permit"][0] = 0
+            self._speak_permit(now_ns)
+
+    def _speak_permit(self, now_ns: int) -> None:
+        self._permit_said_ns = now_ns
+        config = self._config.permit
+        self._voice.say(
+            Permit(
+                camera=self._config.camera,
+                epoch=self._epoch,
+                n=self._permit_n,
+                t_ns=self._wall_clock(),
+                ttl_ms=config.ttl_ms,
+                permit=self._permit.given,
+                why=self._permit.why,
+                mode=config.mode,
+            )
+        )
+        self._permit_n += 1
+
+    def _say_heartbeat(self, now_ns: int) -> None:
+        self._heartbeat_said_ns = now_ns
+        board = self._board
+        self._voice.say(
+            Heartbeat(
+                camera=self._config.camera,
+                t_ns=self._wall_clock(),
+                state=self._decision.state,
+                why=self._decision.why,
+                seq=int(board["last_seq"][0]),
+                coverage=float(board["coverage"][0]),
+                frame_age_p99_ms=float(board["age_p99_ms"][0]),
+                active_alarms=int(board["active_alarms"][0]),
+            )
+        )
+
+    def _remember(self, now_ns: int, snapshot: LedgerSnapshot) -> None:
+        dropped = sum(snapshot.dropped.values())
+        if dropped > self._dropped:
+            self._dropped_ns = now_ns
+        self._dropped = dropped
+        self._history.append(Second(now_ns, snapshot, self._board["age_counts"].copy()))
+        while now_ns - self._history[0].at_ns > COVERAGE_NS:
+            self._history.popleft()
+
+    def _facts(self, now_ns: int, snapshot: LedgerSnapshot) -> Facts:
+        board, parts = self._board, self.parts
+        side_lost = now_ns - max(int(board["side_beat_ns"][0]), self._started_ns) > vitals.LOST_NS
+        idle = parts is not None and parts.ingest.idle and snapshot.in_flight == 0
+        self._idle_turns = self._idle_turns + 1 if idle else 0
+        return Facts(
+            now_ns=now_ns,
+            listening_ns=self._listening_ns or now_ns,
+            stopping=self.stopping.is_set(),
+            ready=parts is not None,
+            engine_beat_ns=int(board["engine_beat_ns"][0]) or self._started_ns,
+            last_heard_ns=parts.ingest.last_heard_ns if parts else None,
+            silence_ns=int(self._config.input.silence_s * 1e9),
+            idle=self._idle_turns >= IDLE_TURNS,
+            camera_fault=self._camera_fault(),
+            mismatch=parts.ingest.mismatch if parts else None,
+            expired=self._expired(),
+            dropped_ns=self._dropped_ns,
+            side_lost=side_lost,
+            side_why=bytes(board["side_why"][0]).decode(errors="replace"),
+        )
+
+    def _camera_fault(self) -> str | None:
+        """The fault whose event is open, if any: the event rule says when it is over."""
+        if self.parts is None:
+            return None
+        return self.parts.handover.open_source(self.parts.faults)
+
+    def _expired(self) -> str | None:
+        days = self._config.calibration_expires_days
+        if days is None or self._manifest is None:
+            return None
+        age_days = (self._wall_clock() - self._manifest.created_ns) / 86_400e9
+        return f"the calibration is {age_days:.0f} days old, {days:g} are allowed" if age_days > days else None
+
+    def _publish_vitals(self, now_ns: int) -> None:
+        board, first, last = self._board, self._history[0], self._history[-1]
+        announced = last.ledger.announced - first.ledger.announced
+        judged = last.ledger.judged - first.ledger.judged
+        board["coverage"][0] = min(1.0, judged / announced) if announced else 0.0
+        p99_s = vitals.quantile(last.ages - first.ages, vitals.AGE_BOUNDS, 0.99)
+        board["age_p99_ms"][0] = p99_s * 1e3
+        board["state"][0] = vitals.STATES.index(self._decision.state)
+        board["why"][0] = self._decision.why.encode()[:256]
+        board["hot_beat_ns"][0] = now_ns
+
+    def _log_conditions(self, parts: Parts, decision: Decision) -> None:
+        if decision.state is State.STOPPING:
+            return  # what holds now is not over because we stop looking
+        for source in ("blind", "uncalibrated", "stale", "degraded"):
+            if source in decision.conditions:
+                parts.handover.hold(source, decision.conditions[source])
+            else:
+                parts.handover.release(source)
+        if not self._settled and parts.engine.judged >= self._config.events.clear_frames:
+            self._settled = True
+            parts.handover.settle()
+
+    def _log_rejections(self, ingest: Ingest, now_ns: int) -> None:
+        """One line for the latest rejection, at most every ten seconds: each is counted, not each is told."""
+        rejection = ingest.last_rejection
+        if rejection is self._rejection or now_ns - self._rejections_logged_ns < REJECTION_LOG_NS:
+            return
+        self._rejection, self._rejections_logged_ns = rejection, now_ns
+        if rejection is not None:
+            log.warning("message rejected (%s): %s", rejection.reason, rejection.detail)

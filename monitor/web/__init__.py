@@ -1,0 +1,1 @@
+"""The operator page and its API."""

@@ -1,0 +1,212 @@
+"""The fast path gives what the reference formulas give, whatever the batches, types and memory layouts."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import safetensors.numpy
+import torch
+
+from calibration import charts, evaluation
+from models.autoencoder import fresh
+from models.scorer import CHARTS, ChartParameters, Scorer, Scores
+from models.training import Trained, TrainingSettings, latents_and_residuals, train
+
+HEIGHT, WIDTH, LATENT = 37, 50, 6  # neither is a multiple of the stem's stride, nor of the window's
+
+
+def frames_of(count: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 200, (count, HEIGHT, WIDTH), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    return Trained(fresh(HEIGHT, WIDTH, LATENT, seed=0), 100.0, 57.0, ())
+
+
+@pytest.fixture(scope="module")
+def parameters(trained: Trained) -> ChartParameters:
+    fit = charts.fit(lambda: latents_and_residuals(trained, frames_of(80), chunk=32))
+    random = np.random.default_rng(1)
+    uneven = fit.residual_scale * random.uniform(0.5, 2.0, (HEIGHT, WIDTH))
+    return ChartParameters(fit.latent_mean, fit.whitening, uneven, 0.02, 0.1, window=8, stride=4)
+
+
+@pytest.fixture(scope="module")
+def scorer(trained: Trained, parameters: ChartParameters) -> Scorer:
+    return Scorer(trained, parameters)
+
+
+def assert_alike(found: Scores, expected: Scores) -> None:
+    """To the tolerance that the scorer promises over different batches."""
+    assert found.latent == pytest.approx(expected.latent, rel=1e-4, abs=1e-4)
+    for chart in CHARTS:
+        assert getattr(found, chart) == pytest.approx(getattr(expected, chart), rel=1e-4, abs=1e-4), chart
+    assert np.array_equal(found.where, expected.where)
+
+
+def test_the_fast_path_gives_the_reference_formulas(
+    trained: Trained, parameters: ChartParameters, scorer: Scorer
+) -> None:
+    frames = frames_of(20, seed=5)
+    frames[3, 30:, 44:] = 255  # a spot in the corner, where windows are cut by the edge
+    z, e = next(latents_and_residuals(trained, frames))
+    scaled = e.astype(np.float64) / parameters.residual_scale
+    local, where = charts.local(scaled, parameters.window, parameters.stride)
+    found = scorer(frames)
+    expected_t2 = charts.t2(z.astype(np.float64), parameters.whitening, parameters.latent_mean)
+    assert found.t2 == pytest.approx(expected_t2, rel=1e-3)
+    assert found.latent == pytest.approx((z - parameters.latent_mean) @ parameters.whitening.T, rel=1e-3, abs=1e-3)
+    assert found.s2 == pytest.approx(charts.s2(scaled), rel=1e-4)
+    expected_offset = charts.offset(scaled, parameters.offset_mean, parameters.offset_sd)
+    assert found.offset == pytest.approx(expected_offset, rel=1e-3, abs=1e-3)
+    assert found.local == pytest.approx(local, rel=1e-4)
+    assert np.array_equal(found.where, where)
+    assert found.where[3].tolist() == [34, 47]
+
+
+def test_scores_do_not_depend_on_how_the_stream_is_cut(scorer: Scorer) -> None:
+    frames = frames_of(70, seed=2)
+    whole = scorer(frames)
+    for cuts in ([0, 1, 2, 70], [0, 33, 70], list(range(0, 71, 7))):
+        parts = [scorer(frames[first:last]) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+        assert_alike(Scores(*map(np.concatenate, zip(*parts, strict=True))), whole)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_pixel_types_and_views_score_alike(scorer: Scorer, dtype: str) -> None:
+    frames = frames_of(6)
+    wide = np.zeros((12, HEIGHT + 3, WIDTH + 5), dtype)
+    wide[::2, 3:, :WIDTH] = frames
+    view = wide[::2, 3:, :WIDTH]
+    view.flags.writeable = False
+    assert_alike(scorer(view), scorer(frames))
+
+
+def test_loaded_frames_outlive_the_callers_memory(scorer: Scorer) -> None:
+    for dtype in ("uint8", "uint16", "float32"):
+        frames = frames_of(4).astype(dtype)
+        expected = scorer(frames.copy())
+        loaded = scorer.load(frames)
+        frames[:] = 7
+        assert_alike(scorer.score(loaded), expected)
+        assert_alike(scorer.score(loaded), expected)  # scoring leaves the loaded frames as they were
+
+
+def test_no_frames_give_empty_scores(scorer: Scorer) -> None:
+    scores = scorer(frames_of(0))
+    assert scores.latent.shape == (0, LATENT)
+    assert scores.where.shape == (0, 2)
+    assert all(len(getattr(scores, chart)) == 0 for chart in CHARTS)
+    assert scorer.reconstruct(frames_of(0))[0].shape == (0, HEIGHT, WIDTH)
+
+
+def test_scores_have_the_promised_types(scorer: Scorer) -> None:
+    for scores in (scorer(frames_of(3)), scorer(frames_of(0))):
+        assert {getattr(scores, chart).dtype for chart in CHARTS} == {np.dtype(np.float32)}
+        assert scores.latent.dtype == np.float32
+        assert scores.where.dtype == np.int16
+
+
+def test_t2_is_the_squared_length_of_the_latent(scorer: Scorer) -> None:
+    scores = scorer(frames_of(9))
+    assert scores.t2 == pytest.approx(np.square(scores.latent).sum(axis=1), rel=1e-5)
+
+
+def test_stored_tensors_make_the_same_scorer_to_the_last_bit(scorer: Scorer, tmp_path: Path) -> None:
+    safetensors.numpy.save_file(scorer.tensors(), tmp_path / "scorer.safetensors")
+    stored = safetensors.numpy.load_file(tmp_path / "scorer.safetensors")
+    again = Scorer.from_tensors(stored, HEIGHT, WIDTH)
+    frames = frames_of(5, seed=3)
+    for one, other in zip(scorer(frames), again(frames), strict=True):
+        assert np.array_equal(one, other)
+    for name, tensor in scorer.tensors().items():
+        assert np.array_equal(again.tensors()[name], tensor)
+        assert again.tensors()[name].dtype == tensor.dtype
+
+
+def test_tensors_that_do_not_fit_are_refused_by_name(scorer: Scorer) -> None:
+    short = scorer.tensors()
+    del short["charts.whitening"]
+    with pytest.raises(ValueError, match=r"charts\.whitening"):
+        Scorer.from_tensors(short, HEIGHT, WIDTH)
+    with pytest.raises(ValueError, match="64 x 64"):
+        Scorer.from_tensors(scorer.tensors(), 64, 64)
+
+
+def test_frames_of_another_size_or_type_are_refused(scorer: Scorer) -> None:
+    for wrong in (np.zeros((1, HEIGHT, WIDTH + 1), np.uint8), np.zeros((1, HEIGHT, WIDTH), np.float64)):
+        with pytest.raises(ValueError, match="this scorer takes"):
+            scorer.load(wrong)
+
+
+def test_reconstruction_and_residual_add_up_to_the_frame(scorer: Scorer, parameters: ChartParameters) -> None:
+    frames = frames_of(4)
+    x_hat, e = scorer.reconstruct(frames)
+    assert x_hat + e * parameters.residual_scale * 57.0 == pytest.approx(frames.astype(np.float64), abs=1e-2)
+
+
+def test_a_frame_that_is_not_finite_leaves_its_neighbours_alone(scorer: Scorer) -> None:
+    frames = frames_of(5).astype(np.float32)
+    expected = scorer(frames)
+    frames[2, 4, 4] = np.nan
+    found = scorer(frames)
+    others = [0, 1, 3, 4]
+    assert not np.isfinite(found.s2[2])
+    assert_alike(Scores(*(array[others] for array in found)), Scores(*(array[others] for array in expected)))
+
+
+def test_each_chart_sees_what_it_is_for() -> None:
+    """Trained on wandering spots: an even change of brightness, a small spot, noise everywhere."""
+    row, column = np.mgrid[:48, :48]
+    random = np.random.default_rng(0)
+
+    def normal(count: int) -> npt.NDArray[np.float64]:
+        centre = random.uniform(16, 32, (count, 2, 1, 1))
+        spot = 120 * np.exp(-((row - centre[:, 0]) ** 2 + (column - centre[:, 1]) ** 2) / 60)
+        return 40 + spot + random.normal(0, 5, (count, 48, 48))
+
+    def pixels(frames: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+        return frames.clip(0, 255).astype(np.uint8)
+
+    trained = train(pixels(normal(300)), TrainingSettings(latent=8, epochs=20, batch=32), lambda *_: None)
+    held_out = pixels(normal(200))
+    scorer = Scorer(trained, ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, held_out))[:7]))
+    spotted = normal(50)
+    spotted[:, 6:9, 40:43] += 40
+    shown = {
+        "offset": pixels(normal(50) + 12),
+        "s2": pixels(normal(50) + random.normal(0, 5, (50, 48, 48))),
+        "local": pixels(spotted),
+    }
+    usual = scorer(pixels(normal(200)))
+    for chart, frames in shown.items():
+        scores = scorer(frames)
+        assert evaluation.auroc(getattr(usual, chart), getattr(scores, chart)).value == pytest.approx(1, abs=0.02)
+    assert np.abs(np.median(scorer(shown["local"]).where, axis=0) - [7, 41]).max() <= 2
+
+
+@pytest.mark.skipif("FRAMEWATCH_DATA" not in os.environ, reason="FRAMEWATCH_DATA is not set: no real frames")
+def test_pasted_defects_in_real_micrographs_stand_out() -> None:
+    """A short training on every second frame: a floor well below what full training reaches."""
+    folder = Path(os.environ["FRAMEWATCH_DATA"]) / "stem-sto"
+    frames = np.load(folder / "train.npy")[::2]
+    trained = train(frames, TrainingSettings(max_steps=200), lambda *_: None)
+    scorer = Scorer(trained, ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, frames))[:7]))
+    normal, defective = (scorer(np.load(folder / name)[::2]) for name in ("test.npy", "defect_SrVacancy.npy"))
+    area = evaluation.auroc(normal.local, defective.local).value
+    assert area is not None
+    assert area > 0.9
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_gpu_gives_the_scores_of_the_cpu(trained: Trained, parameters: ChartParameters, dtype: str) -> None:
+    frames = frames_of(40).astype(dtype)
+    expected, found = Scorer(trained, parameters)(frames), Scorer(trained, parameters, "cuda")(frames)
+    for chart in CHARTS:  # reduced-precision convolutions, where the device has them
+        assert getattr(found, chart) == pytest.approx(getattr(expected, chart), rel=0.02, abs=0.02)

@@ -1,0 +1,315 @@
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from daemon_example import record
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor import journal as journals
+from monitor.alarms import Alarm, Case, apply, open_book
+from monitor.eventlog import EventRecord
+from monitor.journal import RETRY_NS, Change, Departure, Journal, JournalError, Outbox
+
+EMPTY = open_book("melt", [])
+
+
+def changes_of(*records: EventRecord) -> list[Change]:
+    book, changes = EMPTY, list[Change]()
+    for told in records:
+        book, changed = apply(book, told)
+        changes += [Change(case, told.t_ns) for case in changed]
+    return changes
+
+
+LIFE = changes_of(record("began"), record("grew", last_seq=20, frames_over=8), record("ended", last_seq=21))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    opened = Journal(path, "melt")
+    yield opened
+    opened.close()
+
+
+def revisions(alarms: Iterable[Alarm]) -> list[tuple[int, str, bool]]:
+    return [(alarm.rev, alarm.state, alarm.journaled) for alarm in alarms]
+
+
+class TestJournal:
+    def test_a_new_journal_is_empty(self, journal: Journal) -> None:
+        assert journal.open_cases() == []
+        assert journal.position("boot-1") == 0
+        assert journal.unpublished() == []
+        assert journal.raised() == {}
+
+    def test_it_is_written_ahead_and_synchronised_in_full(self, journal: Journal, path: Path) -> None:
+        assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+    def test_an_open_case_comes_back_whole(self, journal: Journal, path: Path) -> None:
+        adopted = changes_of(record("began", frames_over=5), record("began", epoch="hot-2", event=9, last_seq=40))
+        journal.commit(adopted, "boot-1", 2, 0)
+        journal.close()
+        again = Journal(path, "melt")
+        assert again.open_cases() == [adopted[-1].case]
+        assert again.position("boot-1") == 2
+        again.close()
+
+    def test_the_position_of_another_boot_means_nothing(self, journal: Journal) -> None:
+        journal.commit([], "boot-1", 17, 0)
+        assert journal.position("boot-1") == 17
+        assert journal.position("boot-2") == 0
+
+    def test_a_cleared_alarm_is_not_open_but_kept(self, journal: Journal) -> None:
+        journal.commit(LIFE, "boot-1", 3, 0)
+        assert journal.open_cases() == []
+        assert journal.alarms(10) == [LIFE[-1].case.alarm]
+        assert journal.changes(LIFE[0].case.alarm.id) == [change.case.alarm for change in LIFE]
+
+    def test_alarms_are_listed_newest_first_by_state_and_number(self, journal: Journal) -> None:
+        told = [record("began", event=i, source=f"c{i}") for i in range(4)] + [record("ended", event=1, source="c1")]
+        journal.commit(changes_of(*told), "boot-1", 5, 0)
+        assert [alarm.source for alarm in journal.alarms(10)] == ["c3", "c2", "c1", "c0"]
+        assert [alarm.source for alarm in journal.alarms(2)] == ["c3", "c2"]
+        assert [alarm.source for alarm in journal.alarms(10, "active")] == ["c3", "c2", "c0"]
+        assert [alarm.source for alarm in journal.alarms(10, "cleared")] == ["c1"]
+
+    def test_raised_counts_alarms_and_not_changes(self, journal: Journal) -> None:
+        journal.commit([*LIFE, *changes_of(record("began", event=2, source="frozen"))], "boot-1", 4, 0)
+        assert journal.raised() == {("t2", "medium"): 1, ("frozen", "high"): 1}
+
+    def test_a_commit_that_is_repeated_changes_nothing(self, journal: Journal) -> None:
+        first = journal.commit(LIFE, "boot-1", 3, 0)
+        assert journal.commit(LIFE, "boot-1", 3, 0) == first
+        assert len(journal.unpublished()) == 3
+
+    def test_an_older_revision_does_not_replace_a_newer_one(self, journal: Journal) -> None:
+        journal.commit(LIFE, "boot-1", 3, 0)
+        journal.commit(LIFE[:1], "boot-1", 3, 0)
+        assert journal.alarms(1)[0].rev == 3
+
+    def test_all_of_a_commit_is_written_or_nothing(self, journal: Journal) -> None:
+        class Failing(list[Change]):
+            def __iter__(self) -> Iterator[Change]:
+                yield LIFE[0]
+                raise sqlite3.OperationalError("database or disk is full")
+
+        with pytest.raises(sqlite3.OperationalError):
+            journal.commit(Failing(), "boot-1", 3, 0)
+        assert journal.alarms(10) == []
+        assert journal.position("boot-1") == 0
+        journal.commit(LIFE, "boot-1", 3, 0)
+        assert len(journal.changes(LIFE[0].case.alarm.id)) == 3
+
+    def test_what_was_marked_as_published_is_not_published_again(self, journal: Journal) -> None:
+        rows = journal.commit(LIFE, "boot-1", 3, 0)
+        assert [row for row, _ in journal.unpublished()] == rows
+        journal.commit([], "boot-1", 3, rows[1])
+        assert journal.unpublished() == [Departure(rows[2], LIFE[2].case.alarm)]
+
+    def test_large_revisions_are_kept(self, journal: Journal) -> None:
+        alarm = msgspec.structs.replace(LIFE[0].case.alarm, rev=2**62, frames_over=2**62)
+        huge = Case("e", 2**62, 2**62, alarm)
+        journal.commit([Change(huge, 2**62)], "boot-1", 2**62, 0)
+        assert journal.open_cases() == [huge]
+
+
+class TestRefusals:
+    """Each in one line, naming the key and the file."""
+
+    def refusal(self, path: Path, camera: str = "melt") -> str:
+        with pytest.raises(JournalError) as caught:
+            Journal(path, camera)
+        message = str(caught.value)
+        assert message.startswith(f"journal: {path} ")
+        assert "\n" not in message
+        return message
+
+    def test_a_newer_format(self, journal: Journal, path: Path) -> None:
+        journal._db.execute("PRAGMA user_version = 2")
+        assert "has format 2, newer than 1" in self.refusal(path)
+
+    def test_another_camera(self, journal: Journal, path: Path) -> None:
+        assert "holds the alarms of camera 'melt', not 'stem'" in self.refusal(path, "stem")
+
+    def test_another_programs_database(self, path: Path) -> None:
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE songs (name TEXT)")
+        other.close()
+        assert "another program's database" in self.refusal(path)
+
+    def test_no_database_at_all(self, path: Path) -> None:
+        path.write_bytes(b"not a database at all" * 500)
+        assert "file is not a database" in self.refusal(path)
+
+    def test_a_damaged_file(self, journal: Journal, path: Path) -> None:
+        journal.commit(LIFE, "boot-1", 3, 0)
+        journal.close()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+        self.refusal(path)
+
+    def test_a_missing_folder(self, tmp_path: Path) -> None:
+        assert "unable to open database file" in self.refusal(tmp_path / "no" / "journal.db")
+
+    def test_a_folder_in_its_place(self, tmp_path: Path) -> None:
+        self.refusal(tmp_path)
+
+    def test_a_file_that_another_process_keeps_locked(self, journal: Journal, path: Path) -> None:
+        journal._db.execute("BEGIN IMMEDIATE")
+        assert "locked" in self.refusal(path)
+
+
+class Disk:
+    """A journal whose disk can refuse."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.full = False
+        self.asked = 0
+
+    def commit(self, changes: Iterable[Change], boot: str, position: int, published: int) -> list[int]:
+        self.asked += 1
+        if self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._journal.commit(changes, boot, position, published)
+
+    def unpublished(self) -> list[Departure]:
+        return self._journal.unpublished()
+
+    def published(self) -> int:
+        return self._journal.published()
+
+
+@pytest.fixture
+def disk(journal: Journal) -> Disk:
+    return Disk(journal)
+
+
+class TestOutbox:
+    def test_changes_are_on_disk_before_they_leave(self, disk: Disk, journal: Journal) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        outbox.accept(LIFE, 3, 0)
+        assert journal.changes(LIFE[0].case.alarm.id) == [change.case.alarm for change in LIFE]
+        assert journal.position("boot-1") == 3
+        assert revisions(outbox.take()) == [(1, "active", True), (2, "active", True), (3, "cleared", True)]
+        assert outbox.take() == []
+
+    def test_what_was_not_sent_before_a_crash_is_sent_after_it(self, disk: Disk) -> None:
+        Outbox(disk, "boot-1", 0).accept(LIFE[:2], 2, 0)
+        after = Outbox(disk, "boot-1", 2)
+        after.accept(LIFE[2:], 3, 0)
+        assert revisions(after.take()) == [(1, "active", True), (2, "active", True), (3, "cleared", True)]
+
+    def test_what_was_sent_right_before_a_crash_is_sent_again(self, disk: Disk) -> None:
+        before = Outbox(disk, "boot-1", 0)
+        before.accept(LIFE[:1], 1, 0)
+        before.take()  # it may still be in the socket's queue
+        assert revisions(Outbox(disk, "boot-1", 1).take()) == [(1, "active", True)]
+
+    def test_what_was_sent_is_marked_with_the_next_step(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        outbox.accept(LIFE[:1], 1, 0)
+        outbox.take()
+        outbox.accept([], 1, 1)
+        assert Outbox(disk, "boot-1", 1).take() == []
+
+    def test_the_disk_is_left_alone_while_nothing_happens(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        outbox.accept(LIFE[:1], 1, 0)
+        outbox.take()
+        for now_ns in range(1, 100):
+            outbox.accept([], 1, now_ns)
+        assert disk.asked == 2
+
+    def test_a_full_disk_does_not_hold_alarms_up(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        disk.full = True
+        outbox.accept(LIFE, 3, 0)
+        assert revisions(outbox.take()) == [(1, "active", False), (2, "active", False), (3, "cleared", False)]
+        assert outbox.why == "the journal cannot be written: database or disk is full"
+
+    def test_the_journal_catches_up_in_order_and_nothing_leaves_twice(self, disk: Disk, journal: Journal) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        disk.full = True
+        outbox.accept(LIFE[:1], 1, 0)
+        outbox.accept(LIFE[1:2], 2, 1)
+        assert revisions(outbox.take()) == [(1, "active", False), (2, "active", False)]
+        assert journal.position("boot-1") == 0
+
+        disk.full = False
+        outbox.accept(LIFE[2:], 3, RETRY_NS)
+        assert revisions(outbox.take()) == [(3, "cleared", True)]
+        assert outbox.why == ""
+        assert journal.position("boot-1") == 3
+        assert journal.changes(LIFE[0].case.alarm.id) == [change.case.alarm for change in LIFE]
+        outbox.accept([], 3, RETRY_NS + 1)
+        assert Outbox(disk, "boot-1", 3).take() == []
+
+    def test_a_journal_that_caught_up_without_news_has_nothing_to_send_again(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        disk.full = True
+        outbox.accept(LIFE, 3, 0)
+        outbox.take()
+        disk.full = False
+        outbox.accept([], 3, RETRY_NS)
+        assert outbox.take() == []
+        outbox.accept([], 3, RETRY_NS + 1)
+        assert Outbox(disk, "boot-1", 3).take() == []
+
+    def test_a_refusing_disk_is_asked_once_a_second(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        disk.full = True
+        for tenth in range(30):
+            outbox.accept(changes_of(record("began", event=tenth)), tenth + 1, tenth * RETRY_NS // 10)
+        assert disk.asked == 3
+
+    def test_a_backlog_without_end_keeps_the_first_and_last_change_of_each_alarm(
+        self, disk: Disk, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(journals, "BACKLOG_MAX", 10)
+        grown = [record("grew", last_seq=20 + i, frames_over=4 + i) for i in range(50)]
+        outbox = Outbox(disk, "boot-1", 0)
+        disk.full = True
+        outbox.accept(changes_of(record("began"), *grown, record("began", event=2)), 52, 0)
+        disk.full = False
+        outbox.accept([], 52, RETRY_NS)
+        first, other = sorted(journal.open_cases(), key=lambda case: case.event)
+        assert [alarm.rev for alarm in journal.changes(first.alarm.id)] == [1, 51]
+        assert [alarm.rev for alarm in journal.changes(other.alarm.id)] == [1]
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(st.sampled_from(["change", "take", "full", "free", "crash", "later"]), max_size=30))
+    def test_whatever_happens_each_change_leaves_in_order(
+        self, tmp_path_factory: pytest.TempPathFactory, acts: list[str]
+    ) -> None:
+        """A crash repeats the event log from the journal's position, as the side process does."""
+        journal = Journal(tmp_path_factory.mktemp("outbox") / "journal.db", "melt")
+        disk = Disk(journal)
+        life = changes_of(record("began"), *(record("grew", last_seq=20 + i, frames_over=4 + i) for i in range(30)))
+        outbox, position, now_ns, left = Outbox(disk, "boot-1", 0), 0, 0, list[int]()
+        for act in [*acts, "free", "later", "change", "take"]:
+            match act:
+                case "change":
+                    outbox.accept([life[position]], position + 1, now_ns)
+                    position += 1
+                case "take":
+                    left += [alarm.rev for alarm in outbox.take()]
+                case "full" | "free":
+                    disk.full = act == "full"
+                case "later":
+                    now_ns += RETRY_NS
+                case "crash":
+                    position = journal.position("boot-1")
+                    outbox = Outbox(disk, "boot-1", position)
+        journal.close()
+        first_seen = list(dict.fromkeys(left))
+        assert first_seen == list(range(1, position + 1)), "nothing is lost, and news come in order"

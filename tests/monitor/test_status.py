@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+from daemon_example import beat, count_frames, judge_frames, some_config, some_orders
+
+from monitor.status import LOST_WHY, START_NS, STOPPING_NS, ChartStatus, hot_lost, look, read_text, write_text
+from monitor.types import State
+from monitor.vitals import LOST_NS
+
+STARTED_NS = 10**12
+
+
+@pytest.mark.parametrize(
+    ("beat_ns", "now_ns", "lost"),
+    [
+        (0, STARTED_NS + START_NS, False),  # still importing
+        (0, STARTED_NS + START_NS + 1, True),
+        (STARTED_NS, STARTED_NS + LOST_NS, False),
+        (STARTED_NS, STARTED_NS + LOST_NS + 1, True),
+        (STARTED_NS - 10**11, STARTED_NS, True),  # died before this process started
+    ],
+)
+def test_the_hot_process_is_lost_when_its_beat_is_old(tmp_path: Path, beat_ns: int, now_ns: int, lost: bool) -> None:
+    with some_orders(some_config(tmp_path)) as (_, memory):
+        memory.vitals["hot_beat_ns"][0] = beat_ns
+        assert hot_lost(memory.vitals, now_ns, STARTED_NS) is lost
+
+
+def test_a_hot_process_that_was_told_to_stop_is_not_lost_but_gives_no_permit(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        beat(memory, STARTED_NS, State.STOPPING)
+        memory.vitals["permit"][0] = 1
+        status = look(given, memory, [], STARTED_NS + LOST_NS + 1, 5, STARTED_NS)
+        assert (status.state, status.permit) == (State.STOPPING, False)
+        assert not hot_lost(memory.vitals, STARTED_NS + STOPPING_NS, STARTED_NS)
+        assert hot_lost(memory.vitals, STARTED_NS + STOPPING_NS + 1, STARTED_NS)
+
+
+def test_a_status_tells_what_memory_holds(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        beat(memory, STARTED_NS, State.IDLE, "the laser is off")
+        count_frames(memory)
+        judge_frames(memory)
+        status = look(given, memory, [], STARTED_NS, 5, STARTED_NS)
+    assert (status.state, status.why, status.t_ns) == (State.IDLE, "the laser is off", 5)
+    assert status.charts == [ChartStatus("t2", 50.0, 12.5, 7), ChartStatus("s2", 3.0, 4.5, 1)]
+    ledger = status.ledger
+    assert ledger.announced == ledger.lost_upstream + ledger.received
+    assert ledger.received == (
+        ledger.judged + sum(ledger.unjudged.values()) + sum(ledger.dropped.values()) + ledger.in_flight
+    )
+    assert ledger.in_flight == 5
+
+
+def test_a_lost_hot_process_is_degraded_and_gives_no_permit(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        beat(memory, STARTED_NS)
+        memory.vitals["coverage"][0] = 1.0
+        assert look(given, memory, [], STARTED_NS, 5, STARTED_NS).permit
+        status = look(given, memory, [], STARTED_NS + LOST_NS + 1, 5, STARTED_NS)
+    assert (status.state, status.why, status.permit, status.coverage) == (State.DEGRADED, LOST_WHY, False, 0.0)
+
+
+def test_before_the_first_beat_it_is_starting(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path), bundle=False) as (given, memory):
+        status = look(given, memory, [], STARTED_NS, 5, STARTED_NS)
+    assert (status.state, status.permit, status.bundle, status.charts) == (State.STARTING, False, None, [])
+
+
+def test_a_long_text_is_cut_between_letters(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (_, memory):
+        write_text(memory.vitals, "side_why", "x" + "é" * 200)
+        assert read_text(memory.vitals, "side_why") == "x" + "é" * 127
