@@ -1,1 +1,1 @@
-"""What is promised: charts, limits, event rule and camera checks. Pure functions of numpy arrays; no torch, no clock."""
+"""What is promised: charts, limits, event rule, camera checks. Pure functions of numpy arrays; no torch, no clock."""

@@ -57,6 +57,8 @@ def kde_limit(
     if not np.isfinite(x).all():
         raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
     borders = _borders(np.zeros(len(x)) if groups is None else np.asarray(groups))
+    if borders[-1] != len(x):
+        raise ValueError(f"{len(x)} scores need as many group labels, not {borders[-1]}")
     width = bandwidth(x)
     value = tail_root(x, width, rate)
     time = autocorrelation_time(x, borders)

@@ -104,8 +104,9 @@ class Scorer:
         offset = (mean - self._offset_mean).abs() / self._offset_sd
         smooth = self._row_windows @ (squares[:, 0] @ self._column_windows)  # (n, r, c)
         local, peak = smooth.flatten(1).max(1)
-        t2, s2, offset, local = torch.stack((q.square().sum(1), s2, offset, local)).cpu().numpy()  # one transfer
-        return Scores(q.cpu().numpy(), t2, s2, offset, local, self._positions(peak.cpu().numpy(), smooth.shape[2]))
+        charts = torch.stack((q.square().sum(1), s2, offset, local)).cpu().numpy()  # (4, n): one transfer
+        where = self._positions(peak.cpu().numpy(), smooth.shape[2])
+        return Scores(q.cpu().numpy(), charts[0], charts[1], charts[2], charts[3], where)
 
     def __call__(self, frames: npt.NDArray[Any]) -> Scores:
         """Loads and scores *frames* of any number, a chunk at a time."""

@@ -82,6 +82,7 @@ class Alarm(msgspec.Struct, frozen=True):
     suppressed: bool = False
     latched: bool = False
     journaled: bool = True
+    why: str = ""  # of alarms about the service: what is wrong, in words
     v: int = 1
 
 
@@ -115,8 +116,9 @@ def open_book(camera: str, cases: Iterable[Case]) -> Book:
 def apply(book: Book, record: EventRecord) -> tuple[Book, list[Case]]:
     """The book after *record*, and what changed, in order.
 
-    An event whose beginning was missed is raised at its next record. The first event of an epoch with the source of
-    an alarm that an earlier epoch left open goes on with that alarm. A record seen twice changes nothing.
+    An event whose beginning was missed is raised at its next record. The first event of an epoch whose source is that
+    of an alarm that an earlier epoch left open goes on with that alarm; the charts count as one source. A
+    record seen twice changes nothing.
     """
     if record.phase == "settled":
         return _settle(book, record.epoch)
@@ -143,7 +145,7 @@ def watch_hot(book: Book, lost: bool, t_ns: int) -> EventRecord | None:
     """What the side process has to record of the hot process at *t_ns* (Unix); None where all is recorded."""
     open_event = next((case.event for case in book.cases.values() if case.epoch == SIDE_EPOCH), None)
     if lost and open_event is None:
-        return EventRecord("began", SIDE_EPOCH, t_ns, "degraded", t_ns)
+        return EventRecord("began", SIDE_EPOCH, t_ns, "degraded", t_ns, why="the hot process does not answer")
     if not lost and open_event is not None:
         return EventRecord("ended", SIDE_EPOCH, open_event, "degraded", t_ns)
     return None
@@ -164,15 +166,20 @@ def _settle(book: Book, epoch: str) -> tuple[Book, list[Case]]:
 
 
 def _orphan(book: Book, record: EventRecord) -> Case | None:
-    """The oldest alarm of the same source that another epoch left open."""
+    """The oldest alarm of the same family of sources that another epoch left open."""
     if record.epoch == SIDE_EPOCH:
         return None
     found = (
         case
         for case in book.cases.values()
-        if case.epoch not in (record.epoch, SIDE_EPOCH) and case.alarm.source == record.source
+        if case.epoch not in (record.epoch, SIDE_EPOCH) and _family(case.alarm.source) == _family(record.source)
     )
     return min(found, key=lambda case: case.alarm.id, default=None)
+
+
+def _family(source: str) -> str:
+    """All charts are one: an event's source is its most extreme chart, and may be another after a restart."""
+    return source if source in SOURCE_PRIORITIES else "charts"
 
 
 def _raised(camera: str, record: EventRecord) -> Case:
@@ -199,6 +206,7 @@ def _raised(camera: str, record: EventRecord) -> Case:
         context=record.context,
         xy=record.xy,
         bundle=record.bundle,
+        why=record.why,
     )
     return Case(record.epoch, record.event, 0, alarm)
 
@@ -237,6 +245,7 @@ def _followed(case: Case, record: EventRecord) -> Case:
         priority=max(alarm.priority, priority_of(alarm.source, _ratio(alarm.peak)), key=PRIORITIES.index),
         kind=record.kind or alarm.kind,
         bundle=record.bundle,
+        why=record.why or alarm.why,
     )
     return Case(record.epoch, record.event, carried, alarm)
 

@@ -1,8 +1,10 @@
 """The bundle: what calibration hands to the daemon. One folder, written whole or not at all, verified on reading.
 
-`manifest.json` names the sha256 of every other file; the bundle's own sha256 is that of the manifest. No pickle.
+`manifest.json` names the sha256 of every other file; the bundle's own sha256 is that of the manifest, and stands in
+`manifest.sha256`. No pickle.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -21,6 +23,7 @@ from monitor.types import Admission, PixelType
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+MANIFEST_SUM = "manifest.sha256"  # as `sha256sum --check` reads it
 WEIGHTS = "weights.safetensors"
 REPORT = "report.html"
 
@@ -120,13 +123,23 @@ class Bundle(NamedTuple):
         return CameraLimits(**msgspec.structs.asdict(self.manifest.camera))
 
 
+def require_writable(path: Path) -> None:
+    """Raises BundleError where no bundle can be written to *path*: to be asked before a training, not after it."""
+    if path.name in ("", ".."):
+        raise BundleError(f"{path}: a bundle is a folder of its own; choose another --out")
+    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(f"{path}: is there already and is no bundle; choose another --out or remove it")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BundleError(f"{path}: {above} is no folder that can be written; choose another --out")
+
+
 def write(path: Path, manifest: Manifest, tensors: Tensors, report: str | None) -> Bundle:
     """Write a bundle to *path*; a bundle that is there is replaced in one step, anything else is left alone.
 
     Raises BundleError where *path* holds something that is no bundle, OSError where the disk refuses.
     """
-    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(f"{path}: is there already and is no bundle; choose another --out or remove it")
+    require_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -138,6 +151,7 @@ def write(path: Path, manifest: Manifest, tensors: Tensors, report: str | None) 
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=sums)), indent=2)
         _write_synced(scratch / MANIFEST, text)
+        _write_synced(scratch / MANIFEST_SUM, _sum_line(hashlib.sha256(text).hexdigest()))
         scratch.chmod(0o755)
         _swap(scratch, path)
     except BaseException:
@@ -154,15 +168,19 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
         raise BundleError(f"{path}: is no bundle (no {MANIFEST}); make one with 'framewatch calibrate'") from None
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+    sha256 = hashlib.sha256(text).hexdigest()
     try:
         written = msgspec.json.decode(text, type=dict[str, object]).get("format")
         if isinstance(written, int) and written > FORMAT:
             raise BundleError(
                 f"{path}: has format {written}, this program reads up to {FORMAT}; upgrade framewatch or calibrate anew"
             )
-        return msgspec.json.decode(text, type=Manifest), hashlib.sha256(text).hexdigest()
-    except msgspec.MsgspecError as error:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: {MANIFEST} is damaged ({error}); restore it or calibrate anew") from None
+    if _contents(path, MANIFEST_SUM) != _sum_line(sha256):
+        raise BundleError(f"{path}: {MANIFEST} was changed or damaged since calibration; restore it or calibrate anew")
+    return manifest, sha256
 
 
 def read(path: Path) -> Bundle:
@@ -171,15 +189,22 @@ def read(path: Path) -> Bundle:
     for name, expected in manifest.files.items():
         if Path(name).name != name:
             raise BundleError(f"{path}: {MANIFEST} names a file outside the bundle; it is damaged")
-        try:
-            found = hashlib.sha256((path / name).read_bytes()).hexdigest()
-        except OSError as error:
-            raise BundleError(f"{path}: {name} cannot be read: {error.strerror}; calibrate anew") from None
-        if found != expected:
+        if hashlib.sha256(_contents(path, name)).hexdigest() != expected:
             raise BundleError(f"{path}: {name} was changed or damaged since calibration; restore it or calibrate anew")
     if WEIGHTS not in manifest.files:
         raise BundleError(f"{path}: {MANIFEST} names no {WEIGHTS}; it is damaged")
     return Bundle(path, sha256, manifest, safetensors.numpy.load((path / WEIGHTS).read_bytes()))
+
+
+def _contents(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {name} cannot be read: {error.strerror}; restore it or calibrate anew") from None
+
+
+def _sum_line(sha256: str) -> bytes:
+    return f"{sha256}  {MANIFEST}\n".encode()
 
 
 def _write_synced(path: Path, data: bytes) -> None:
@@ -192,10 +217,7 @@ def _write_synced(path: Path, data: bytes) -> None:
 def _swap(scratch: Path, path: Path) -> None:
     """Put the finished folder in place: readers see the old bundle or the new one."""
     if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-        path.rename(old / "bundle")
-        scratch.rename(path)
-        shutil.rmtree(old)
+        _replace(scratch, path)
     else:
         scratch.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -203,3 +225,18 @@ def _swap(scratch: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _replace(scratch: Path, path: Path) -> None:
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    try:
+        path.rename(aside / "bundle")
+        try:
+            scratch.rename(path)
+        except OSError:
+            (aside / "bundle").rename(path)
+            raise
+        shutil.rmtree(aside / "bundle")
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty where the old bundle could not be put back
+            aside.rmdir()

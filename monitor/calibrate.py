@@ -68,7 +68,7 @@ def split(recordings: Sequence[Recording], held_out: float) -> Split:
         return Split((Recording(name, train_part),), (Recording(name, limit_part),), (warning,))
     kept = min(max(1, round(len(recordings) * held_out)), len(recordings) - 1)
     held = tuple(recordings[-kept:])
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if kept < 9:  # the largest of G group limits is broken by a new group with probability 1/(G+1)
         warnings = (
             f"the limits rest on {kept} held-out group{'s' if kept > 1 else ''}: a new one breaks the largest of "
@@ -87,6 +87,7 @@ def calibrate(
     progress: Progress = lambda done, steps, loss: None,
 ) -> Bundle:
     """Train, fit and write the bundle to *out*. Raises CalibrationError, BundleError or OSError in one line."""
+    bundles.require_writable(out)
     parts = split(recordings, settings.held_out)
     _check_counts(parts, settings)
     fitted = _fit(parts, settings, progress)
@@ -139,7 +140,7 @@ def _fit(parts: Split, settings: Calibration, progress: Progress) -> Fitted:
     except ValueError as error:
         raise CalibrationError(str(error)) from None
     charts = fit(lambda: latents_and_residuals(trained, normal))
-    scorer = Scorer(trained, ChartParameters(*charts[: len(ChartParameters._fields)]))
+    scorer = Scorer(trained, _parameters(charts))
     held = np.concatenate([recording.frames for recording in parts.limits])
     scores = scorer(held)
     groups = np.repeat(np.arange(len(parts.limits)), [len(recording.frames) for recording in parts.limits])
@@ -148,6 +149,18 @@ def _fit(parts: Split, settings: Calibration, progress: Progress) -> Fitted:
     limits = tuple(kde_limit(getattr(scores, chart), rate, settings.seed, groups=groups) for chart in CHARTS)
     warnings = (*parts.warnings, *charts.notes, *_warnings(parts, scores, limits))
     return Fitted(trained, charts, scorer, scores, groups, limits, warnings)
+
+
+def _parameters(charts: ChartFit) -> ChartParameters:
+    return ChartParameters(
+        charts.latent_mean,
+        charts.whitening,
+        charts.residual_scale,
+        charts.offset_mean,
+        charts.offset_sd,
+        charts.window,
+        charts.stride,
+    )
 
 
 def _warnings(parts: Split, scores: Scores, limits: Sequence[Limit]) -> list[str]:
@@ -204,5 +217,5 @@ def _groups(parts: Split) -> tuple[Group, ...]:
 def _digest(frames: Pixels) -> str:
     digest = hashlib.sha256()
     for frame in frames:
-        digest.update(np.ascontiguousarray(frame))
+        digest.update(frame.tobytes())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration, with one line on 
 """
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _status_of(error)
         if status is None:
             raise
-        sys.stderr.write(f"framewatch: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"framewatch: {_line_of(error)}\n")
         return status
 
 
@@ -56,6 +57,12 @@ def _status_of(error: Exception) -> int | None:
     if isinstance(error, CalibrationError | OSError):
         return FAILED
     return None
+
+
+def _line_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -105,6 +112,8 @@ def _score(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix.lower() not in SUFFIXES:
         return _usage(f"--out {out}: must end in {' or '.join(SUFFIXES)}")
+    if out.is_dir() or not out.parent.is_dir():
+        return _usage(f"--out {out}: is a folder, or stands in none; name a file in a folder that is there")
     table = score_table(bundles.read(Path(options.bundle)), groups(options.paths))
     write_table(table, out)
     flagged = sum(table["flag"].to_pylist())
@@ -252,7 +261,7 @@ def _add_calibrate(commands: "_Commands[_Parser]") -> None:
     calibrate.add_argument("--settings", help="the camera's settings that these frames were taken with")
     calibrate.add_argument("--context", action="append", default=[], help="a context that these frames stand for")
     calibrate.add_argument("--frames", type=_count, default=5000, help="live: how many frames (default 5000)")
-    calibrate.add_argument("--camera", default="camera", help="live: the camera's name (default camera)")
+    calibrate.add_argument("--camera", type=_camera, default="camera", help="live: the camera's name (default camera)")
     calibrate.add_argument("--socket", choices=("sub", "pull"), default="sub", help="live: kind of socket")
     calibrate.add_argument("--bind", action="store_true", help="live: listen at the endpoint instead of connecting")
     calibrate.add_argument("--silence", type=_positive, default=10.0, help="live: seconds without frames that end it")
@@ -277,14 +286,14 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
     simulate = _add(commands, "simulate", _simulate, "a camera that sends simulated frames with known truth")
     simulate.add_argument("kind", choices=("meltpool",))
     simulate.add_argument("--frames", type=_count, help="stop after so many")
-    simulate.add_argument("--seed", type=int, default=0)
-    simulate.add_argument("--anomaly-rate", type=float, default=0.0, help="anomalies a frame (default 0)")
+    simulate.add_argument("--seed", type=_seed, default=0)
+    simulate.add_argument("--anomaly-rate", type=_share, default=0.0, help="anomalies a frame (default 0)")
     simulate.add_argument("--truth", metavar="FILE", help="write what is anomalous, one JSON object a line")
     simulate.add_argument("--size", type=_size, default=(120, 120), metavar="H[xW]", help="pixels (default 120)")
     for camera in (replay, simulate):
         camera.add_argument("--endpoint", required=True)
-        camera.add_argument("--rate", type=_positive, required=True, metavar="HZ")
-        camera.add_argument("--camera", default="camera", help="the camera's name (default camera)")
+        camera.add_argument("--rate", type=_rate, required=True, metavar="HZ")
+        camera.add_argument("--camera", type=_camera, default="camera", help="the camera's name (default camera)")
         camera.add_argument("--socket", choices=("pub", "push"), default="pub")
         camera.add_argument("--connect", action="store_true", help="connect to the endpoint instead of binding it")
         camera.add_argument("--frames-per-message", type=_count)
@@ -299,23 +308,66 @@ def _add_daemon(commands: "_Commands[_Parser]") -> None:
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number") from None
+
+
 def _positive(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be above 0")
     return value
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+def _rate(text: str) -> float:
+    value = _number(text)
+    if not 1e-3 <= value <= 1e7:
+        raise argparse.ArgumentTypeError(f"{text} must lie between 0.001 and 1e7")
     return value
 
 
+def _share(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} must lie between 0 and 1")
+    return value
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text} must be at least {least}")
+    return value
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0)
+
+
 def _size(text: str) -> tuple[int, int]:
+    from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
+
     height, _, width = text.partition("x")
-    return _count(height), _count(width or height)
+    sides = _count(height), _count(width or height)
+    if not all(SHORTEST_SIDE_PX <= side <= LONGEST_SIDE_PX for side in sides):
+        raise argparse.ArgumentTypeError(f"{text}: each side must be {SHORTEST_SIDE_PX} to {LONGEST_SIDE_PX} pixels")
+    return sides
+
+
+def _camera(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' must be 1 to 64 of A-Z a-z 0-9 . _ -")
+    return text
 
 
 if __name__ == "__main__":

@@ -15,8 +15,20 @@ from monitor.yamlfile import ConfigError, load
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Endpoint = Annotated[str, msgspec.Meta(pattern=r"^(tcp|ipc)://.+$")]
-CameraName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+_PORT = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+_ENDPOINT = rf"^(?:tcp://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):{_PORT}|ipc://\S+)\Z"
+_CAMERA = r"^[A-Za-z0-9._-]{1,64}\Z"
+_DEVICE = r"^(?:cpu|cuda(?::\d+)?)\Z"
+_WANTED = {
+    _ENDPOINT: "an address such as tcp://127.0.0.1:5555 or ipc:///run/camera",
+    _CAMERA: "a name of 1 to 64 of A-Z a-z 0-9 . _ -",
+    _DEVICE: "cpu, cuda or cuda:N",
+}
+"""What to tell a person who broke a pattern."""
+
+Endpoint = Annotated[str, msgspec.Meta(pattern=_ENDPOINT)]
+CameraName = Annotated[str, msgspec.Meta(pattern=_CAMERA)]
 Priority = Literal["low", "medium", "high", "critical"]
 
 
@@ -33,16 +45,18 @@ class Input(_Section, frozen=True):
     """`sub` for a camera that publishes (PUB), `pull` for one that pushes (PUSH)."""
     bind: bool = False
     """true: the daemon listens at the endpoint and the camera connects; false: the other way round."""
-    rate_hz: Positive = 1000.0
+    rate_hz: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 1000.0
     """The camera's nominal frame rate; it sizes the ring and the socket's queue."""
-    buffer_s: Positive = 4.0
+    buffer_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 4.0
     """Seconds of frames that the ring holds: how long the engine may stall before a frame is dropped."""
-    silence_s: Positive = 1.0
+    silence_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 1.0
     """Without frame or keep-alive for so long the state is `blind`, and another sender may take the name over."""
     max_frames_per_message: Count = 4096
     """Messages that announce more are rejected."""
     max_frame_px: Annotated[int, msgspec.Meta(ge=16, le=16384)] = 1024
     """Messages with frames of a longer side are rejected."""
+    max_message_mib: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 256
+    """Messages with more pixels are rejected; a peer that sends four times as much is cut off."""
 
 
 class Engine(_Section, frozen=True):
@@ -54,7 +68,7 @@ class Engine(_Section, frozen=True):
     """A batch is scored when it is full or when its oldest frame has waited so long."""
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     """Threads of torch; on two cores one leaves the other to the socket."""
-    device: Annotated[str, msgspec.Meta(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    device: Annotated[str, msgspec.Meta(pattern=_DEVICE)] = "cpu"
     """`cpu` or `cuda`."""
 
 
@@ -93,7 +107,7 @@ class Permit(_Section, frozen=True):
     """States in which the permit is false."""
     withhold_priorities: tuple[Priority, ...] = ("medium", "high", "critical")
     """Priorities of open events that make the permit false."""
-    quiet_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0
     """The permit returns when nothing has withheld it for so long."""
 
     def __post_init__(self) -> None:
@@ -182,7 +196,7 @@ def read(path: Path) -> Config:
     try:
         config = msgspec.convert(document, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error))}") from None
+        raise ConfigError(f"{path}: {' '.join(_explain(str(error)).split())}") from None
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deep") from None
     here = path.resolve().parent
@@ -197,7 +211,10 @@ def _explain(message: str) -> str:
     """msgspec's message with the key first and, for an unknown key, the nearest known one."""
     problem, _, place = message.partition(" - at `$")
     key = place.strip("`.")
-    unknown = re.search(r"unknown field `(.+)`", problem)
+    for pattern, wanted in _WANTED.items():
+        if repr(pattern) in problem:
+            problem = f"must be {wanted}"
+    unknown = re.search(r"unknown field `(.+)`", problem, re.DOTALL)
     if unknown is None:
         return f"{key}: {problem}" if key else problem
     wrong = unknown.group(1)

@@ -79,7 +79,7 @@ def show(scene: Scene) -> int:
             screen.say(f"the daemon did not start:\n{log.read_text().strip()}")
             return 1
         screen.say(f"      operator page {ports.url}/   metrics {ports.url}/metrics")
-        count = int(scene.seconds * scene.rate_hz)
+        count = max(1, int(scene.seconds * scene.rate_hz))
         screen.say(
             f"[3/4] a simulated melt-pool camera sends {count} frames at {scene.rate_hz:g} Hz; alarms as they come:"
         )
@@ -265,4 +265,4 @@ def _free_ports() -> Ports:
         with contextlib.suppress(OSError):
             stack.enter_context(socket.create_server(("127.0.0.1", PAGE_PORT)))
             page = PAGE_PORT
-    return Ports(*(f"tcp://127.0.0.1:{port}" for port in (frames, alarms, permit)), page)
+    return Ports(f"tcp://127.0.0.1:{frames}", f"tcp://127.0.0.1:{alarms}", f"tcp://127.0.0.1:{permit}", page)

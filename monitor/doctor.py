@@ -112,7 +112,8 @@ def _ports(config: Config) -> Iterator[Finding]:
 
 
 def _address(key: str, host: str, port: int) -> Finding:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -130,8 +131,8 @@ def _journal(config: Config) -> Finding:
             return Finding("journal", "ok", f"{path} will be made")
         return Finding("journal", "fault", f"{path.parent} is no folder that can be written", "make it, or set journal")
     try:
-        journal = Journal(path)
-        count = len(journal.open_alarms())
+        journal = Journal(path, config.camera)
+        count = len(journal.open_cases())
         journal.close()
     except JournalError as error:
         return Finding("journal", "fault", str(error), "move it away to start a new one, or restore a copy")

@@ -19,6 +19,8 @@ from monitor.types import Peak, Pixels, Pool
 GROWTH_PERIOD_NS = 1_000_000_000
 """An event that lasts is told of once a second: an operator reads no faster, and the log must not run over."""
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 
 class Handover:
     """Writes the event log. The engine reports its events here, the watch the conditions of the service."""
@@ -135,8 +137,10 @@ class Handover:
         )
 
     def _peak(self, source: str, event: Event) -> Peak:
-        score, limit = float(event.peak["scores"][CHARTS.index(source)]), self._limits[source]
-        return Peak(int(event.peak["seq"]), score, limit, score / limit if limit else 0.0)
+        # JSON has no infinity: a score that overflowed is told as the largest number there is.
+        score = float(np.nan_to_num(event.peak["scores"][CHARTS.index(source)], nan=FLOAT32_MAX, posinf=FLOAT32_MAX))
+        limit = self._limits[source]
+        return Peak(int(event.peak["seq"]), score, limit, score / limit if limit > 0 else 0.0)
 
     def _pool(self, position: int) -> Pool | None:
         """Measured on the frame itself, while the ring still holds it."""

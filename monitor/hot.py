@@ -110,7 +110,11 @@ def _start_loop(
         watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
 
     engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns)
-    wire_limits = WireLimits(config.input.max_frames_per_message, 4 * config.input.max_frame_px**2)
+    wire_limits = WireLimits(
+        max_frames=config.input.max_frames_per_message,
+        max_side_px=config.input.max_frame_px,
+        max_message_bytes=config.input.max_message_mib * 2**20,
+    )
     silence_ns = int(config.input.silence_s * 1e9)
     ingest = ingests.Ingest(config.camera, bundle.admission if bundle else None, wire_limits, silence_ns, backlog)
     hwm = max(1000, int(config.input.rate_hz * config.input.buffer_s))
@@ -123,7 +127,7 @@ def _start_loop(
             config.input.bind,
             config.camera,
             hwm,
-            min(wire_limits.max_message_bytes, 2**31),
+            wire_limits.max_message_bytes,
         ),
     )
     stop_receiving = threading.Event()

@@ -14,6 +14,7 @@ from monitor.types import Admission, Header, Message, Unjudged
 from monitor.wire.native import Part, WireError, WireLimits, decode
 
 POLL_MS = 50  # how late a stop may be noticed
+LAST_PORT = 65_535
 RECEIVE_BUFFER_BYTES = 8 * 2**20  # bridges the moments in which the I/O thread does not run
 
 
@@ -119,8 +120,8 @@ def receive(socket: "zmq.Socket[bytes]", ingest: Ingest, stop: threading.Event, 
 
     *clock* is the machine's monotonic clock in nanoseconds. The socket is the caller's to close.
     """
-    # A blocking receive with a timeout costs one call a message where poll, receive and `Again` cost three, and
-    # `frame.more` a tenth of what recv_multipart spends on asking.
+    # A blocking receive with a timeout is one call a message where poll, receive and `Again` are three; and
+    # recv_multipart asks the socket after each part whether more follow, which `frame.more` knows already.
     socket.setsockopt(zmq.RCVTIMEO, POLL_MS)
     while not stop.is_set():
         try:
@@ -147,6 +148,11 @@ def open_socket(
 
     Raises OSError with one line that names the endpoint where it is taken, malformed or not to be reached.
     """
+    verb = "bind to" if bind else "connect to"
+    port = endpoint.rpartition(":")[2]
+    if endpoint.startswith("tcp://") and port.isdecimal() and int(port) > LAST_PORT:
+        # libzmq would silently take the port modulo 65536.
+        raise OSError(f"cannot {verb} {endpoint}: ports end at {LAST_PORT}")
     socket: zmq.Socket[bytes] = context.socket(zmq.SUB if kind == "sub" else zmq.PULL)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.IPV6, 0)
@@ -164,5 +170,5 @@ def open_socket(
             socket.connect(endpoint)
     except zmq.ZMQError as error:
         socket.close()
-        raise OSError(f"cannot {'bind' if bind else 'connect'} to {endpoint}: {error.strerror}") from None
+        raise OSError(f"cannot {verb} {endpoint}: {zmq.strerror(error.errno or 0)}") from None
     return socket

@@ -45,14 +45,19 @@ def _settings(manifest: Manifest) -> dict[str, str]:
         "false-alarm rate asked for": f"{manifest.false_alarm_rate:g} per frame, over all charts",
         "contexts": ", ".join(manifest.contexts) if manifest.contexts else "any",
         "engine": f"{manifest.engine}, {manifest.precision}",
-        **{name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in manifest.training.items()},
+        **{
+            name: f"{value:.6g}" if isinstance(value, float) else str(value)
+            for name, value in manifest.training.items()
+        },
         "framewatch": manifest.program,
     }
 
 
-def _groups(
-    manifest: Manifest, values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]
-) -> list[Group]:
+def _told(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _groups(manifest: Manifest, values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) -> list[Group]:
     limits = [limit.value for limit in manifest.limits.values()]
     found, held = [], 0
     for group in manifest.groups:

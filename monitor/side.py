@@ -339,7 +339,7 @@ def main() -> int:
     try:
         run(given)
     except (StartError, JournalError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"framewatch: {error}\n")
         return 2
     return 0
 

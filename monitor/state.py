@@ -52,7 +52,7 @@ def decide(facts: Facts) -> Decision:
         (State.STOPPING, "told to stop" if facts.stopping else None),
         (State.STARTING, None if facts.ready else "loading"),
         (State.DEGRADED, found.get("degraded") if hung else None),
-        (State.BLIND, found.get("blind") or fault),
+        (State.BLIND, "; ".join(filter(None, (found.get("blind"), fault)))),
         (State.UNCALIBRATED, found.get("uncalibrated")),
         (State.STALE, found.get("stale")),
         (State.DEGRADED, None if hung else found.get("degraded")),

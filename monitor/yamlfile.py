@@ -4,6 +4,7 @@ YAML 1.1 reads `on` as true, `010` as eight and `1e-3` as text. Here only `true`
 numbers are anything but text (the core of YAML 1.2).
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,16 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return found
 
 
+def _number(loader: _Loader, node: yaml.ScalarNode) -> float:
+    value = float(node.value)
+    if not math.isfinite(value):
+        raise ConfigError(f"line {node.start_mark.line + 1}: {node.value} is too large for a number")
+    return value
+
+
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -63,14 +71,23 @@ def load(path: Path) -> dict[str, Any]:
     try:
         document = yaml.load(text, _Loader)  # a SafeLoader
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {_one_line(str(error))}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}: line {line}: {error.problem or 'not valid YAML'}") from None
+        problem = ", ".join(filter(None, (error.context, error.problem))) or "not valid YAML"
+        raise ConfigError(f"{path}: line {line}: {_one_line(problem)}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: {_one_line(str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deep") from None
+    except (ValueError, LookupError, TypeError, AttributeError):  # a tag like !!int in front of what is none
+        raise ConfigError(f"{path}: holds a value that is too large or does not fit its tag") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must hold keys and values, not a {type(document).__name__}")
     return document
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

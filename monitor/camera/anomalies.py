@@ -75,8 +75,8 @@ class Event:
 
 
 def frames_of(event: Event, first_seq: int, count: int) -> slice:
-    """Which of the *count* frames from *first_seq* on the event holds."""
-    return slice(max(event.first_seq - first_seq, 0), min(event.last_seq + 1 - first_seq, count))
+    """Which of the *count* frames from *first_seq* on the event holds: an empty slice, if none."""
+    return slice(max(event.first_seq - first_seq, 0), max(min(event.last_seq + 1 - first_seq, count), 0))
 
 
 def disturb(pools: Floats, event: Event, first_seq: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
+from monitor.camera.publisher import EndpointError
 from monitor.camera.recordings import Recording, RecordingError
 from monitor.ingest import open_socket
 from monitor.types import Message
@@ -39,11 +40,15 @@ def capture(
 ) -> Captured:
     """Receive *frames* active frames of *camera*, or what comes until it is silent for *silence_s*.
 
-    Raises OSError where the endpoint cannot be opened, RecordingError where nothing usable came.
+    Raises EndpointError where the endpoint cannot be opened, RecordingError where nothing usable came.
     """
     limits = WireLimits()
     context: zmq.Context[Any] = zmq.Context()
-    socket = open_socket(context, endpoint, kind, bind, camera, 100_000, 2**30)
+    try:
+        socket = open_socket(context, endpoint, kind, bind, camera, 100_000, 2**30)
+    except OSError as error:
+        context.term()
+        raise EndpointError(f"{error}; give another --endpoint") from None
     gathered = _Gathered(endpoint)
     heard_s = clock()
     try:
@@ -52,8 +57,10 @@ def capture(
                 if clock() - heard_s > silence_s:
                     break
                 continue
-            heard_s = clock()
-            gathered.take(socket.recv_multipart(), camera, limits)
+            if gathered.take(socket.recv_multipart(), camera, limits):
+                heard_s = clock()
+            elif clock() - heard_s > silence_s:  # noise is no camera
+                break
             progress(min(gathered.count, frames))
     finally:
         socket.close()
@@ -71,20 +78,24 @@ class _Gathered:
         self._contexts: set[str] = set()
         self.count = 0
         self.rejected = 0
+        self._why = ""  # the latest rejection
 
-    def take(self, parts: list[bytes], camera: str, limits: WireLimits) -> None:
+    def take(self, parts: list[bytes], camera: str, limits: WireLimits) -> bool:
+        """Whether the message came from *camera* and could be read."""
         try:
             message = decode(parts, limits)
-        except WireError:
+        except WireError as error:
             self.rejected += 1
-            return
+            self._why = str(error)
+            return False
         header = message.header
         if header.camera != camera:
             self.rejected += 1
-            return
+            self._why = f"the camera's name is {header.camera}, not {camera}"
+            return False
         frames = _active(message)
         if len(frames) == 0:
-            return
+            return True
         kind = (header.height, header.width, header.dtype, header.settings)
         if self._kind is None:
             self._kind = kind
@@ -96,11 +107,14 @@ class _Gathered:
         self._contexts.add(header.context)
         self._groups.setdefault((header.stream, header.job, header.layer), []).append(frames)
         self.count += len(frames)
+        return True
 
     def result(self) -> Captured:
         if self._kind is None:
+            rejected = f" ({self.rejected} messages were rejected, the last one: {self._why})" if self.rejected else ""
             raise RecordingError(
-                f"{self._endpoint}: no active frame came; check the endpoint, the camera's name and that it sends"
+                f"{self._endpoint}: no active frame came{rejected}; check the endpoint, the camera's name and that it "
+                "sends"
             )
         recordings: list[Recording] = []
         for (stream, job, layer), parts in self._groups.items():
@@ -125,7 +139,8 @@ def _active(message: Message) -> npt.NDArray[Any]:
         return frames[:0]
     if message.places is None:
         return frames
-    return frames[message.places["active"] != 0]
+    active: npt.NDArray[Any] = frames[message.places["active"] != 0]
+    return active
 
 
 def _told(kind: tuple[int, int, str, str]) -> str:

@@ -49,6 +49,9 @@ FLICKER: Final = 0.015  # of brightness, from frame to frame
 EVENT_GAP_FRAMES: Final = 60
 """At least this many normal frames between two anomalies, so that each can be found or missed by itself."""
 
+BLOCK_PIXELS: Final = 1 << 16
+"""Frames are computed in blocks of about this many pixels, whose intermediate results stay in the cache."""
+
 _NORMAL_QUANTILES: Final = ndtri((np.arange(65536) + 0.5) / 65536).astype(np.float32)
 _ROW_PATTERN_SEED: Final = 4711  # the pattern belongs to the camera: it is the same in every run
 
@@ -164,12 +167,16 @@ class MeltPool:
         lights = [event for event in events if event.kind not in CAMERA_FAULTS]
         for event in lights:
             disturb(pools, event, self._seq)
-        signal = np.zeros((count, self.height, self.width), np.float32)
-        if vector.active:
-            self._add_pools(signal, pools, vector.angle_rad)
-            for event in lights:
-                add_light(signal, pools, event, self._seq, self._scale, vector.angle_rad)
-        pixels = self._digitise(signal)
+        pixels = np.empty((count, self.height, self.width), np.uint8)
+        block = max(BLOCK_PIXELS // (self.height * self.width), 1)
+        for first in range(0, count, block):
+            some = pools[first : first + block]
+            signal = np.zeros((len(some), self.height, self.width), np.float32)
+            if vector.active:
+                self._add_pools(signal, some, vector.angle_rad)
+                for event in lights:
+                    add_light(signal, some, event, self._seq + first, self._scale, vector.angle_rad)
+            pixels[first : first + block] = self._digitise(signal)
         for event in events:
             if event.kind in CAMERA_FAULTS:
                 self._fail(pixels, event)
@@ -203,9 +210,9 @@ class MeltPool:
         ahead -= core
         ahead *= np.float32(-STEEPNESS / TAIL_PX)
         np.exp(ahead, out=ahead)  # exp(-(r + x) v / 2 alpha) ^ steepness
-        distance *= np.float32(1.0 / core)
-        for _ in range(STEEPNESS):  # (core / r) ^ steepness; three divisions are quicker than one power
-            ahead /= distance
+        nearness = np.divide(core, distance, out=distance)
+        for _ in range(STEEPNESS):  # (core / r) ^ steepness; three products are quicker than one power
+            ahead *= nearness
         ahead *= brightness * np.float32(PEAK_GREY)
         signal += ahead
 

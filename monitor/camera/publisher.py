@@ -96,8 +96,8 @@ class Publisher:
         self.stream = secrets.token_hex(8)
         self.seq = 0  # of the next frame
         self._clock, self._sleep, self._wall_ns = clock, sleep, wall_ns
-        self._start: tuple[float, int] | None = None  # clock and Unix nanoseconds of frame 0
-        self._spoke_at = -math.inf
+        self._start = (clock(), wall_ns())  # of frame 0
+        self._spoke_at = clock()
         self._keep_alive()  # refuses a camera's name that no reader would accept
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB if socket == "pub" else zmq.PUSH)
@@ -106,14 +106,14 @@ class Publisher:
     @property
     def endpoint(self) -> str:
         """Where the socket really is: the port that the system chose, where port 0 or `*` was asked for."""
-        return self._socket.getsockopt(zmq.LAST_ENDPOINT).decode()  # type: ignore[union-attr]
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def wait_for_reader(self, wait_s: float, stop: Callable[[], bool] = lambda: False) -> bool:
         """Whether somebody subscribed (PUB) or connected (PUSH) within *wait_s* seconds.
 
         What a PUB socket sends before that, nobody gets.
         """
-        wanted = zmq.POLLIN if self._socket.socket_type == zmq.XPUB else zmq.POLLOUT
+        wanted = zmq.POLLIN if self._socket.type == zmq.XPUB else zmq.POLLOUT
         deadline = self._clock() + wait_s
         while not self._socket.poll(0, wanted):
             if stop() or self._clock() >= deadline:
@@ -127,23 +127,21 @@ class Publisher:
         The last message of each job says `end`, and a keep-alive after the last message of all reveals its loss.
         """
         met = self.wait_for_reader(wait_s, stop)
-        self._start = None  # a second call has a schedule of its own, not one that began long ago
         frames = messages = 0
         late_s = 0.0
-        stopped = stop()
-        pending = _with_next(self._cut(shots))
-        while not stopped and (pair := next(pending, None)) is not None:
-            shot, after = pair
+        for shot, after in _with_next(self._cut(shots)):
+            if not messages:  # a second call has a schedule of its own, not one that began long ago
+                self._begin()
             count = len(shot.pixels)
-            if not self._wait_until(self._due(self.seq + count - 1), stop):
+            due = self._due(self.seq + count - 1)
+            if not self._wait_until(due, stop):
                 break
-            late_s = max(late_s, self._clock() - self._due(self.seq + count - 1))
+            late_s = max(late_s, self._clock() - due)
             if not self._send(self._parts(shot, end=after is None or after.job != shot.job), stop):
                 break
             self.seq += count
             frames += count
             messages += 1
-            stopped = stop()
         if frames:
             self._try_send(self._keep_alive(end=True))
         return Sent(frames, messages, late_s, met)
@@ -181,17 +179,21 @@ class Publisher:
                 xy = None if shot.xy is None else shot.xy[piece]
                 yield shot._replace(pixels=shot.pixels[piece], xy=xy)
 
+    def _begin(self) -> None:
+        """Starts the schedule: the next frame is exposed now."""
+        elapsed = self.seq / self.rate_hz
+        self._start = (self._clock() - elapsed, self._wall_ns() - self._since_start_ns(self.seq))
+        self._spoke_at = self._clock()
+
     def _due(self, seq: int) -> float:
-        """When frame *seq* is exposed, by our clock. The first call starts the schedule."""
-        if self._start is None:
-            self._start = (self._clock() - seq / self.rate_hz, self._wall_ns() - self._since_start_ns(seq))
+        """When frame *seq* is exposed, by our clock."""
         return self._start[0] + seq / self.rate_hz
 
     def _since_start_ns(self, seq: int) -> int:
         return round(seq * 1e9 / self.rate_hz)
 
     def _exposed_ns(self, seq: int) -> int:
-        return (self._start[1] if self._start else self._wall_ns()) + self._since_start_ns(seq)
+        return self._start[1] + self._since_start_ns(seq)
 
     def _wait_until(self, due: float, stop: Callable[[], bool]) -> bool:
         """Sleeps until *due*, with keep-alives meanwhile; False as soon as *stop* says so."""
@@ -201,7 +203,7 @@ class Publisher:
             if self._clock() - self._spoke_at >= KEEP_ALIVE_S:
                 self._try_send(self._keep_alive())
             self._sleep(min(rest, NAP_S))
-        return True
+        return not stop()
 
     def _send(self, parts: list[native.Part], stop: Callable[[], bool]) -> bool:
         """Sends, waiting while a PUSH reader is too slow or absent; False if *stop* says so before it has left."""

@@ -99,6 +99,11 @@ def test_a_rate_that_is_none_is_refused(rate: float) -> None:
         kde_limit(np.arange(30.0), rate)
 
 
+def test_labels_for_other_frames_are_refused() -> None:
+    with pytest.raises(ValueError, match="30 scores need as many group labels, not 29"):
+        kde_limit(np.arange(30.0), 0.01, groups=np.zeros(29))
+
+
 @pytest.mark.parametrize(("frames", "rate", "extrapolated"), [(1000, 0.01, False), (999, 0.01, True), (50, 0.1, True)])
 def test_fewer_than_ten_expected_exceedances_are_called_extrapolated(
     frames: int, rate: float, extrapolated: bool

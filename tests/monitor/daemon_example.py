@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,11 @@ SLOTS, HEIGHT, WIDTH = 4, 8, 8
 
 
 def free_port() -> int:
-    """A port that nobody listens at just now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port that nobody listens at just now, and that the system gives to no outgoing connection."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def some_config(folder: Path, camera: str = "melt") -> Config:

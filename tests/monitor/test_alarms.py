@@ -91,6 +91,7 @@ def test_a_raised_alarm_tells_all_that_the_record_knows() -> None:
         "bundle": "ab" * 32,
         "recording": None,
         "journaled": True,
+        "why": "",
     }
 
 
@@ -186,6 +187,10 @@ class TestOrphans:
             record("grew", epoch="hot-2", last_seq=50, frames_over=7),
         )
         assert [alarm.frames_over for alarm in alarms] == [5, 8, 12]
+
+    def test_another_chart_in_a_new_epoch_goes_on_with_the_open_alarm(self) -> None:
+        _, alarms = follow(EMPTY, record("began", source="t2"), record("began", epoch="hot-2", source="local"))
+        assert len({alarm.id for alarm in alarms}) == 1
 
     def test_another_source_raises_its_own_alarm(self) -> None:
         book, alarms = follow(EMPTY, record("began"), record("began", epoch="hot-2", source="frozen"))

@@ -461,12 +461,12 @@ class TestStart:
 
     def test_http_port_in_use(self, config: Config) -> None:
         with socket.create_server(("127.0.0.1", config.http.port)):
-            assert self.refusal(config) == f"http.port: {config.http.port} is in use; choose another"
+            assert self.refusal(config) == f"framewatch: http.port: {config.http.port} is in use; choose another"
 
     def test_alarm_endpoint_in_use(self, config: Config) -> None:
         endpoint = config.outputs.alarms
         with socket.create_server(("127.0.0.1", int(endpoint.rsplit(":", 1)[1]))):
-            assert self.refusal(config) == f"outputs.alarms: {endpoint} is in use; choose another"
+            assert self.refusal(config) == f"framewatch: outputs.alarms: {endpoint} is in use; choose another"
 
     @pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
     def test_an_address_of_another_machine(self, config: Config, host: str) -> None:

@@ -276,9 +276,11 @@ def decodes_or_refuses(parts: list[Part]) -> None:
     try:
         decoded = decode(parts, LIMITS)
     except WireError as error:
-        assert error.reason in REASONS
+        reason = error.reason
     else:
         consistent(decoded)
+        return
+    assert reason in REASONS
 
 
 def consistent(decoded: Message) -> None:

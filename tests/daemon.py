@@ -1,0 +1,211 @@
+"""A real daemon for tests: `framewatch run` in processes of its own, a camera that pushes, a subscriber."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+import zmq
+from prometheus_client.parser import text_string_to_metric_families
+
+from monitor.alarms import Alarm
+from monitor.status import Status
+from monitor.voice import Heartbeat, Permit
+from monitor.wire import native
+
+CAMERA = "cam"
+PATIENCE_S = 60.0  # how long anything may take on a loaded machine before a test fails
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+class Daemon:
+    """Use as a context manager. Everything that it published is in `alarms`, `heartbeats` and `permits`."""
+
+    def __init__(self, folder: Path, bundle: Path | None, **sections: Any) -> None:
+        self.folder = folder
+        frames, alarms, permit, page = free_ports(4)
+        self.endpoint = f"tcp://127.0.0.1:{frames}"
+        self.url = f"http://127.0.0.1:{page}"
+        self._outputs = [f"tcp://127.0.0.1:{alarms}", f"tcp://127.0.0.1:{permit}"]
+        given_input = {
+            "endpoint": self.endpoint,
+            "socket": "pull",
+            "bind": True,
+            "buffer_s": 4,
+            **sections.pop("input", {}),
+        }
+        self.document = {
+            "camera": CAMERA,
+            "journal": str(folder / "journal.db"),
+            "input": given_input,
+            "outputs": {"alarms": self._outputs[0], "permit": self._outputs[1]},
+            "http": {"port": page},
+            **({"bundle": str(bundle)} if bundle else {}),
+            **sections,
+        }
+        self.config = folder / "framewatch.yaml"
+        self.config.write_text(yaml.safe_dump(self.document))
+        self.log = folder / "daemon.log"
+        self.alarms: list[Alarm] = []
+        self.heartbeats: list[Heartbeat] = []
+        self.permits: list[Permit] = []
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._listener = self._context.socket(zmq.SUB)
+        self._listener.subscribe(b"")
+        for endpoint in self._outputs:
+            self._listener.connect(endpoint)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "monitor.cli", "run", "--config", str(self.config)], stdout=log, stderr=log
+            )
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._context.destroy(linger=0)
+
+    def listen(self, timeout_s: float = 0.1) -> None:
+        """Take in what was published, waiting at most *timeout_s* for the first message."""
+        while self._listener.poll(int(timeout_s * 1000)):
+            topic, body = self._listener.recv_multipart()
+            kind = topic.split(b".")[0]
+            if kind == b"alarm":
+                self.alarms.append(msgspec.json.decode(body, type=Alarm))
+            elif kind == b"heartbeat":
+                self.heartbeats.append(msgspec.json.decode(body, type=Heartbeat))
+            else:
+                self.permits.append(msgspec.json.decode(body, type=Permit))
+            timeout_s = 0.0
+
+    def wait_until(self, holds: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> float:
+        """Listen until *holds*; returns how long it took. Fails, with the log, where it never does."""
+        begun = time.monotonic()
+        while not holds():
+            dead = self.process is not None and self.process.poll() is not None
+            late = time.monotonic() - begun > patience_s
+            if dead or late:
+                pytest.fail(f"no {what}:\n{self.log.read_text()}")
+            self.listen(0.05)
+        return time.monotonic() - begun
+
+    def wait_for_state(self, *states: str, patience_s: float = PATIENCE_S) -> float:
+        return self.wait_until(
+            lambda: bool(self.heartbeats) and self.heartbeats[-1].state in states, " or ".join(states), patience_s
+        )
+
+    def wait_until_judged(self, announced: int) -> Status:
+        """Until *announced* positions are accounted for and nothing is in flight."""
+
+        def done() -> bool:
+            ledger = self.status().ledger
+            return ledger.announced >= announced and ledger.in_flight == 0
+
+        self.wait_until(done, f"account of {announced} frames")
+        return self.status()
+
+    def raised(self, *, service: bool = False) -> list[Alarm]:
+        """The first revision of each alarm, without those about the service itself unless asked for."""
+        about_service = {"blind", "stale", "uncalibrated", "degraded"}
+        return [one for one in self.alarms if one.rev == 1 and (service or one.source not in about_service)]
+
+    def last_of_each(self) -> dict[str, Alarm]:
+        return {alarm.id: alarm for alarm in self.alarms}
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def status(self) -> Status:
+        return msgspec.json.decode(self.get("/api/v1/status")[1], type=Status)
+
+    def metrics(self) -> dict[tuple[str, ...], float]:
+        """(name, label values except the camera's, sorted by label) -> value."""
+        families = text_string_to_metric_families(self.get("/metrics")[1].decode())
+        return {
+            (sample.name, *(value for label, value in sorted(sample.labels.items()) if label != "camera")): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    def child(self, name: str) -> int:
+        """Process id of the `hot` or the `side` process."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in children:
+            if f"monitor.{name}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return int(pid)
+        raise AssertionError(f"no {name} process among {children}")
+
+    def kill(self, name: str) -> None:
+        os.kill(self.child(name), signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, what was said on the way out, and the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(PATIENCE_S)
+        self.listen()
+        return status
+
+
+class Camera:
+    """Pushes frames to a daemon as fast as it takes them."""
+
+    def __init__(self, endpoint: str, stream: str = "stream-1", camera: str = CAMERA) -> None:
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = self._context.socket(zmq.PUSH)
+        self._socket.connect(endpoint)
+        self.stream = stream
+        self.camera = camera
+        self.seq = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.destroy(linger=2000)
+
+    def send(self, frames: np.ndarray, per_message: int = 16, **header: Any) -> None:
+        for first in range(0, len(frames), per_message):
+            piece = frames[first : first + per_message]
+            self.send_parts(
+                native.encode(self.camera, self.stream, self.seq, time.time_ns(), piece, dt_ns=1000, **header)
+            )
+            self.seq += len(piece)
+
+    def keep_alive(self) -> None:
+        self.send_parts(native.encode(self.camera, self.stream, self.seq, time.time_ns(), None))
+
+    def send_parts(self, parts: Iterable[Any]) -> None:
+        self._socket.send_multipart(list(parts))

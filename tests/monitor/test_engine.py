@@ -1,0 +1,173 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from frames import normal, with_spot
+
+from calibration.events import EventRule
+from monitor import ledger as ledgers
+from monitor import vitals
+from monitor.backlog import Backlog
+from monitor.bundle import Bundle
+from monitor.engine import Engine
+from monitor.ingest import Ingest
+from monitor.judge import Judge, SourcedChange
+from monitor.ledger import Ledger, LedgerSnapshot
+from monitor.ring import Ring
+from monitor.score import load_scorer
+from monitor.shared import lay_out, size_of
+from monitor.types import Dropped, Unjudged
+from monitor.wire import native
+from monitor.wire.native import WireLimits
+
+SLOTS, BATCH = 64, 16
+RULE = EventRule(k=2, n=3, clear_frames=10)
+
+
+class Clock:
+    """Nanoseconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+class Bench:
+    """Ingest, ring, backlog and engine of one process, without threads or sockets."""
+
+    def __init__(self, bundle: Bundle | None, judge: Judge | None = None) -> None:
+        fields = (Ring.fields(SLOTS, 32, 32, "uint8"), Ledger.fields(), vitals.fields(4))
+        ring, self.account, self.board = lay_out(bytearray(size_of(*fields)), *fields)
+        self.ring = Ring(ring)
+        self.clock = Clock()
+        self.backlog = Backlog(self.ring, Ledger(self.account), BATCH, 0)
+        admission = bundle.admission if bundle else None
+        self.ingest = Ingest("cam", admission, WireLimits(), 10**12, self.backlog)
+        if judge is None and bundle is not None:
+            judge = Judge(load_scorer(bundle), bundle.limits, bundle.camera_limits, RULE)
+        self.changes: list[SourcedChange] = []
+        self.engine = Engine(self.backlog, judge, self.board, self._report, self.clock, self.clock)
+        self.seq = 0
+
+    def _report(self, changes: Sequence[SourcedChange]) -> None:
+        self.changes += changes
+
+    def send(self, frames: np.ndarray, *, active: bool = True) -> None:
+        parts = native.encode("cam", "one", self.seq, self.clock() - 5_000_000, frames, active=active)
+        self.ingest.take(parts, self.clock())
+        self.seq += len(frames)
+
+    def judge_all(self) -> LedgerSnapshot:
+        while (claim := self.backlog.claim(self.clock())) is not None:
+            self.engine.judge_batch(*claim)
+        return ledgers.read(self.account)
+
+
+@pytest.fixture
+def bench(small_bundle: Bundle) -> Bench:
+    return Bench(small_bundle)
+
+
+def test_every_frame_is_judged_and_its_scores_lie_beside_its_pixels(bench: Bench, small_bundle: Bundle) -> None:
+    frames = normal(40, 3)
+    bench.send(frames)
+    snapshot = bench.judge_all()
+    assert (snapshot.received, snapshot.judged, snapshot.in_flight) == (40, 40, 0)
+    expected = load_scorer(small_bundle)(frames)
+    batch = bench.ring.view(0, 40)
+    for chart in ("t2", "s2", "offset", "local"):
+        np.testing.assert_allclose(getattr(batch, chart), getattr(expected, chart), rtol=1e-3, atol=1e-4)
+    assert np.isfinite(batch.joint).all()
+
+
+def test_inactive_frames_are_settled_by_their_code_and_not_scored(bench: Bench) -> None:
+    bench.send(normal(10, 1), active=False)
+    bench.send(normal(10, 2))
+    snapshot = bench.judge_all()
+    assert (snapshot.judged, snapshot.unjudged[Unjudged.INACTIVE]) == (10, 10)
+    assert np.isnan(bench.ring.view(0, 10).joint).all()
+
+
+def test_faulty_frames_are_counted_and_remembered(bench: Bench) -> None:
+    bench.send(np.concatenate([normal(5, 1), np.zeros((3, 32, 32), np.uint8)]))
+    snapshot = bench.judge_all()
+    assert (snapshot.judged, snapshot.unjudged[Unjudged.CAMERA_FAULT]) == (5, 3)
+    assert [one.source for one in bench.changes] == ["dark"]
+
+
+def test_events_are_handed_over_with_the_ring_position_of_their_frames(bench: Bench) -> None:
+    bench.send(np.concatenate([normal(20, 1), with_spot(normal(4, 2)), normal(20, 3)]))
+    bench.judge_all()
+    assert [one.change.phase for one in bench.changes] == ["began", "ended"]
+    peak = bench.changes[0].change.event.peak
+    np.testing.assert_array_equal(
+        bench.ring.view(int(peak["position"]), int(peak["position"]) + 1).seq, [int(peak["seq"])]
+    )
+
+
+def test_without_a_bundle_nothing_is_judged_and_all_is_counted() -> None:
+    bench = Bench(None)
+    bench.send(normal(30, 1))
+    snapshot = bench.judge_all()
+    assert (snapshot.judged, snapshot.unjudged[Unjudged.UNCALIBRATED], snapshot.in_flight) == (0, 30, 0)
+
+
+class Overtaken(Judge):
+    """A judge so slow that the camera fills the ring while it looks at its first batch."""
+
+    bench: Bench
+    laps = 1
+
+    def judge(self, *given):  # type: ignore[no-untyped-def]  # whatever the judge takes
+        verdicts = super().judge(*given)
+        if self.laps:
+            self.laps -= 1
+            self.bench.send(normal(SLOTS - 8, 77))
+        return verdicts
+
+
+def test_frames_overwritten_while_they_were_judged_are_dropped_and_leave_no_trace(small_bundle: Bundle) -> None:
+    judge = Overtaken(load_scorer(small_bundle), small_bundle.limits, small_bundle.camera_limits, RULE)
+    bench = Bench(small_bundle, judge)
+    judge.bench = bench
+    # The spot lies in the slots that the camera overtakes: it must not raise an event, nor count as judged.
+    bench.send(np.concatenate([with_spot(normal(8, 1)), normal(8, 2)]))
+    claim = bench.backlog.claim(bench.clock())
+    assert claim == (0, 16)
+    bench.engine.judge_batch(*claim)
+    snapshot = ledgers.read(bench.account)
+    assert (snapshot.judged, snapshot.dropped[Dropped.OVERRUN]) == (8, 8)
+    assert bench.changes == []
+    snapshot = bench.judge_all()
+    assert snapshot.in_flight == 0
+    assert snapshot.judged + snapshot.dropped[Dropped.OVERRUN] == bench.seq
+
+
+def test_the_vitals_tell_how_long_frames_waited(bench: Bench) -> None:
+    bench.send(normal(16, 1))
+    bench.clock.now_ns += 30_000_000
+    bench.judge_all()
+    counts = bench.board["age_counts"]
+    assert counts.sum() == 16
+    assert vitals.quantile(counts, vitals.AGE_BOUNDS, 0.99) == 0.05
+    assert bench.board["last_seq"][0] == 15
+    assert bench.board["batch_sum"][0] == 16
+
+
+def test_delay_is_counted_from_the_least_ever_seen(bench: Bench) -> None:
+    bench.send(normal(16, 1))
+    bench.judge_all()
+    assert bench.board["delay_sum"][0] == pytest.approx(0.0, abs=1e-9)
+    bench.send(normal(16, 2))
+    bench.clock.now_ns += 7_000_000
+    bench.judge_all()
+    assert bench.board["delay_sum"][0] == pytest.approx(16 * 0.007)
+
+
+def test_the_loop_ends_when_told_to_and_nothing_is_left(bench: Bench) -> None:
+    bench.send(normal(40, 1))
+    bench.engine.run(lambda: True)
+    assert ledgers.read(bench.account).judged == 40
+    assert bench.board["engine_beat_ns"][0] == bench.clock.now_ns

@@ -1,0 +1,125 @@
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from frames import normal
+
+from calibration.events import Change, Event
+from models.scorer import CHARTS
+from monitor import eventlog
+from monitor.handover import GROWTH_PERIOD_NS, Handover, measure_pool
+from monitor.judge import CHART_RULE, ROW, SourcedChange
+from monitor.ring import Ring
+from monitor.shared import lay_out, size_of
+
+LIMITS = dict(zip(CHARTS, (50.0, 2.0, 4.0, 8.0), strict=True))
+
+
+class Bench:
+    """A handover with real shared memory and a clock in hand."""
+
+    def __init__(self) -> None:
+        fields = (eventlog.fields(), Ring.fields(4, 32, 32, "uint8"))
+        self.log, ring = lay_out(bytearray(size_of(*fields)), *fields)
+        self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.now_ns = 10**18
+        self.ring = Ring(ring)
+        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, LIMITS, self.ring, lambda: self.now_ns)
+
+    def records(self) -> list[eventlog.EventRecord]:
+        return eventlog.read(self.log, 0)[0]
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    os.close(made.wake_fd)
+
+
+def row(seq: int, **given: Any) -> Any:
+    one = np.zeros(1, ROW)
+    one["seq"], one["layer"], one["xy"] = seq, -1, np.nan
+    for name, value in given.items():
+        one[name] = value
+    return one[0]
+
+
+def event(first: int, last: int, over: int, **peak: Any) -> Event:
+    return Event(0, row(first, stream=b"s", t_ns=77), row(last), row(last, **peak), over)
+
+
+def change(phase: Any, rule: str, source: str, of: Event) -> SourcedChange:
+    return SourcedChange(rule, source, Change(phase, of))
+
+
+def test_an_event_is_logged_with_all_that_is_known_of_it(bench: Bench) -> None:
+    peak = {"scores": (10, 1, 1, 24), "where": (6, 25), "layer": 3, "job": b"part 7", "xy": (1.5, 2.5), "position": 99}
+    bench.handover.report([change("began", CHART_RULE, "local", event(100, 103, 4, **peak))])
+    (record,) = bench.records()
+    assert (record.phase, record.source, record.first_seq, record.last_seq, record.frames_over) == (
+        "began",
+        "local",
+        100,
+        103,
+        4,
+    )
+    assert record.peak is not None
+    assert (record.peak.seq, record.peak.score, record.peak.limit, record.peak.ratio) == (103, 24.0, 8.0, 3.0)
+    assert (record.where, record.layer, record.job, record.xy) == ((6, 25), 3, "part 7", (1.5, 2.5))
+    assert (record.stream, record.first_t_ns, record.bundle) == ("s", 77, "ab" * 32)
+    assert record.pool is None, "position 99 was never written"
+    assert os.eventfd_read(bench.wake_fd) >= 1, "the side process was not woken"
+
+
+def test_growth_is_told_once_a_second_and_the_end_at_once(bench: Bench) -> None:
+    bench.handover.report([change("began", CHART_RULE, "t2", event(1, 2, 2, scores=(60, 0, 0, 0)))])
+    for _ in range(5):
+        bench.now_ns += GROWTH_PERIOD_NS // 10
+        bench.handover.report([change("grew", CHART_RULE, "t2", event(1, 3, 3, scores=(60, 0, 0, 0)))])
+    assert [one.phase for one in bench.records()] == ["began"]
+    bench.now_ns += GROWTH_PERIOD_NS
+    bench.handover.report([change("grew", CHART_RULE, "t2", event(1, 9, 9, scores=(60, 0, 0, 0)))])
+    bench.handover.report([change("ended", CHART_RULE, "t2", event(1, 9, 9, scores=(60, 0, 0, 0)))])
+    assert [one.phase for one in bench.records()] == ["began", "grew", "ended"]
+    assert len({one.event for one in bench.records()}) == 1
+
+
+def test_open_events_withhold_by_priority_until_they_end(bench: Bench) -> None:
+    assert bench.handover.open_priorities == ()
+    small, large = event(1, 2, 2, scores=(60, 0, 0, 0)), event(1, 4, 4, scores=(500, 0, 0, 0))
+    bench.handover.report([change("began", CHART_RULE, "t2", small)])
+    assert bench.handover.open_priorities == ("medium",)
+    bench.handover.report([change("grew", CHART_RULE, "t2", large)])
+    assert bench.handover.open_priorities == ("high",), "growth that is not told of still counts"
+    bench.handover.report([change("began", "frozen", "frozen", event(3, 4, 2))])
+    assert bench.handover.open_source(("dark", "frozen")) == "frozen"
+    bench.handover.report([change("ended", CHART_RULE, "t2", large), change("ended", "frozen", "frozen", small)])
+    assert bench.handover.open_priorities == ()
+    assert bench.handover.open_source(("dark", "frozen")) is None
+
+
+def test_a_condition_is_logged_when_it_begins_and_when_it_is_over(bench: Bench) -> None:
+    for _ in range(3):
+        bench.handover.hold("blind", "no frames")
+    bench.handover.release("blind")
+    bench.handover.release("blind")
+    assert [(one.phase, one.source) for one in bench.records()] == [("began", "blind"), ("ended", "blind")]
+    assert bench.handover.open_priorities == (), "conditions withhold by the state, not by a priority"
+
+
+def test_a_camera_fault_has_no_score_and_no_place(bench: Bench) -> None:
+    bench.handover.report([change("began", "dark", "dark", event(5, 5, 1))])
+    (record,) = bench.records()
+    assert (record.source, record.peak, record.where, record.xy) == ("dark", None, None, None)
+
+
+def test_the_pool_of_a_frame_is_its_bright_region() -> None:
+    frame = np.full((32, 32), 10, np.uint8)
+    frame[4:8, 10:16] = 200
+    pool = measure_pool(frame)
+    assert (pool.area_px, pool.mean, pool.peak) == (24, 200.0, 200.0)
+    assert measure_pool(np.full((16, 16), 7, np.uint8)).area_px == 0
+    assert 20 < measure_pool(normal(1, 0)[0]).area_px < 400

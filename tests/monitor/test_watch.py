@@ -1,0 +1,231 @@
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from frames import normal, with_spot
+
+from calibration.camera import FAULTS
+from calibration.events import EventRule
+from monitor import eventlog, vitals
+from monitor.backlog import Backlog
+from monitor.bundle import Bundle
+from monitor.config import Config, Events, Permit
+from monitor.engine import Engine
+from monitor.handover import Handover
+from monitor.ingest import Ingest
+from monitor.judge import Judge
+from monitor.ledger import Ledger
+from monitor.orders import Memory, layout
+from monitor.ring import Ring
+from monitor.score import load_scorer
+from monitor.shared import lay_out, size_of
+from monitor.voice import Heartbeat
+from monitor.voice import Permit as PermitSaid
+from monitor.watch import Parts, Watch
+from monitor.wire import native
+from monitor.wire.native import WireLimits
+
+SECOND = 1_000_000_000
+CLEAR = 10
+
+
+class Ear:
+    """What would have gone to the socket."""
+
+    def __init__(self) -> None:
+        self.heartbeats: list[Heartbeat] = []
+        self.permits: list[PermitSaid] = []
+
+    def say(self, message: Any) -> None:
+        (self.heartbeats if isinstance(message, Heartbeat) else self.permits).append(message)
+
+
+class Bench:
+    """A watch over real ring, ledger, ingest and engine, with a clock in hand and no threads."""
+
+    def __init__(self, bundle: Bundle, **given: Any) -> None:
+        self.now_ns = 100 * SECOND
+        events = Events(k=2, n=3, clear_frames=CLEAR)
+        self.config = Config(events=events, permit=Permit(quiet_s=0.5), **given)
+        fields = layout(4, 64, 32, 32, "uint8")
+        self.memory = Memory(*lay_out(bytearray(size_of(*fields)), *fields))
+        self.ear = Ear()
+        self.watch = Watch(
+            self.config,
+            self.memory,
+            bundle.manifest,
+            "epoch",
+            self.ear,
+            self.clock,
+            self.clock,  # type: ignore[arg-type]  # an ear is all it needs
+        )
+        ring = Ring(self.memory.ring)
+        self.backlog = Backlog(ring, Ledger(self.memory.ledger), 16, 0)
+        self.ingest = Ingest(self.config.camera, bundle.admission, WireLimits(), SECOND, self.backlog)
+        judge = Judge(load_scorer(bundle), bundle.limits, bundle.camera_limits, EventRule(2, 3, CLEAR))
+        self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.handover = Handover(self.memory.log, self.wake_fd, "epoch", "", judge.limits, ring, self.clock)
+        self.engine = Engine(self.backlog, judge, self.memory.vitals, self.handover.report, self.clock, self.clock)
+        self.seq = 0
+
+    def clock(self) -> int:
+        return self.now_ns
+
+    def ready(self) -> None:
+        self.watch.parts = Parts(self.engine, self.ingest, self.backlog, self.handover, FAULTS)
+
+    def send(self, frames: np.ndarray | None) -> None:
+        parts = native.encode(self.config.camera, "one", self.seq, self.now_ns, frames)
+        self.ingest.take(parts, self.now_ns)
+        self.seq += 0 if frames is None else len(frames)
+        while (claim := self.backlog.claim(self.now_ns)) is not None:
+            self.engine.judge_batch(*claim)
+
+    def pass_time(self, seconds: float, *, frames: bool = False, side: bool = True, engine: bool = True) -> None:
+        for _ in range(round(seconds / 0.05)):
+            self.now_ns += 50_000_000
+            if side:
+                self.memory.vitals["side_beat_ns"][0] = self.now_ns
+            if engine:
+                self.memory.vitals["engine_beat_ns"][0] = self.now_ns
+            if frames:
+                self.send(normal(4, self.seq))
+            self.watch.turn()
+
+    @property
+    def said(self) -> Heartbeat:
+        return self.ear.heartbeats[-1]
+
+    def records(self) -> list[tuple[str, str]]:
+        return [(one.phase, one.source) for one in eventlog.read(self.memory.log, 0)[0]]
+
+
+@pytest.fixture
+def bench(small_bundle: Bundle) -> Iterator[Bench]:
+    made = Bench(small_bundle)
+    yield made
+    os.close(made.wake_fd)
+
+
+def test_it_speaks_before_the_network_is_loaded(bench: Bench) -> None:
+    bench.pass_time(0.5)
+    assert bench.said.state == "starting"
+    assert not bench.ear.permits[-1].permit
+
+
+def test_with_frames_it_is_ok_and_the_permit_comes_after_the_quiet_time(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(0.4, frames=True)
+    assert bench.said.state == "ok"
+    assert not bench.ear.permits[-1].permit
+    bench.pass_time(0.3, frames=True)
+    assert bench.ear.permits[-1].permit
+    numbers = [one.n for one in bench.ear.permits]
+    assert numbers == list(range(len(numbers)))
+
+
+def test_heartbeats_come_once_a_second_and_at_every_change(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(3.0, frames=True)
+    states = [one.state for one in bench.ear.heartbeats]
+    assert states.count("ok") == 3
+    a_second_of_frames = 20 * 4
+    assert bench.seq - a_second_of_frames <= bench.said.seq < bench.seq
+    assert bench.said.coverage == pytest.approx(1.0)
+
+
+def test_silence_is_blind_and_an_alarm_that_ends_with_the_next_frame(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(0.5, frames=True)
+    bench.pass_time(1.5)
+    assert bench.said.state == "blind"
+    assert not bench.ear.permits[-1].permit
+    bench.pass_time(0.1, frames=True)
+    assert bench.said.state == "ok"
+    assert [one for one in bench.records() if one[1] == "blind"] == [("began", "blind"), ("ended", "blind")]
+
+
+def test_keep_alives_are_idle_but_one_between_frames_is_not(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(0.5, frames=True)
+    bench.send(None)
+    bench.pass_time(0.05)
+    bench.pass_time(0.5, frames=True)
+    assert "idle" not in {one.state for one in bench.ear.heartbeats}
+    for _ in range(4):
+        bench.send(None)
+        bench.pass_time(0.05)
+    assert bench.said.state == "idle"
+    assert bench.ear.permits[-1].permit, "idle keeps the permit"
+
+
+def test_a_lost_side_process_is_told_of_within_a_second(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    since_ns = bench.now_ns
+    bench.pass_time(1.0, frames=True, side=False)
+    told = next(one for one in bench.ear.heartbeats if one.state == "degraded")
+    assert "side process" in told.why
+    assert told.t_ns - since_ns < SECOND
+    assert not bench.ear.permits[-1].permit
+    bench.pass_time(0.1, frames=True)
+    assert bench.said.state == "ok"
+
+
+def test_a_hung_engine_is_degraded_however_alive_the_camera_is(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    bench.pass_time(0.7, frames=True, engine=False)
+    assert bench.said.state == "degraded"
+    assert "engine" in bench.said.why
+
+
+def test_an_event_makes_the_permit_fall_at_once_and_is_timed(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    assert bench.ear.permits[-1].permit
+    received_ns = bench.now_ns
+    bench.send(with_spot(normal(4, 999)))
+    bench.now_ns += 3_000_000
+    bench.watch.event_changed(received_ns)
+    assert not bench.ear.permits[-1].permit
+    assert "event" in bench.ear.permits[-1].why
+    assert bench.memory.vitals["fall_sum"][0] == pytest.approx(0.003)
+    assert bench.memory.vitals["permit"][0] == 0
+
+
+def test_frames_without_end_of_the_old_epochs_alarms_settle_them_once(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(2.0, frames=True)
+    assert [phase for phase, _ in bench.records()].count("settled") == 1
+
+
+def test_a_camera_fault_is_blind_until_its_event_ends(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(0.5, frames=True)
+    bench.send(np.zeros((2, 32, 32), np.uint8))
+    bench.pass_time(0.05)
+    assert bench.said.state == "blind"
+    assert "dark" in bench.said.why
+    bench.pass_time(0.5, frames=True)
+    assert bench.said.state == "ok"
+
+
+def test_an_expired_calibration_is_stale(small_bundle: Bundle) -> None:
+    bench = Bench(small_bundle, calibration_expires_days=1.0)
+    bench.now_ns = small_bundle.manifest.created_ns + 3 * 86_400 * SECOND
+    bench.ready()
+    bench.pass_time(0.5, frames=True)
+    assert bench.said.state == "stale"
+    os.close(bench.wake_fd)
+
+
+def test_goodbye_is_stopping_and_no_permit(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    bench.watch.say_goodbye()
+    assert bench.said.state == "stopping"
+    assert not bench.ear.permits[-1].permit
+    assert bench.memory.vitals["state"][0] == vitals.STATES.index("stopping")

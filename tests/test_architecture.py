@@ -1,0 +1,116 @@
+"""The house rules that an import or a long file would break: read from the source, nothing is run."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("monitor", "models", "calibration")
+LINES_MAX = 400
+
+CLOCKS_AND_SOCKETS = {"zmq", "socket", "socketserver", "select", "selectors", "asyncio", "ssl", "http", "urllib"} | {
+    "time",
+    "datetime",
+}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for package in PACKAGES for path in sources(package)}
+
+
+def imports(path: Path, *, at_start_only: bool = False) -> set[str]:
+    """Modules that *path* imports; with *at_start_only* without those inside functions or for type checkers alone."""
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    for node in _run_at_import(tree) if at_start_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a module comes from"
+            assert node.module is not None
+            # `from package import name` may name a module.
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _run_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            continue
+        yield child
+        yield from _run_at_import(child)
+
+
+def roots(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
+def closure(module: str) -> dict[str, set[str]]:
+    """Every module of the project that importing *module* runs -> what it imports."""
+    found: dict[str, set[str]] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in MODULES:
+            continue
+        found[name] = imports(MODULES[name], at_start_only=True)
+        parents = {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
+        waiting += [*found[name], *parents]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("models", {"calibration", "monitor"}),
+        ("calibration", {"models", "monitor", "torch"}),
+        ("monitor/wire", CLOCKS_AND_SOCKETS),
+    ],
+)
+def test_a_room_does_not_reach_into_another(package: str, forbidden: set[str]) -> None:
+    assert sources(package)
+    for path in sources(package):
+        assert not roots(imports(path)) & forbidden, path.relative_to(ROOT)
+
+
+def test_the_side_process_does_not_import_torch() -> None:
+    reached = closure("monitor.side")
+    assert {"monitor.journal", "monitor.web.app"} <= set(reached), "the closure is really followed"
+    heavy = {name for name, imported in reached.items() if roots(imported) & {"torch", "models"}}
+    assert heavy == set()
+
+
+def test_the_supervisor_does_not_import_torch() -> None:
+    assert not any(roots(imported) & {"torch", "models"} for imported in closure("monitor.service").values())
+
+
+def test_the_closure_knows_what_imports_torch() -> None:
+    assert any("torch" in roots(imported) for imported in closure("monitor.calibrate").values())
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_files_stay_short(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= LINES_MAX
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nothing_is_unpickled_or_evaluated(module: str) -> None:
+    assert not roots(imports(MODULES[module])) & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    calls = {node.func.id for node in ast.walk(ast.parse(MODULES[module].read_text())) if _is_named_call(node)}
+    assert not calls & {"eval", "exec"}
+
+
+def _is_named_call(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)

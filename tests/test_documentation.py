@@ -1,0 +1,92 @@
+"""What the documents say is held against the program."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+import zmq
+
+from monitor import cli
+from monitor.config import Config, read
+from monitor.wire.native import WireLimits, decode
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def keys_of(struct: msgspec.Struct, above: str = "") -> set[str]:
+    found = set()
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        found |= keys_of(value, f"{above}{name}.") if isinstance(value, msgspec.Struct) else {above + name}
+    return found
+
+
+def flat(document: dict[str, object], above: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, value in document.items():
+        found |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name}
+    return found
+
+
+def test_the_example_configuration_is_the_defaults(tmp_path: Path) -> None:
+    example = ROOT / "deploy" / "framewatch.yaml"
+    empty = ROOT / "deploy" / "nothing.yaml"
+    copy = tmp_path / "framewatch.yaml"
+    copy.write_text(example.read_text())
+    nothing = tmp_path / empty.name
+    nothing.write_text("")
+    assert read(copy) == read(nothing)
+
+
+def test_the_example_configuration_names_every_key() -> None:
+    text = (ROOT / "deploy" / "framewatch.yaml").read_text()
+    uncommented = re.sub(r"^# (bundle|calibration_expires_days):", r"\1:", text, flags=re.MULTILINE)
+    assert flat(yaml.safe_load(uncommented)) == keys_of(Config())
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    named = set(re.findall(r"framewatch (\w+)", README))
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    known = {"demo", "calibrate", "score", "evaluate", "replay", "simulate", "run", "doctor"}
+    assert named & known == known
+    for command in known:
+        with pytest.raises(SystemExit) as done:
+            cli.main([command, "--help"])
+        assert done.value.code == 0
+
+
+def test_the_camera_of_the_readme_speaks_the_protocol(tmp_path: Path) -> None:
+    """The ten lines are run as they stand, but for the endless loop and the address."""
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    endpoint = f"ipc://{tmp_path}/camera"
+    script = block.replace("tcp://127.0.0.1:5555", endpoint).replace("while True:", "for _ in range(1000):")
+    assert script != block
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    listener = context.socket(zmq.SUB)
+    listener.subscribe(b"")
+    listener.connect(endpoint)
+    with subprocess.Popen([sys.executable, "-c", script], env={**os.environ}) as camera:
+        try:
+            assert listener.poll(20_000), "nothing came"
+            message = decode(listener.recv_multipart(), WireLimits())
+            follower = decode(listener.recv_multipart(), WireLimits())
+        finally:
+            camera.kill()
+    context.destroy(linger=0)
+    assert message.header.count == 1
+    assert follower.header.seq == message.header.seq + 1
+    assert follower.header.stream == message.header.stream
+
+
+def test_no_document_names_what_is_not_there() -> None:
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
+        text = (ROOT / document).read_text()
+        for name in re.findall(r"`((?:monitor|models|calibration|tests|deploy)/[\w./-]+)`", text):
+            assert (ROOT / name).exists(), f"{document} names {name}"

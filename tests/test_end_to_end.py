@@ -1,0 +1,123 @@
+"""Frames over ZeroMQ into a running daemon, out as alarms and metrics, held against the same frames judged offline."""
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from daemon import Camera, Daemon
+from frames import normal, with_spot
+
+from calibration.events import EventRule, start, step
+from monitor.bundle import Bundle
+from monitor.calibrate import calibrate
+from monitor.camera.recordings import Recording, read
+from monitor.config import Calibration
+from monitor.score import score_table
+
+RULE = EventRule(k=2, n=3, clear_frames=20)
+EVENTS = RULE._asdict()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    folder = os.environ.get("FRAMEWATCH_DATA")
+    if not folder:
+        pytest.skip("FRAMEWATCH_DATA is not set: no recorded frames")
+    return Path(folder)
+
+
+def offline_events(bundle: Bundle, frames: np.ndarray) -> list[tuple[int, int, int]]:
+    """(first frame, last frame, frames over) of every event in *frames*, without a daemon."""
+    table = score_table(bundle, [Recording("stream", frames)])
+    rows = np.zeros(len(frames), [("joint", "f8"), ("seq", "i8")])
+    rows["joint"], rows["seq"] = table["joint"].to_numpy(), np.arange(len(frames))
+    _, changes = step(RULE, start(RULE), rows)
+    events = {change.event.number: change.event for change in changes}
+    return [(int(event.first["seq"]), int(event.last["seq"]), event.frames_over) for event in events.values()]
+
+
+def watch(bundle: Bundle, frames: np.ndarray, folder: Path) -> None:
+    """Send *frames* to a daemon and hold ledger, alarms and metrics against what is known of them."""
+    expected = offline_events(bundle, frames)
+    with Daemon(folder, bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_for_state("ok")
+        for index, piece in enumerate(np.array_split(frames, 7)):
+            camera.send(piece, per_message=(1, 3, 16, 64)[index % 4])
+        status = daemon.wait_until_judged(len(frames))
+        daemon.wait_until(lambda: len(daemon.raised()) >= len(expected), f"{len(expected)} alarms")
+        assert daemon.stop() == 0
+        ledger = status.ledger
+        assert (ledger.announced, ledger.received, ledger.lost_upstream) == (len(frames), len(frames), 0)
+        assert ledger.judged + sum(ledger.unjudged.values()) == len(frames)
+        assert sum(ledger.dropped.values()) == 0
+        faults = ledger.unjudged["camera_fault"]
+        assert faults == 0, "the recorded frames hold no camera fault"
+        raised = sorted(daemon.raised(), key=lambda alarm: alarm.first_seq)
+        assert [alarm.first_seq for alarm in raised] == [first for first, _, _ in expected]
+        last = daemon.last_of_each()
+        told = [(one.first_seq, one.last_seq, one.frames_over) for one in (last[alarm.id] for alarm in raised)]
+        # The last event may still have been open when the daemon was told to stop.
+        assert told[:-1] == expected[:-1]
+        assert daemon.heartbeats[-1].state == "stopping"
+
+
+def test_generated_frames_raise_the_alarms_that_judging_them_offline_gives(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    quiet = [normal(150, seed) for seed in range(100, 104)]
+    stream = np.concatenate(
+        [*itertools.chain(*((part, with_spot(normal(8, 200 + i))) for i, part in enumerate(quiet)))]
+    )
+    assert len(offline_events(small_bundle, stream)) >= 4
+    watch(small_bundle, stream, tmp_path)
+
+
+def test_metrics_agree_with_the_alarm_stream(small_bundle: Bundle, tmp_path: Path) -> None:
+    stream = np.concatenate([normal(100, 1), with_spot(normal(8, 2)), normal(100, 3)])
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_for_state("ok")
+        camera.send(stream)
+        status = daemon.wait_until_judged(len(stream))
+        daemon.wait_until(lambda: any(alarm.state == "cleared" for alarm in daemon.alarms), "end of the event")
+        found = daemon.metrics()
+        table = score_table(small_bundle, [Recording("stream", stream)])
+        for chart in ("t2", "s2", "offset", "local"):
+            assert found["framewatch_chart_exceedances_total", chart] == sum(table[f"{chart}_flag"].to_pylist())
+        alarms = {key[1:]: value for key, value in found.items() if key[0] == "framewatch_alarms_total" and value}
+        raised = daemon.raised(service=True)
+        assert sum(alarms.values()) == len(raised)
+        assert {source for source, _priority in ((key[1], key[0]) for key in alarms)} == {one.source for one in raised}
+        assert found["framewatch_frames_judged_total",] == status.ledger.judged == len(stream)
+        assert found["framewatch_frames_in_flight",] == 0
+
+
+def test_stem_defects_raise_the_alarms_that_judging_them_offline_gives(data: Path, tmp_path: Path) -> None:
+    folder = data / "stem-sto"
+    test = read(str(folder / "test.npy")).frames
+    calibration = [read(str(folder / "train.npy")), Recording("second half of test", test[500:])]
+    settings = Calibration(epochs=25, false_alarm_rate=0.01)
+    bundle = calibrate(calibration, settings, tmp_path / "bundle")
+    defects = sorted(folder.glob("defect_*.npy"))
+    assert len(defects) == 6
+    parts = []
+    for index, path in enumerate(defects):
+        parts += [test[index * 80 : (index + 1) * 80], read(str(path)).frames[index * 80 : index * 80 + 10]]
+    stream = np.concatenate(parts)
+    shown = [(90 * (index + 1) - 10, 90 * (index + 1) - 1) for index in range(6)]
+    events = offline_events(bundle, stream)
+    found = [any(first <= end and last >= begin for first, last, _ in events) for begin, end in shown]
+    assert sum(found) >= 5, f"of six runs of ten frames with a defect: {found}"
+    watch(bundle, stream, tmp_path)
+
+
+def test_an_unseen_run_of_melt_pools_is_judged_as_offline(data: Path, tmp_path: Path) -> None:
+    normal_run, defective = (read(str(data / "meltpool-nist" / name)).frames for name in ("normal", "defective"))
+    settings = Calibration(latent=8, epochs=60, held_out=0.5, false_alarm_rate=0.01)
+    bundle = calibrate([Recording("frames 11 to 52", normal_run[:42])], settings, tmp_path / "bundle")
+    assert any("one group" in warning for warning in bundle.manifest.warnings)
+    stream = np.concatenate([normal_run[42:], defective])
+    events = offline_events(bundle, stream)
+    assert any(last >= 45 for _, last, _ in events), "no event in the defective frames"
+    watch(bundle, stream, tmp_path)

@@ -1,0 +1,284 @@
+"""The daemon as processes: how it starts, stops, and what it says when one of its parts is killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from daemon import PATIENCE_S, Camera, Daemon
+from frames import normal, with_spot
+
+from monitor.bundle import Bundle
+from monitor.types import Dropped
+
+EVENTS = {"k": 2, "n": 3, "clear_frames": 30}
+LIMIT_NS = 1_000_000_000  # within a second the other process must say that one is dead
+
+
+def said_degraded(daemon: Daemon, since_ns: int, word: str) -> bool:
+    return any(
+        one.t_ns > since_ns and one.state == "degraded" and word in one.why for one in daemon.heartbeats
+    ) and any(one.t_ns > since_ns and not one.permit for one in daemon.permits)
+
+
+def delay_ns(daemon: Daemon, since_ns: int) -> int:
+    """From *since_ns* to the first word of it, by the daemon's own clock."""
+    beats = [one.t_ns for one in daemon.heartbeats if one.t_ns > since_ns and one.state == "degraded"]
+    permits = [one.t_ns for one in daemon.permits if one.t_ns > since_ns and not one.permit]
+    return max(min(beats), min(permits)) - since_ns
+
+
+def open_an_event(daemon: Daemon, camera: Camera) -> str:
+    """An alarm that stays active; returns its id."""
+    daemon.wait_for_state("ok")
+    camera.send(np.concatenate([normal(40, 1), with_spot(normal(6, 2))]))
+    daemon.wait_until(lambda: bool(daemon.raised()), "alarm")
+    return daemon.raised()[0].id
+
+
+def test_a_killed_hot_process_is_told_of_and_comes_back_with_the_same_alarm(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        alarm = open_an_event(daemon, camera)
+        before = daemon.status().ledger
+        killed_ns = time.time_ns()
+        daemon.kill("hot")
+        daemon.wait_until(lambda: said_degraded(daemon, killed_ns, "hot"), "word of the dead hot process")
+        assert delay_ns(daemon, killed_ns) < LIMIT_NS
+        back_ns = time.time_ns()
+        daemon.wait_until(
+            lambda: any(one.t_ns > back_ns and one.state in ("ok", "blind") for one in daemon.heartbeats), "return"
+        )
+        assert daemon.status().alarms, "the alarm was lost"
+        camera.send(with_spot(normal(6, 3)))
+        daemon.wait_until(lambda: any(one.id == alarm and one.rev > 1 for one in daemon.alarms), "the same alarm")
+        camera.send(normal(60, 4))
+        daemon.wait_until(lambda: daemon.last_of_each()[alarm].state == "cleared", "end of the event")
+        assert [one.id for one in daemon.raised()] == [alarm], "the alarm was raised a second time"
+        ledger = daemon.wait_until_judged(camera.seq).ledger
+        assert ledger.received == camera.seq
+        assert ledger.judged >= before.judged
+        assert ledger.judged + sum(ledger.dropped.values()) == camera.seq
+        assert daemon.stop() == 0
+
+
+def test_a_killed_side_process_is_told_of_and_loses_no_alarm_raised_meanwhile(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        first = open_an_event(daemon, camera)
+        camera.send(normal(60, 4))
+        daemon.wait_until(lambda: daemon.last_of_each()[first].state == "cleared", "end of the first event")
+        killed_ns = time.time_ns()
+        daemon.kill("side")
+        camera.send(with_spot(normal(6, 5)))
+        daemon.wait_until(lambda: said_degraded(daemon, killed_ns, "side"), "word of the dead side process")
+        assert delay_ns(daemon, killed_ns) < LIMIT_NS
+        daemon.wait_until(lambda: len({one.id for one in daemon.raised()}) == 2, "alarm raised meanwhile")
+        daemon.wait_for_state("ok")
+        camera.send(normal(60, 6))
+        second = daemon.raised()[-1].id
+        daemon.wait_until(lambda: daemon.last_of_each()[second].state == "cleared", "end of the second event")
+        for alarm_id in (first, second):
+            revisions = [one.rev for one in daemon.alarms if one.id == alarm_id]
+            assert sorted(set(revisions)) == list(range(1, max(revisions) + 1)), "a revision was lost"
+        assert daemon.stop() == 0
+
+
+def test_the_permit_comes_back_when_the_killed_process_does(small_bundle: Bundle, tmp_path: Path) -> None:
+    permit = {"quiet_s": 0.1, "withhold_states": ["starting", "degraded", "stopping"]}
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS, permit=permit) as daemon:
+        daemon.wait_until(lambda: bool(daemon.permits) and daemon.permits[-1].permit, "permit")
+        epoch = daemon.permits[-1].epoch
+        daemon.kill("hot")
+        daemon.wait_until(lambda: not daemon.permits[-1].permit, "fall of the permit")
+        daemon.wait_until(lambda: daemon.permits[-1].permit, "return of the permit")
+        assert daemon.permits[-1].epoch != epoch
+
+
+def test_alarms_survive_the_death_of_the_whole_daemon(small_bundle: Bundle, tmp_path: Path) -> None:
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        alarm = open_an_event(daemon, camera)
+        assert daemon.process is not None
+        children = [daemon.child("hot"), daemon.child("side")]
+        daemon.process.kill()
+        daemon.process.wait()
+        # The processes notice that their supervisor is gone and end by themselves.
+        deadline = time.monotonic() + PATIENCE_S
+        while any(Path(f"/proc/{pid}").exists() for pid in children):
+            assert time.monotonic() < deadline, "a process outlived its supervisor"
+            daemon.listen(0.05)
+        daemon.start()
+        daemon.wait_until(lambda: daemon.heartbeats[-1].state in ("ok", "blind"), "second start")
+        assert [one.id for one in daemon.status().alarms if one.source not in ("blind", "degraded")] == [alarm]
+        camera.send(normal(60, 4))
+        daemon.wait_until(lambda: daemon.last_of_each()[alarm].state == "cleared", "end of what was left open")
+        assert [one.id for one in daemon.raised()] == [alarm]
+        assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_judges_what_was_received_and_says_goodbye(
+    small_bundle: Bundle, tmp_path: Path, number: signal.Signals
+) -> None:
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_for_state("ok")
+        camera.send(normal(500, 1))
+        daemon.wait_until_judged(500)
+        assert daemon.process is not None
+        daemon.process.send_signal(number)
+        assert daemon.process.wait(PATIENCE_S) == 0
+        daemon.listen()
+        assert daemon.heartbeats[-1].state == "stopping"
+        assert not daemon.permits[-1].permit
+
+
+def test_without_a_bundle_frames_are_counted_and_not_judged(tmp_path: Path) -> None:
+    with Daemon(tmp_path, None) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_for_state("uncalibrated", "blind")
+        camera.send(normal(50, 1))
+        daemon.wait_for_state("uncalibrated")
+        ledger = daemon.wait_until_judged(50).ledger
+        assert (ledger.judged, ledger.unjudged["uncalibrated"]) == (0, 50)
+        assert daemon.get("/readyz")[0] == 503
+        assert daemon.get("/healthz")[0] == 200
+        assert any(alarm.source == "uncalibrated" for alarm in daemon.raised(service=True))
+
+
+def test_a_camera_that_misbehaves_is_counted_and_loses_nothing_of_a_good_one(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    good = normal(60, 1)
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_for_state("ok")
+        camera.send(good[:20], per_message=1)
+        camera.send_parts([b"\xff\x00", b"not json", b""])
+        camera.send_parts([b"cam"])
+        camera.send_parts([b"cam", b'{"v":1}', b"\0" * 100])
+        with Camera(daemon.endpoint, stream="intruder") as second:
+            second.send(good[:4], per_message=4)
+        camera.send(good[20:40])
+        camera.seq = 30  # steps back
+        camera.send(good[30:40], per_message=10)
+        camera.send(good[40:])
+        camera.seq += 5  # five frames are lost on the way
+        camera.send(good[:1])
+        camera.send(np.zeros((3, 48, 48), np.uint8))
+        camera.send(np.zeros((2, 32, 32), np.uint16))
+        ledger = daemon.wait_until_judged(60 + 5 + 1 + 3 + 2).ledger
+        assert ledger.lost_upstream == 5
+        assert ledger.unjudged["out_of_order"] == 10
+        assert ledger.unjudged["uncalibrated"] == 5
+        assert ledger.judged == 61
+        assert sum(ledger.rejected.values()) == 4
+        assert ledger.rejected["second_stream"] == 1
+        assert ledger.in_flight == 0
+
+
+def test_a_camera_that_falls_silent_makes_the_daemon_blind_and_idle_does_not(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    given = {"silence_s": 0.5}
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS, input=given) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_for_state("blind")
+        camera.send(normal(20, 1))
+        daemon.wait_for_state("ok")
+
+        def idle() -> bool:
+            camera.keep_alive()
+            return daemon.heartbeats[-1].state == "idle"
+
+        daemon.wait_until(idle, "idle")
+        daemon.wait_for_state("blind")
+        daemon.wait_until(
+            lambda: [alarm.source for alarm in daemon.raised(service=True)].count("blind") == 2, "second alarm"
+        )
+
+
+def test_a_camera_fault_is_an_alarm_of_its_own(small_bundle: Bundle, tmp_path: Path) -> None:
+    stuck = np.repeat(normal(1, 7), 20, axis=0)
+    with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_for_state("ok")
+        camera.send(np.concatenate([normal(40, 1), stuck]))
+        daemon.wait_until(lambda: any(one.source == "frozen" for one in daemon.raised()), "alarm of the frozen camera")
+        daemon.wait_for_state("blind")
+        camera.send(normal(60, 2))
+        daemon.wait_until(
+            lambda: any(one.source == "frozen" and one.state == "cleared" for one in daemon.alarms), "its end"
+        )
+        ledger = daemon.wait_until_judged(120).ledger
+        assert ledger.unjudged["camera_fault"] == 18  # all but the first frame and its first repeat
+
+
+def test_frames_beyond_what_can_be_judged_are_dropped_counted_and_told(small_bundle: Bundle, tmp_path: Path) -> None:
+    crowd = normal(256, 1)
+    tiny = {"rate_hz": 1, "buffer_s": 1}
+    with (
+        Daemon(tmp_path, small_bundle.path, input=tiny, engine={"batch": 4}) as daemon,
+        Camera(daemon.endpoint) as camera,
+    ):
+        daemon.wait_for_state("ok")
+        for _ in range(8):
+            camera.send(crowd, per_message=256)
+        daemon.wait_for_state("degraded")
+        ledger = daemon.wait_until_judged(8 * 256).ledger
+        assert ledger.dropped[Dropped.OVERRUN] > 0
+        assert ledger.judged + ledger.dropped[Dropped.OVERRUN] == 8 * 256
+
+
+@pytest.mark.parametrize("key", ["http.port", "outputs.alarms", "outputs.permit", "input.endpoint"])
+def test_an_address_in_use_is_told_in_one_line_and_ends_with_status_2(
+    small_bundle: Bundle, tmp_path: Path, key: str
+) -> None:
+    daemon = Daemon(tmp_path, small_bundle.path)
+    section, name = key.split(".")
+    wanted = daemon.document[section][name]
+    port = wanted if isinstance(wanted, int) else int(wanted.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        done = run_daemon(daemon.config)
+    daemon.__exit__()
+    complaints = [line for line in done.stderr.decode().splitlines() if line.startswith("framewatch: ")]
+    assert done.returncode == 2
+    assert len(complaints) == 1
+    assert key in complaints[0]
+
+
+def test_a_bundle_that_was_damaged_is_refused_before_anything_starts(small_bundle: Bundle, tmp_path: Path) -> None:
+    damaged = tmp_path / "bundle"
+    damaged.mkdir()
+    for file in small_bundle.path.iterdir():
+        (damaged / file.name).write_bytes(file.read_bytes())
+    weights = bytearray((damaged / "weights.safetensors").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (damaged / "weights.safetensors").write_bytes(weights)
+    daemon = Daemon(tmp_path, damaged)
+    done = run_daemon(daemon.config)
+    daemon.__exit__()
+    assert done.returncode == 2
+    assert done.stderr.decode().count("\n") == 1
+    assert "weights.safetensors" in done.stderr.decode()
+
+
+def run_daemon(config: Path) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-m", "monitor.cli", "run", "--config", str(config)],
+        capture_output=True,
+        timeout=PATIENCE_S,
+        env={**os.environ},
+    )
+
+
+def test_the_log_can_be_json_lines(small_bundle: Bundle, tmp_path: Path) -> None:
+    with Daemon(tmp_path, small_bundle.path, log={"format": "json"}) as daemon:
+        daemon.wait_for_state("ok", "blind")
+        assert daemon.stop() == 0
+        lines = [yaml.safe_load(line) for line in daemon.log.read_text().splitlines()]
+        assert {line["process"] for line in lines} >= {"framewatch", "hot"}
+        assert all({"time", "level", "message"} <= line.keys() for line in lines)
