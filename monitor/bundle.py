@@ -108,6 +108,9 @@ class Bundle(NamedTuple):
     manifest: Manifest
     tensors: Tensors
 
+    def __repr__(self) -> str:
+        return f"Bundle({self.path}, {self.sha256[:12]})"
+
     @property
     def admission(self) -> Admission:
         held = self.manifest

@@ -17,7 +17,8 @@ import torch
 import monitor
 from calibration.camera import fit_camera
 from calibration.charts import CalibrationError, ChartFit, fit
-from calibration.limits import FRAMES_MIN, Limit, joint, kde_limit
+from calibration.limits import FRAMES_MIN, Limit, kde_limit
+from calibration.suspects import suspects
 from models.scorer import CHARTS, ChartParameters, Scorer, Scores
 from models.training import Trained, TrainingSettings, latents_and_residuals, train
 from monitor import bundle as bundles
@@ -31,8 +32,8 @@ from monitor.types import Pixels, PixelType
 Progress = Callable[[int, int, float], None]
 """Steps done, steps in all, loss."""
 
-SUSPECT_SHARE = 0.02
-"""Of the held-out frames over the limits: more, and a person is asked to look before trusting the limits."""
+SUSPECT_SHARE = 0.005
+"""Of the held-out frames that stand out: more, and a person is asked to look before trusting the limits."""
 
 
 class Split(NamedTuple):
@@ -171,12 +172,12 @@ def _warnings(parts: Split, scores: Scores, limits: Sequence[Limit]) -> list[str
             f"{limit.frames} held-out frames cannot support a rate of {limit.rate:.2g} a chart: the limits are "
             f"extrapolated; {int(np.ceil(10 / limit.rate))} frames would support them"
         )
-    over, _ = joint(np.stack([getattr(scores, chart) for chart in CHARTS], axis=1), limits)
-    suspects = np.flatnonzero(over > 1)
-    if len(suspects) > SUSPECT_SHARE * len(over):
+    suspect = np.flatnonzero(suspects(np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)))
+    if len(suspect) > SUSPECT_SHARE * len(scores.t2):
         found.append(
-            f"{len(suspects)} of {len(over)} held-out frames lie over the limits: look at them in the report; if they "
-            "are not normal, calibrate without them"
+            f"{len(suspect)} of {len(scores.t2)} held-out frames stand out from the others (the first is "
+            f"{_place(parts.limits, int(suspect[0]))}): look at them; if they are not normal the limits are too loose, "
+            "so calibrate without them"
         )
     for recording in (*parts.train, *parts.limits):
         constant = constant_frames(recording.frames)
@@ -186,6 +187,15 @@ def _warnings(parts: Split, scores: Scores, limits: Sequence[Limit]) -> list[str
                 "camera covered? They were used as they are"
             )
     return found
+
+
+def _place(recordings: Sequence[Recording], index: int) -> str:
+    """Which frame of which recording is number *index* of all."""
+    for name, frames in recordings:
+        if index < len(frames):
+            return f"frame {index} of {name}"
+        index -= len(frames)
+    raise IndexError(index)
 
 
 def _check_counts(parts: Split, settings: Calibration) -> None:

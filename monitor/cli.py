@@ -67,7 +67,6 @@ def _line_of(error: Exception) -> str:
 
 def _calibrate(options: argparse.Namespace) -> int:
     from monitor import screen
-    from monitor.calibrate import calibrate
     from monitor.camera.capture import capture
     from monitor.camera.recordings import groups
 
@@ -90,6 +89,8 @@ def _calibrate(options: argparse.Namespace) -> int:
         screen.say(f"received {sum(len(one.frames) for one in recordings)} frames in {len(recordings)} group(s)")
     else:
         recordings = groups(options.paths)
+    from monitor.calibrate import calibrate  # torch takes seconds to import: a wrong path is told before
+
     with screen.training() as progress:
         bundle = calibrate(
             recordings,
@@ -255,7 +256,7 @@ def _add_calibrate(commands: "_Commands[_Parser]") -> None:
     calibrate.add_argument(
         "paths", nargs="*", metavar="PATH", help="a group of frames: folder of images, TIFF, npy, HDF5"
     )
-    calibrate.add_argument("--endpoint", help="take live frames from this ZeroMQ address instead")
+    calibrate.add_argument("--endpoint", type=_endpoint, help="take live frames from this ZeroMQ address instead")
     calibrate.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
     calibrate.add_argument("--config", help="YAML file; its calibration section is used")
     calibrate.add_argument("--settings", help="the camera's settings that these frames were taken with")
@@ -291,7 +292,7 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
     simulate.add_argument("--truth", metavar="FILE", help="write what is anomalous, one JSON object a line")
     simulate.add_argument("--size", type=_size, default=(120, 120), metavar="H[xW]", help="pixels (default 120)")
     for camera in (replay, simulate):
-        camera.add_argument("--endpoint", required=True)
+        camera.add_argument("--endpoint", type=_own_endpoint, required=True)
         camera.add_argument("--rate", type=_rate, required=True, metavar="HZ")
         camera.add_argument("--camera", type=_camera, default="camera", help="the camera's name (default camera)")
         camera.add_argument("--socket", choices=("pub", "push"), default="pub")
@@ -365,8 +366,29 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _camera(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
-        raise argparse.ArgumentTypeError(f"'{text}' must be 1 to 64 of A-Z a-z 0-9 . _ -")
+    from monitor.config import CAMERA_NAME
+
+    return _like(CAMERA_NAME, text, text)
+
+
+def _endpoint(text: str) -> str:
+    from monitor.config import ENDPOINT
+
+    return _like(ENDPOINT, text, text)
+
+
+def _own_endpoint(text: str) -> str:
+    """An endpoint that may leave the choice of the port to the system."""
+    from monitor.config import ENDPOINT
+
+    return _like(ENDPOINT, re.sub(r":[0*]\Z", ":1", text), text)
+
+
+def _like(pattern: str, checked: str, text: str) -> str:
+    from monitor.config import WANTED
+
+    if not re.search(pattern, checked):
+        raise argparse.ArgumentTypeError(f"'{text}' must be {WANTED[pattern]}")
     return text
 
 

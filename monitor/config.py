@@ -16,19 +16,20 @@ from monitor.yamlfile import ConfigError, load
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
+# ZeroMQ takes a port above 65535 without a word and uses another one.
 _PORT = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
-_ENDPOINT = rf"^(?:tcp://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):{_PORT}|ipc://\S+)\Z"
-_CAMERA = r"^[A-Za-z0-9._-]{1,64}\Z"
+ENDPOINT = rf"^(?:tcp://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):{_PORT}|ipc://\S+)\Z"
+CAMERA_NAME = r"^[A-Za-z0-9._-]{1,64}\Z"
 _DEVICE = r"^(?:cpu|cuda(?::\d+)?)\Z"
-_WANTED = {
-    _ENDPOINT: "an address such as tcp://127.0.0.1:5555 or ipc:///run/camera",
-    _CAMERA: "a name of 1 to 64 of A-Z a-z 0-9 . _ -",
+WANTED = {
+    ENDPOINT: "an address such as tcp://127.0.0.1:5555 or ipc:///run/camera",
+    CAMERA_NAME: "a name of 1 to 64 of A-Z a-z 0-9 . _ -",
     _DEVICE: "cpu, cuda or cuda:N",
 }
 """What to tell a person who broke a pattern."""
 
-Endpoint = Annotated[str, msgspec.Meta(pattern=_ENDPOINT)]
-CameraName = Annotated[str, msgspec.Meta(pattern=_CAMERA)]
+Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
+CameraName = Annotated[str, msgspec.Meta(pattern=CAMERA_NAME)]
 Priority = Literal["low", "medium", "high", "critical"]
 
 
@@ -211,7 +212,7 @@ def _explain(message: str) -> str:
     """msgspec's message with the key first and, for an unknown key, the nearest known one."""
     problem, _, place = message.partition(" - at `$")
     key = place.strip("`.")
-    for pattern, wanted in _WANTED.items():
+    for pattern, wanted in WANTED.items():
         if repr(pattern) in problem:
             problem = f"must be {wanted}"
     unknown = re.search(r"unknown field `(.+)`", problem, re.DOTALL)

@@ -40,8 +40,8 @@ class Scene(NamedTuple):
     folder: Path = Path("demo")
     side_px: int = 64
     rate_hz: float = 1000.0
-    groups: int = 150  # runs of the simulated machine, each with a scan direction of its own
-    group_frames: int = 40
+    groups: int = 300  # runs of the simulated machine, each with a scan direction, focus and brightness of its own
+    group_frames: int = 20
     calibration: Calibration = Calibration(latent=16, max_steps=2000, false_alarm_rate=0.0005)
     anomaly_rate: float = 1 / 1200
     seed: int = 2026
@@ -71,31 +71,40 @@ def show(scene: Scene) -> int:
     bundle = _calibrated(scene)
     ports = _free_ports()
     config = _write_config(scene, ports, bundle)
-    log = scene.folder / "daemon.log"
-    screen.say(f"[2/4] starting the daemon ({config}, log {log})")
-    truth = scene.folder / "truth.jsonl"
-    with _process(["run", "--config", str(config)], log) as daemon, _subscribed(ports) as listener:
-        if not _wait_until_listening(listener, daemon):
-            screen.say(f"the daemon did not start:\n{log.read_text().strip()}")
+    daemon_log, camera_log, truth = (scene.folder / name for name in ("daemon.log", "camera.log", "truth.jsonl"))
+    count = max(1, int(scene.seconds * scene.rate_hz))
+    screen.say(f"[2/4] starting the daemon ({config}, log {daemon_log})")
+    # The camera starts beside the daemon and waits for it, so that the daemon hears it from its first moment.
+    with (
+        _subscribed(ports) as listener,
+        _process(_camera_arguments(scene, ports, count, truth), camera_log) as camera,
+        _process(["run", "--config", str(config)], daemon_log) as daemon,
+    ):
+        early = _wait_until_listening(listener, daemon)
+        if early is None:
+            screen.say(f"the daemon did not start:\n{daemon_log.read_text().strip()}")
             return 1
         screen.say(f"      operator page {ports.url}/   metrics {ports.url}/metrics")
-        count = max(1, int(scene.seconds * scene.rate_hz))
         screen.say(
             f"[3/4] a simulated melt-pool camera sends {count} frames at {scene.rate_hz:g} Hz; alarms as they come:"
         )
-        arguments = [
-            *("simulate", "meltpool", "--endpoint", ports.frames, "--rate", str(scene.rate_hz)),
-            *("--frames", str(count), "--seed", str(scene.seed), "--anomaly-rate", str(scene.anomaly_rate)),
-            *("--size", str(scene.side_px), "--camera", CAMERA, "--truth", str(truth)),
-        ]
-        with _process(arguments, scene.folder / "camera.log") as camera:
-            _listen(listener, camera)
-            if camera.returncode:
-                screen.say(f"the camera failed:\n{(scene.folder / 'camera.log').read_text().strip()}")
-                return 1
+        for alarm in early:
+            _tell(alarm)
+        _listen(listener, camera)
+        if camera.returncode:
+            screen.say(f"the camera failed:\n{camera_log.read_text().strip()}")
+            return 1
         status = _wait_until_judged(ports, count)
         alarms = msgspec.json.decode(_get(ports, "/api/v1/alarms?limit=1000"), type=dict[str, list[Alarm]])["alarms"]
     return _summarise(scene, status, alarms, truth)
+
+
+def _camera_arguments(scene: Scene, ports: Ports, count: int, truth: Path) -> list[str]:
+    return [
+        *("simulate", "meltpool", "--endpoint", ports.frames, "--rate", str(scene.rate_hz)),
+        *("--frames", str(count), "--seed", str(scene.seed), "--anomaly-rate", str(scene.anomaly_rate)),
+        *("--size", str(scene.side_px), "--camera", CAMERA, "--truth", str(truth), "--wait", str(START_S)),
+    ]
 
 
 def _calibrated(scene: Scene) -> Bundle:
@@ -127,8 +136,8 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
     path.write_text(
         "# Written by `framewatch demo`.\n"
         f"camera: {CAMERA}\n"
-        f"bundle: {bundle.path.resolve()}\n"
-        f"journal: {journal.resolve()}\n"
+        f"bundle: {_quoted(bundle.path)}\n"
+        f"journal: {_quoted(journal)}\n"
         "input:\n"
         f"  endpoint: {ports.frames}\n"
         f"  rate_hz: {scene.rate_hz:g}\n"
@@ -140,6 +149,11 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
         f"  port: {ports.page}\n"
     )
     return path
+
+
+def _quoted(path: Path) -> str:
+    """*path* as YAML reads it whatever it holds: a JSON string is one of YAML's."""
+    return msgspec.json.encode(str(path.resolve())).decode()
 
 
 @contextlib.contextmanager
@@ -170,15 +184,21 @@ def _subscribed(ports: Ports) -> Iterator["zmq.Socket[bytes]"]:
         context.destroy(linger=0)
 
 
-def _wait_until_listening(listener: "zmq.Socket[bytes]", daemon: "subprocess.Popen[bytes]") -> bool:
-    """Until a heartbeat says that the daemon has loaded its network."""
+def _wait_until_listening(listener: "zmq.Socket[bytes]", daemon: "subprocess.Popen[bytes]") -> list[Alarm] | None:
+    """Until a heartbeat says that the daemon has loaded its network: the alarms that came before it, None if it fails.
+
+    Heartbeats and alarms come from two processes, so the first alarm may overtake the heartbeat.
+    """
+    early: list[Alarm] = []
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and daemon.poll() is None:
         if listener.poll(200):
             topic, body = listener.recv_multipart()
-            if topic.startswith(b"heartbeat") and msgspec.json.decode(body, type=Heartbeat).state != "starting":
-                return True
-    return False
+            if topic.startswith(b"alarm"):
+                early.append(msgspec.json.decode(body, type=Alarm))
+            elif msgspec.json.decode(body, type=Heartbeat).state != "starting":
+                return early
+    return None
 
 
 def _listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]") -> None:
@@ -188,11 +208,14 @@ def _listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]") ->
             continue
         topic, body = listener.recv_multipart()
         if topic.startswith(b"alarm"):
-            alarm = msgspec.json.decode(body, type=Alarm)
-            if alarm.rev == 1:
-                screen.say(f"      {_told(alarm)}")
+            _tell(msgspec.json.decode(body, type=Alarm))
         elif camera.poll() is not None:
             return  # heartbeats go on for ever
+
+
+def _tell(alarm: Alarm) -> None:
+    if alarm.rev == 1:
+        screen.say(f"      {_told(alarm)}")
 
 
 def _told(alarm: Alarm) -> str:

@@ -50,6 +50,14 @@ class SourcedChange(NamedTuple):
     change: Change
 
 
+class Segment(NamedTuple):
+    """Frames *lo* to *hi* of a batch, all of one stream; *fresh*: another than that of the frame before."""
+
+    lo: int
+    hi: int
+    fresh: bool
+
+
 class Verdicts(NamedTuple):
     """What became of each frame that was put to the judge."""
 
@@ -93,7 +101,8 @@ class Judge:
 
     def judge(self, pixels: Pixels, batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Verdicts:
         """Judge frames *pixels* (n, h, w), whose columns are those of *batch* and ring positions *positions* (n,)."""
-        self._camera, fault = check(self._camera_limits, self._camera, pixels)
+        segments = self._segments(batch.stream)
+        fault = self._check(pixels, segments)
         finite = _finite(pixels)
         good = (fault == 0) & finite
         judged = np.flatnonzero(good)
@@ -104,19 +113,39 @@ class Judge:
         chart_rows = rows[judged]
         chart_rows["joint"], chart_rows["source"] = joint_scores, source
         chart_rows["scores"], chart_rows["where"] = values, scores.where
-        changes = self._find_events(rows, fault, judged, chart_rows)
+        changes = self._find_events(segments, rows, fault, judged, chart_rows)
         return Verdicts(fault, finite, judged, scores, joint_scores, values > self._values, tuple(changes))
 
+    def _segments(self, stream: npt.NDArray[np.bytes_]) -> list[Segment]:
+        """The batch cut where the stream changes; nearly always one piece that goes on with the stream before."""
+        segments = []
+        for lo, hi in _stretches(stream):
+            name = bytes(stream[lo])
+            segments.append(Segment(lo, hi, name != self._stream))
+            self._stream = name
+        return segments
+
+    def _check(self, pixels: Pixels, segments: list[Segment]) -> npt.NDArray[np.uint8]:
+        codes = []
+        for lo, hi, fresh in segments:
+            state = CameraState() if fresh else self._camera
+            self._camera, found = check(self._camera_limits, state, pixels[lo:hi])
+            codes.append(found)
+        return codes[0] if len(codes) == 1 else np.concatenate([np.empty(0, np.uint8), *codes])
+
     def _find_events(
-        self, rows: Rows, fault: npt.NDArray[np.uint8], judged: npt.NDArray[np.intp], chart_rows: Rows
+        self,
+        segments: list[Segment],
+        rows: Rows,
+        fault: npt.NDArray[np.uint8],
+        judged: npt.NDArray[np.intp],
+        chart_rows: Rows,
     ) -> list[SourcedChange]:
         """Run the rules stream by stream: a restarted camera continues no event."""
         changes: list[SourcedChange] = []
-        for lo, hi in _streams(rows["stream"]):
-            stream = bytes(rows["stream"][lo])
-            if stream != self._stream:
+        for lo, hi, fresh in segments:
+            if fresh:
                 changes += self._reset()
-                self._stream = stream
             among = slice(*np.searchsorted(judged, (lo, hi)))
             self._charts, found = step(self._rule, self._charts, chart_rows[among])
             changes += [SourcedChange(CHART_RULE, CHARTS[one.event.peak["source"]], one) for one in found]
@@ -140,7 +169,6 @@ class Judge:
         for name in FAULTS:
             self._faults[name], found = reset(self._fault_rule, self._faults[name])
             changes += [SourcedChange(name, name, one) for one in found]
-        self._camera = CameraState()
         return changes
 
 
@@ -162,8 +190,8 @@ def _rows(batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Rows:
     return rows
 
 
-def _streams(stream: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
-    """Stretches (lo, hi) of equal values; nearly always one."""
+def _stretches(stream: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
+    """Stretches (lo, hi) of equal values."""
     if len(stream) == 0:
         return []
     if stream[0] == stream[-1] and (stream == stream[0]).all():

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from calibration.evaluation import Estimate
-from monitor.bundle import Bundle
-from monitor.calibrate import Progress as Report
-from monitor.doctor import Finding
-from monitor.score import Evaluation
+if TYPE_CHECKING:  # they take seconds to import, and a simulated camera that says one line needs none of them
+    from calibration.evaluation import Estimate
+    from monitor.bundle import Bundle
+    from monitor.calibrate import Progress as Report
+    from monitor.doctor import Finding
+    from monitor.score import Evaluation
 
 GROUPS_SHOWN = 5
 
@@ -26,8 +28,8 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def training() -> Iterator[Report]:
-    """A progress bar of a training; gives the callback that moves it."""
+def training() -> Iterator["Report"]:
+    """A progress bar of a training, where there is a terminal to show it; gives the callback that moves it."""
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -35,12 +37,12 @@ def training() -> Iterator[Report]:
         TextColumn("loss {task.fields[loss]:.4f}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=not err.is_terminal) as bar:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("training", total=None, loss=float("nan"))
         yield lambda done, steps, loss: bar.update(task, completed=done, total=steps, loss=loss)
 
 
-def show_bundle(bundle: Bundle) -> None:
+def show_bundle(bundle: "Bundle") -> None:
     """What a calibration found, for the person who ran it."""
     held = bundle.manifest
     table = Table(title=f"bundle {bundle.path}  ({held.height}x{held.width} {held.dtype})", title_justify="left")
@@ -69,7 +71,7 @@ def show_bundle(bundle: Bundle) -> None:
     say(f"report: {bundle.path / 'report.html'}")
 
 
-def show_evaluation(evaluation: Evaluation) -> None:
+def show_evaluation(evaluation: "Evaluation") -> None:
     """Rates and areas with their intervals."""
     counts, found = evaluation.counts, evaluation.performance
     table = Table(title="frames judged", title_justify="left")
@@ -91,8 +93,10 @@ def show_evaluation(evaluation: Evaluation) -> None:
     out.print(rates)
 
 
-def evaluation_json(evaluation: Evaluation) -> str:
+def evaluation_json(evaluation: "Evaluation") -> str:
     """The same as JSON."""
+    from calibration.evaluation import Estimate
+
     found = {
         "counts": evaluation.counts._asdict(),
         **{
@@ -104,13 +108,13 @@ def evaluation_json(evaluation: Evaluation) -> str:
     return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
 
 
-def _shown(estimate: Estimate) -> tuple[str, str]:
+def _shown(estimate: "Estimate") -> tuple[str, str]:
     if estimate.value is None:
         return "-", ""
     return f"{estimate.value:.4f}", f"{estimate.low:.4f} to {estimate.high:.4f}"
 
 
-def show_findings(findings: list[Finding], *, as_json: bool) -> None:
+def show_findings(findings: "list[Finding]", *, as_json: bool) -> None:
     """What the doctor found: a line each, with the remedy below where something is wrong."""
     if as_json:
         say(msgspec.json.format(msgspec.json.encode([finding._asdict() for finding in findings]), indent=2).decode())

@@ -149,7 +149,9 @@ def test_without_a_bundle_frames_are_counted_and_not_judged(tmp_path: Path) -> N
         assert (ledger.judged, ledger.unjudged["uncalibrated"]) == (0, 50)
         assert daemon.get("/readyz")[0] == 503
         assert daemon.get("/healthz")[0] == 200
-        assert any(alarm.source == "uncalibrated" for alarm in daemon.raised(service=True))
+        daemon.wait_until(
+            lambda: any(alarm.source == "uncalibrated" for alarm in daemon.raised(service=True)), "alarm that says so"
+        )
 
 
 def test_a_camera_that_misbehaves_is_counted_and_loses_nothing_of_a_good_one(
@@ -162,8 +164,10 @@ def test_a_camera_that_misbehaves_is_counted_and_loses_nothing_of_a_good_one(
         camera.send_parts([b"\xff\x00", b"not json", b""])
         camera.send_parts([b"cam"])
         camera.send_parts([b"cam", b'{"v":1}', b"\0" * 100])
+        daemon.wait_until_judged(20)
         with Camera(daemon.endpoint, stream="intruder") as second:
             second.send(good[:4], per_message=4)
+            daemon.wait_until(lambda: daemon.status().ledger.rejected["second_stream"] == 1, "refusal of the intruder")
         camera.send(good[20:40])
         camera.seq = 30  # steps back
         camera.send(good[30:40], per_message=10)

@@ -116,6 +116,16 @@ def test_a_new_stream_ends_what_was_open_and_continues_nothing(judge: Judge) -> 
     assert [one.change.phase for one in changes] == ["ended"]
 
 
+def test_a_stream_that_begins_within_a_batch_is_not_compared_with_the_one_before(judge: Judge) -> None:
+    frames = np.repeat(normal(1, 5), 6, axis=0)
+    first, second = batch_of(frames[:2]), batch_of(frames[2:4], stream=b"two")
+    both = FrameBatch._make(np.concatenate(columns) for columns in zip(first, second, strict=True))
+    assert judge.judge(both.pixels, both, np.arange(4)).fault.tolist() == [0, 0, 0, 0]
+    third = batch_of(frames[4:], stream=b"two")
+    frozen = FAULTS.index("frozen") + 1
+    assert judge.judge(third.pixels, third, np.arange(4, 6)).fault.tolist() == [frozen, frozen]
+
+
 def test_a_snapshot_gives_the_judge_back_as_it_was(judge: Judge) -> None:
     judge_all(judge, normal(10, 1), [])
     before = judge.snapshot()

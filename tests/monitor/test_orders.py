@@ -26,8 +26,3 @@ def test_every_process_opens_the_same_memory(tmp_path: Path) -> None:
         assert other.vitals["chart_score"].tolist() == [12.5, 0.0]
         assert other.vitals["chart_score"].shape == (len(LIMITS),)
         assert other.ring["pixels"].shape == (SLOTS, HEIGHT, WIDTH)
-
-
-def test_without_a_bundle_there_are_no_charts(tmp_path: Path) -> None:
-    with some_orders(some_config(tmp_path), bundle=False) as (given, _):
-        assert open_memory(given).vitals["chart_score"].shape == (0,)

@@ -471,8 +471,10 @@ class TestStart:
     @pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
     def test_an_address_of_another_machine(self, config: Config, host: str) -> None:
         http = msgspec.structs.replace(config.http, host=host)
-        assert self.refusal(msgspec.structs.replace(config, http=http)).startswith(f"http.host: '{host}' is no address")
+        assert self.refusal(msgspec.structs.replace(config, http=http)).startswith(
+            f"framewatch: http.host: '{host}' is no address"
+        )
 
     def test_a_journal_that_cannot_be_opened(self, config: Config, tmp_path: Path) -> None:
         wrong = msgspec.structs.replace(config, journal=str(tmp_path / "no" / "journal.db"))
-        assert self.refusal(wrong).startswith(f"journal: {wrong.journal} cannot be opened")
+        assert self.refusal(wrong).startswith(f"framewatch: journal: {wrong.journal} cannot be opened")

@@ -119,7 +119,7 @@ def test_a_taken_endpoint_is_named(context: "zmq.Context[zmq.Socket[bytes]]", vo
         Voice(context, endpoint, "melt")
 
 
-@pytest.mark.parametrize("endpoint", ["nonsense", "tcp://127.0.0.1:99999", "tcp://203.0.113.1:5555"])
+@pytest.mark.parametrize("endpoint", ["nonsense", "tcp://203.0.113.1:5555"])
 def test_an_impossible_endpoint_is_named(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
     with pytest.raises(OSError, match=f"cannot bind to {endpoint}: "):
         Voice(context, endpoint, "melt")

@@ -1,0 +1,152 @@
+"""What would keep the daemon from running, told with its remedy; nothing is started or changed."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from daemon_example import some_config
+
+from monitor import doctor
+from monitor.bundle import WEIGHTS, Bundle, write
+from monitor.config import Config, Engine, Http, Input, Outputs
+from monitor.doctor import Finding, examine
+from monitor.journal import Journal
+
+DAY_NS = 86_400 * 10**9
+CHECKS = ["program", "device", "bundle", "memory", "http.port", "outputs.alarms", "outputs.permit"]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return some_config(tmp_path)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def found(config: Config, check: str) -> Finding:
+    [one] = [finding for finding in examine(config) if finding.check == check]
+    assert (one.grade == "ok") == (one.remedy == ""), "what is wrong comes with a remedy"
+    return one
+
+
+def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path: Path) -> None:
+    findings = examine(config)
+    assert [finding.check for finding in findings] == [*CHECKS, "journal", "disk", "clock"]
+    assert not [finding for finding in findings if finding.grade == "fault"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_bundle_is_a_warning(config: Config) -> None:
+    assert found(config, "bundle")[1:3] == ("warning", "none is configured: frames are counted, not judged")
+
+
+def test_a_good_bundle_is_verified_and_its_doubts_are_told(config: Config, small_bundle: Bundle) -> None:
+    seen = found(msgspec.structs.replace(config, bundle=str(small_bundle.path)), "bundle")
+    assert seen.grade == "warning"
+    assert "32x32 uint8, 0.0 days old, all files verified; limits extrapolated" in seen.found
+
+
+def test_an_expired_bundle_is_a_warning(config: Config, small_bundle: Bundle, tmp_path: Path) -> None:
+    old = msgspec.structs.replace(small_bundle.manifest, created_ns=time.time_ns() - 10 * DAY_NS)
+    write(tmp_path / "old", old, small_bundle.tensors, None)
+    for days, expired in ((9.0, True), (11.0, False)):
+        asked = msgspec.structs.replace(config, bundle=str(tmp_path / "old"), calibration_expires_days=days)
+        assert ("10.0 days old, all files verified; expired" in found(asked, "bundle").found) == expired
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged", "misfit"])
+def test_a_bundle_that_would_be_refused_is_a_fault(
+    config: Config, small_bundle: Bundle, tmp_path: Path, harm: str
+) -> None:
+    path = tmp_path / "bundle"
+    if harm != "missing":
+        tensors = small_bundle.tensors if harm == "damaged" else {"other": small_bundle.tensors["input.shift"]}
+        write(path, small_bundle.manifest, tensors, None)
+    if harm == "damaged":
+        (path / WEIGHTS).write_bytes((path / WEIGHTS).read_bytes()[:-1])
+    seen = found(msgspec.structs.replace(config, bundle=str(path)), "bundle")
+    assert seen.grade == "fault"
+    assert str(path) in seen.found
+
+
+def test_a_device_that_is_not_there_is_a_fault(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.torch.cuda, "is_available", lambda: False)
+    seen = found(msgspec.structs.replace(config, engine=Engine(device="cuda:1")), "device")
+    assert seen[1:3] == ("fault", "cuda:1 was asked for but torch sees no CUDA device")
+
+
+def test_a_ring_larger_than_memory_is_a_fault(config: Config) -> None:
+    seen = found(msgspec.structs.replace(config, input=Input(rate_hz=1e7, buffer_s=3600)), "memory")
+    assert seen.grade == "fault"
+    assert "3600 s at 1e+07 Hz" in seen.found
+
+
+def test_each_taken_port_is_named_with_its_key(config: Config, taken: int) -> None:
+    endpoint = f"tcp://127.0.0.1:{taken}"
+    for key, asked in {
+        "http.port": msgspec.structs.replace(config, http=Http(port=taken)),
+        "outputs.alarms": msgspec.structs.replace(config, outputs=Outputs(alarms=endpoint)),
+        "outputs.permit": msgspec.structs.replace(config, outputs=Outputs(permit=endpoint)),
+        "input.endpoint": msgspec.structs.replace(config, input=Input(endpoint=endpoint, bind=True)),
+    }.items():
+        faults = [finding for finding in examine(asked) if finding.grade == "fault"]
+        assert [finding.check for finding in faults] == [key]
+        assert faults[0].found == f"127.0.0.1:{taken}: Address already in use"
+
+
+def test_the_cameras_own_address_is_not_ours_to_take(config: Config, taken: int) -> None:
+    asked = msgspec.structs.replace(config, input=Input(endpoint=f"tcp://127.0.0.1:{taken}", bind=False))
+    assert "input.endpoint" not in [finding.check for finding in examine(asked)]
+
+
+def test_addresses_without_a_port_are_not_looked_for(config: Config, tmp_path: Path) -> None:
+    asked = msgspec.structs.replace(config, outputs=Outputs(f"ipc://{tmp_path}/alarms", f"ipc://{tmp_path}/permit"))
+    assert not [finding for finding in examine(asked) if finding.check.startswith("outputs")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "*", "[::1]"])
+def test_every_kind_of_host_is_understood(config: Config, host: str) -> None:
+    port = config.outputs.alarms.rpartition(":")[2]
+    seen = found(msgspec.structs.replace(config, outputs=Outputs(alarms=f"tcp://{host}:{port}")), "outputs.alarms")
+    if host == "[::1]" and "Cannot assign" in seen.found:
+        pytest.skip("this machine has no IPv6")
+    assert (seen.grade, seen.found.endswith("is free")) == ("ok", True)
+
+
+def test_a_host_that_is_not_ours_is_a_fault(config: Config) -> None:
+    seen = found(msgspec.structs.replace(config, http=Http(host="203.0.113.1")), "http.port")
+    assert seen.grade == "fault"
+
+
+def test_a_journal_in_use_is_read_and_counted(config: Config) -> None:
+    Journal(Path(config.journal), config.camera).close()
+    assert found(config, "journal").found == f"{config.journal}: 0 alarms are open"
+
+
+def test_a_damaged_journal_is_a_fault(config: Config) -> None:
+    Path(config.journal).write_bytes(b"no database" * 100)
+    assert found(config, "journal").grade == "fault"
+
+
+def test_a_journal_without_a_folder_is_a_fault(config: Config, tmp_path: Path) -> None:
+    asked = msgspec.structs.replace(config, journal=str(tmp_path / "none" / "journal.db"))
+    assert found(asked, "journal").grade == "fault"
+    assert found(asked, "disk").grade == "fault"
+
+
+def test_a_full_disk_is_a_warning(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "DISK_FREE_MIN", 1 << 62)
+    assert found(config, "disk").grade == "warning"
+
+
+def test_a_clock_that_was_never_set_is_a_fault(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.time, "time", lambda: 86_400.0)
+    assert found(config, "clock").grade == "fault"

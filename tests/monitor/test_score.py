@@ -1,0 +1,121 @@
+"""Scores without a daemon: a row a frame, flags that mean what they say, tables whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from frames import brighter, normal, with_spot
+
+from models.scorer import CHARTS
+from monitor.bundle import Bundle, BundleError
+from monitor.camera.recordings import Recording, RecordingError
+from monitor.score import evaluate, load_scorer, require_fit, score_table, write_table
+
+FRESH = normal(60, 50)
+
+
+def test_each_frame_is_a_row_in_the_order_of_its_group(small_bundle: Bundle) -> None:
+    table = score_table(small_bundle, [Recording("a", FRESH[:7]), Recording("b", FRESH[7:10])])
+    assert table["group"].to_pylist() == ["a"] * 7 + ["b"] * 3
+    assert table["sequence"].to_pylist() == [*range(7), *range(3)]
+    assert {"t2", "s2", "offset", "local", "joint", "source", "flag"} <= set(table.column_names)
+    for chart, limit in zip(CHARTS, small_bundle.limits, strict=True):
+        assert set(table[f"{chart}_limit"].to_pylist()) == {limit.value}
+
+
+def test_scores_are_the_scorers_whatever_the_cut_into_groups(small_bundle: Bundle) -> None:
+    direct = load_scorer(small_bundle)(FRESH)
+    whole = score_table(small_bundle, [Recording("all", FRESH)])
+    cut = score_table(small_bundle, [Recording("a", FRESH[:11]), Recording("b", FRESH[11:])])
+    for chart in CHARTS:
+        np.testing.assert_array_equal(whole[chart].to_numpy(), getattr(direct, chart))
+        np.testing.assert_allclose(cut[chart].to_numpy(), getattr(direct, chart), rtol=2e-3, atol=1e-4)
+
+
+def test_a_flag_is_a_chart_over_its_limit_and_the_joint_score_above_one(small_bundle: Bundle) -> None:
+    table = score_table(small_bundle, [Recording("x", np.concatenate([FRESH, with_spot(FRESH), brighter(FRESH)]))])
+    over = np.stack([table[chart].to_numpy() > table[f"{chart}_limit"].to_numpy() for chart in CHARTS], axis=1)
+    for index, chart in enumerate(CHARTS):
+        np.testing.assert_array_equal(table[f"{chart}_flag"].to_numpy(), over[:, index])
+    np.testing.assert_array_equal(table["flag"].to_numpy(), over.any(axis=1))
+    np.testing.assert_array_equal(table["flag"].to_numpy(), table["joint"].to_numpy() > 1)
+    named = [CHARTS.index(source) for source in table["source"].to_pylist()]
+    flagged = table["flag"].to_numpy()
+    assert over[np.arange(len(over)), named][flagged].all(), "the source is a chart that is over its limit"
+
+
+def test_the_local_chart_points_at_the_spot(small_bundle: Bundle) -> None:
+    table = score_table(small_bundle, [Recording("spot", with_spot(FRESH, 5, 26))])
+    assert abs(np.median(table["local_row"].to_numpy()) - 5) <= 2
+    assert abs(np.median(table["local_column"].to_numpy()) - 26) <= 2
+
+
+@pytest.mark.parametrize(
+    ("frames", "told"),
+    [
+        (normal(2, 1, 32, 48), "frames are 32x48 uint8, but the bundle"),
+        (normal(2, 1).astype(np.uint16), "frames are 32x32 uint16"),
+    ],
+)
+def test_frames_of_another_kind_are_refused_by_name(small_bundle: Bundle, frames: np.ndarray, told: str) -> None:
+    for refuse in (require_fit, score_table):
+        with pytest.raises(RecordingError, match=told) as caught:
+            refuse(small_bundle, [Recording("good", FRESH), Recording("other", frames)])
+        assert str(caught.value).startswith("other: ")
+        assert "is for 32x32 uint8" in str(caught.value)
+
+
+def test_weights_that_do_not_fit_are_refused(small_bundle: Bundle) -> None:
+    name = next(name for name in small_bundle.tensors if name.startswith("network."))
+    lacking = small_bundle._replace(tensors={k: v for k, v in small_bundle.tensors.items() if k != name})
+    with pytest.raises(BundleError, match=r"is missing; calibrate anew"):
+        load_scorer(lacking)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".CSV"])
+def test_a_table_reads_back(small_bundle: Bundle, tmp_path: Path, suffix: str) -> None:
+    table = score_table(small_bundle, [Recording("a", FRESH[:5])])
+    out = tmp_path / f"scores{suffix}"
+    out.write_text("old")
+    write_table(table, out)
+    again = pyarrow.parquet.read_table(out) if suffix == ".parquet" else pyarrow.csv.read_csv(out)
+    assert again.column_names == table.column_names
+    np.testing.assert_allclose(again["joint"].to_numpy(), table["joint"].to_numpy())
+    assert again["flag"].to_pylist() == table["flag"].to_pylist()
+    assert [entry.name for entry in tmp_path.iterdir()] == [out.name]
+    assert out.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(
+    small_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = score_table(small_bundle, [Recording("a", FRESH[:5])])
+    with pytest.raises(ValueError, match=r"must end in \.parquet or \.csv"):
+        write_table(table, tmp_path / "scores.xlsx")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pyarrow.csv, "write_csv", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_table(table, tmp_path / "scores.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_evaluation_counts_what_the_flags_say(small_bundle: Bundle) -> None:
+    normal_run, spots = Recording("normal", FRESH), Recording("spots", with_spot(FRESH[:40]))
+    found = evaluate(small_bundle, [normal_run], [spots])
+    flags = score_table(small_bundle, [normal_run])["flag"].to_numpy()
+    assert found.counts == (40, 0, int(flags.sum()), int((~flags).sum()))
+    assert found.performance.sensitivity.value == 1.0
+    assert found.performance.false_alarm_rate.value == pytest.approx(flags.mean())
+    assert set(found.areas) == {*CHARTS, "combined"}
+    assert found.areas["local"].value == 1.0
+    assert found.areas["combined"].low > 0.9
+
+
+def test_frames_against_themselves_cannot_be_told_apart(small_bundle: Bundle) -> None:
+    found = evaluate(small_bundle, [Recording("one", FRESH)], [Recording("same", FRESH)])
+    assert {area.value for area in found.areas.values()} == {0.5}
