@@ -29,6 +29,7 @@ from monitor.status import Status
 from monitor.voice import Heartbeat
 
 START_S = 60.0
+LAST_ALARMS_S = 1.0
 CAMERA = "demo"
 PAGE_PORT = 8090
 
@@ -202,15 +203,15 @@ def _wait_until_listening(listener: "zmq.Socket[bytes]", daemon: "subprocess.Pop
 
 
 def _listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]") -> None:
-    """Tell each alarm as it is raised, until the camera has ended and nothing more comes."""
-    while camera.poll() is None or listener.poll(500):
-        if not listener.poll(100):
-            continue
-        topic, body = listener.recv_multipart()
-        if topic.startswith(b"alarm"):
-            _tell(msgspec.json.decode(body, type=Alarm))
-        elif camera.poll() is not None:
-            return  # heartbeats go on for ever
+    """Tell each alarm as it is raised, until the camera has ended and the last alarms have had their time."""
+    end_s: float | None = None
+    while end_s is None or time.monotonic() < end_s:
+        if end_s is None and camera.poll() is not None:
+            end_s = time.monotonic() + LAST_ALARMS_S
+        if listener.poll(100):
+            topic, body = listener.recv_multipart()
+            if topic.startswith(b"alarm"):
+                _tell(msgspec.json.decode(body, type=Alarm))
 
 
 def _tell(alarm: Alarm) -> None:

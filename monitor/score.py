@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -86,7 +87,7 @@ def _table_of(bundle: Bundle, scorer: Scorer, recording: Recording) -> pa.Table:
     }
     for index, (chart, limit) in enumerate(zip(CHARTS, bundle.limits, strict=True)):
         columns[f"{chart}_limit"] = np.full(count_frames, limit.value)
-        columns[f"{chart}_flag"] = values[:, index] > limit.value
+        columns[f"{chart}_flag"] = ~(values[:, index] <= limit.value)  # what is no number cannot be called normal
     return pa.table(columns)
 
 
@@ -105,5 +106,11 @@ def evaluate(bundle: Bundle, normal: Sequence[Recording], anomalous: Sequence[Re
     flags = [table["flag"].to_numpy() for table in tables]
     truth = np.concatenate([np.zeros(len(flags[0]), bool), np.ones(len(flags[1]), bool)])
     names = {chart: chart for chart in CHARTS} | {"combined": "joint"}
-    areas = {name: auroc(*(table[column].to_numpy() for table in tables)) for name, column in names.items()}
+    areas = {name: auroc(*(_ranked(table[column]) for table in tables)) for name, column in names.items()}
     return Evaluation(count(truth, np.concatenate(flags)), areas)
+
+
+def _ranked(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Scores with infinity for what is no number, as the joint score has it."""
+    scores = column.to_numpy().astype(np.float64)
+    return np.where(np.isnan(scores), np.inf, scores)

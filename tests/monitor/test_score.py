@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
@@ -114,6 +115,18 @@ def test_an_evaluation_counts_what_the_flags_say(small_bundle: Bundle) -> None:
     assert set(found.areas) == {*CHARTS, "combined"}
     assert found.areas["local"].value == 1.0
     assert found.areas["combined"].low > 0.9
+
+
+def test_frames_too_bright_for_arithmetic_are_flagged_and_ranked_last(small_bundle: Bundle) -> None:
+    takes_floats = msgspec.structs.replace(small_bundle.manifest, dtype="float32")
+    bundle = small_bundle._replace(manifest=takes_floats)
+    usual = Recording("usual", FRESH.astype(np.float32))
+    absurd = Recording("absurd", np.where(np.arange(32)[:, None] < 4, np.float32(3e38), usual.frames))
+    table = score_table(bundle, [absurd])
+    assert np.isnan(table["s2"].to_numpy()).any(), "the arithmetic really fails"
+    assert all(table["flag"].to_pylist())
+    assert all(table["s2_flag"].to_pylist())
+    assert {area.value for area in evaluate(bundle, [usual], [absurd]).areas.values()} == {1.0}
 
 
 def test_frames_against_themselves_cannot_be_told_apart(small_bundle: Bundle) -> None:
