@@ -48,17 +48,17 @@ class Autoencoder(nn.Module):
         self.phases = nn.Conv2d(channels[0], self.stride**2, 3, padding=1)
 
     def encode(self, x: Tensor) -> Tensor:
-        x = F.relu(self.stem(self._pad(x)))  # (B, 1, h, w) -> (B, 16, h/s, w/s)
+        x = F.relu_(self.stem(self._pad(x)))  # (B, 1, h, w) -> (B, 16, h/s, w/s)
         for stage in self.down:
-            x = F.relu(stage(x))  # (B, c, a, b) -> (B, c', a/2, b/2), halves rounded up
+            x = F.relu_(stage(x))  # (B, c, a, b) -> (B, c', a/2, b/2), halves rounded up
         z: Tensor = self.to_latent(x.permute(0, 2, 3, 1).flatten(1))  # -> (B, p)
         return z
 
     def decode(self, z: Tensor) -> Tensor:
-        x = F.relu(self.from_latent(z))  # (B, p) -> (B, a * b * c)
+        x = F.relu_(self.from_latent(z))  # (B, p) -> (B, a * b * c)
         x = x.view(len(z), *self.sizes[-1], -1).permute(0, 3, 1, 2)  # -> (B, c, a, b), channels last
         for stage, (rows, columns) in zip(self.up, reversed(self.sizes[:-1]), strict=True):
-            x = F.relu(stage(x)[:, :, :rows, :columns])  # (B, c, a, b) -> (B, c', 2a, 2b), cropped to the mirror's
+            x = F.relu_(stage(x)[:, :, :rows, :columns])  # (B, c, a, b) -> (B, c', 2a, 2b), cropped to the mirror's
         x = self._shuffle(self.phases(x))  # (B, s * s, h/s, w/s) -> (B, 1, h+, w+)
         return x[:, :, : self.height, : self.width]  # -> (B, 1, h, w)
 

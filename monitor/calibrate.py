@@ -6,7 +6,8 @@ of one group are near-copies, so frames beside the training frames would make ev
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,10 +92,11 @@ def calibrate(
     bundles.require_writable(out)
     parts = split(recordings, settings.held_out)
     _check_counts(parts, settings)
-    fitted = _fit(parts, settings, progress)
     height, width, dtype = _frame_kind(recordings)
-    all_normal = np.concatenate([recording.frames for recording in parts.train])
-    camera = fit_camera(all_normal, dtype)
+    normal = np.concatenate([recording.frames for recording in parts.train])
+    with _threads(settings.threads):
+        fitted = _fit(normal, parts, settings, progress)
+    camera = fit_camera(normal, dtype)
     manifest = Manifest(
         format=bundles.FORMAT,
         program=monitor.__version__,
@@ -111,7 +113,7 @@ def calibrate(
             "epochs": settings.epochs,
             "max_steps": settings.max_steps,
             "seed": settings.seed,
-            "threads": torch.get_num_threads(),
+            "threads": settings.threads,
             "loss": fitted.trained.losses[-1],
             "window_px": fitted.charts.window,
             "stride_px": fitted.charts.stride,
@@ -128,8 +130,18 @@ def calibrate(
     return bundles.write(out, manifest, fitted.scorer.tensors(), report)
 
 
-def _fit(parts: Split, settings: Calibration, progress: Progress) -> Fitted:
-    normal = np.concatenate([recording.frames for recording in parts.train])
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """torch with *count* threads: the order in which they add up decides the last bits of the weights."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fit(normal: Pixels, parts: Split, settings: Calibration, progress: Progress) -> Fitted:
     try:
         trained = train(
             normal,

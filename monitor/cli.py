@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration, with one line on 
 """
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -27,6 +28,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")  # before torch loads: waiting threads must not take the others' cores
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:

@@ -155,6 +155,8 @@ class Calibration(_Section, frozen=True):
     """Passes over the training frames (a cap on optimiser steps shortens this for large sets)."""
     max_steps: Count = 4000
     """Most optimiser steps."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    """Threads of torch; the weights depend on their number, and networks as small as these gain little by more."""
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The same seed and frames give the same bundle."""
     false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.001
