@@ -138,9 +138,11 @@ def require_writable(path: Path) -> None:
 
 
 def write(path: Path, manifest: Manifest, tensors: Tensors, report: str | None) -> Bundle:
-    """Write a bundle to *path*; a bundle that is there is replaced in one step, anything else is left alone.
+    """Write a bundle to *path*; a bundle that is there is replaced, anything else is left alone.
 
-    Raises BundleError where *path* holds something that is no bundle, OSError where the disk refuses.
+    A whole bundle stands at *path* at any time, but for the moment between two renames when one replaces another: a
+    machine that dies just then leaves the old one in `.NAME.old.*/bundle`. Raises BundleError where *path* holds
+    something that is no bundle, OSError where the disk refuses.
     """
     require_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
