@@ -1,4 +1,4 @@
-"""The commands. No logic: each reads its arguments and hands them on.
+"""The command line: arguments to one of `commands`, errors to one line and an exit status.
 
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, with one line on standard error.
 """
@@ -6,19 +6,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration, with one line on 
 import argparse
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import monitor
-
-if TYPE_CHECKING:
-    from monitor.camera.publisher import Sent
-    from monitor.config import Config
-
-DONE, FAILED, USAGE = 0, 1, 2
+from monitor import commands as do
+from monitor.commands import FAILED, USAGE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,166 +61,6 @@ def _line_of(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _calibrate(options: argparse.Namespace) -> int:
-    from monitor import screen
-    from monitor.camera.capture import capture
-    from monitor.camera.recordings import groups
-
-    config = _config(options.config)
-    if bool(options.paths) == bool(options.endpoint):
-        return _usage("give recorded frames (PATH...) or a camera (--endpoint), one of them")
-    camera_settings, contexts = options.settings, tuple(options.context) or None
-    if options.endpoint:
-        screen.say(f"waiting for {options.frames} active frames of {options.camera} from {options.endpoint}")
-        captured = capture(
-            options.endpoint,
-            options.camera,
-            options.frames,
-            kind=options.socket,
-            bind=options.bind,
-            silence_s=options.silence,
-        )
-        recordings = list(captured.recordings)
-        camera_settings, contexts = camera_settings or captured.settings, contexts or captured.contexts
-        screen.say(f"received {sum(len(one.frames) for one in recordings)} frames in {len(recordings)} group(s)")
-    else:
-        recordings = groups(options.paths)
-    from monitor.calibrate import calibrate  # torch takes seconds to import: a wrong path is told before
-
-    with screen.training() as progress:
-        bundle = calibrate(
-            recordings,
-            config.calibration,
-            Path(options.out),
-            camera_settings=camera_settings,
-            contexts=contexts,
-            progress=progress,
-        )
-    screen.show_bundle(bundle)
-    return DONE
-
-
-def _score(options: argparse.Namespace) -> int:
-    from monitor import bundle as bundles
-    from monitor import screen
-    from monitor.camera.recordings import groups
-    from monitor.score import SUFFIXES, score_table, write_table
-
-    out = Path(options.out)
-    if out.suffix.lower() not in SUFFIXES:
-        return _usage(f"--out {out}: must end in {' or '.join(SUFFIXES)}")
-    if out.is_dir() or not out.parent.is_dir():
-        return _usage(f"--out {out}: is a folder, or stands in none; name a file in a folder that is there")
-    table = score_table(bundles.read(Path(options.bundle)), groups(options.paths))
-    write_table(table, out)
-    flagged = sum(table["flag"].to_pylist())
-    screen.say(f"{out}: {table.num_rows} frames scored, {flagged} over a limit")
-    return DONE
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from monitor import bundle as bundles
-    from monitor import screen
-    from monitor.camera.recordings import groups
-    from monitor.score import evaluate
-
-    found = evaluate(bundles.read(Path(options.bundle)), groups(options.normal), groups(options.anomalous))
-    if options.json:
-        sys.stdout.write(screen.evaluation_json(found) + "\n")
-    else:
-        screen.show_evaluation(found)
-    return DONE
-
-
-def _run(options: argparse.Namespace) -> int:
-    from monitor.service import run
-
-    return run(_config(options.config))
-
-
-def _replay(options: argparse.Namespace) -> int:
-    from monitor.camera.publisher import replay
-    from monitor.camera.recordings import groups
-
-    sent = replay(
-        groups(options.paths),
-        options.endpoint,
-        options.rate,
-        loop=options.loop,
-        camera=options.camera,
-        socket=options.socket,
-        connect=options.connect,
-        frames_per_message=options.frames_per_message,
-        wait_s=options.wait,
-        stop=_stop_asked(),
-    )
-    return _tell_sent(sent)
-
-
-def _simulate(options: argparse.Namespace) -> int:
-    from monitor.camera.simulate import simulate
-
-    sent = simulate(
-        options.endpoint,
-        options.rate,
-        frames=options.frames,
-        seed=options.seed,
-        anomaly_rate=options.anomaly_rate,
-        truth=Path(options.truth) if options.truth else None,
-        size=options.size,
-        camera=options.camera,
-        socket=options.socket,
-        connect=options.connect,
-        frames_per_message=options.frames_per_message,
-        wait_s=options.wait,
-        stop=_stop_asked(),
-    )
-    return _tell_sent(sent)
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from monitor import screen
-    from monitor.doctor import examine
-
-    findings = examine(_config(options.config))
-    screen.show_findings(findings, as_json=options.json)
-    return FAILED if any(finding.grade == "fault" for finding in findings) else DONE
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from monitor.demo import demo
-
-    return demo(options.seconds)
-
-
-def _config(path: str | None) -> "Config":
-    from monitor.config import Config, read
-
-    return Config() if path is None else read(Path(path))
-
-
-def _usage(message: str) -> int:
-    sys.stderr.write(f"framewatch: {message}\n")
-    return USAGE
-
-
-def _stop_asked() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT came: a camera then says that its stream ends."""
-    asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: asked.append(received))
-    return lambda: bool(asked)
-
-
-def _tell_sent(sent: "Sent") -> int:
-    from monitor import screen
-
-    if not sent.met:
-        screen.err.print("framewatch: nobody listened at the start; what a PUB socket sends to nobody is gone")
-    screen.say(f"sent {sent.frames} frames in {sent.messages} messages, at most {sent.late_s * 1e3:.1f} ms late")
-    return DONE if sent.frames else FAILED
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="framewatch", description="Real-time process monitor for cameras.")
     parser.add_argument("--version", action="version", version=f"framewatch {monitor.__version__}")
@@ -249,12 +83,12 @@ def _add(commands: "_Commands[_Parser]", name: str, command: Callable[[argparse.
 
 
 def _add_demo(commands: "_Commands[_Parser]") -> None:
-    demo = _add(commands, "demo", _demo, "the whole system with a simulated camera, no hardware needed")
+    demo = _add(commands, "demo", do.demo, "the whole system with a simulated camera, no hardware needed")
     demo.add_argument("--seconds", type=_positive, default=30.0, help="how long frames are judged (default 30)")
 
 
 def _add_calibrate(commands: "_Commands[_Parser]") -> None:
-    calibrate = _add(commands, "calibrate", _calibrate, "train on normal frames, set limits on held-out groups")
+    calibrate = _add(commands, "calibrate", do.calibrate, "train on normal frames, set limits on held-out groups")
     calibrate.add_argument(
         "paths", nargs="*", metavar="PATH", help="a group of frames: folder of images, TIFF, npy, HDF5"
     )
@@ -271,11 +105,11 @@ def _add_calibrate(commands: "_Commands[_Parser]") -> None:
 
 
 def _add_offline(commands: "_Commands[_Parser]") -> None:
-    score = _add(commands, "score", _score, "score recorded frames without a daemon")
+    score = _add(commands, "score", do.score, "score recorded frames without a daemon")
     score.add_argument("paths", nargs="+", metavar="PATH")
     score.add_argument("--bundle", required=True)
     score.add_argument("--out", required=True, metavar="FILE.parquet|.csv")
-    evaluate = _add(commands, "evaluate", _evaluate, "how well a bundle tells normal from anomalous recordings")
+    evaluate = _add(commands, "evaluate", do.evaluate, "how well a bundle tells normal from anomalous recordings")
     evaluate.add_argument("--normal", nargs="+", required=True, metavar="PATH")
     evaluate.add_argument("--anomalous", nargs="+", required=True, metavar="PATH")
     evaluate.add_argument("--bundle", required=True)
@@ -283,10 +117,10 @@ def _add_offline(commands: "_Commands[_Parser]") -> None:
 
 
 def _add_cameras(commands: "_Commands[_Parser]") -> None:
-    replay = _add(commands, "replay", _replay, "a camera that sends recorded frames")
+    replay = _add(commands, "replay", do.replay, "a camera that sends recorded frames")
     replay.add_argument("paths", nargs="+", metavar="PATH")
     replay.add_argument("--loop", action="store_true", help="again and again")
-    simulate = _add(commands, "simulate", _simulate, "a camera that sends simulated frames with known truth")
+    simulate = _add(commands, "simulate", do.simulate, "a camera that sends simulated frames with known truth")
     simulate.add_argument("kind", choices=("meltpool",))
     simulate.add_argument("--frames", type=_count, help="stop after so many")
     simulate.add_argument("--seed", type=_seed, default=0)
@@ -304,9 +138,9 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
 
 
 def _add_daemon(commands: "_Commands[_Parser]") -> None:
-    run = _add(commands, "run", _run, "the daemon")
+    run = _add(commands, "run", do.run, "the daemon")
     run.add_argument("--config", required=True)
-    doctor = _add(commands, "doctor", _doctor, "check device, bundle, memory, ports, journal, disk and clock")
+    doctor = _add(commands, "doctor", do.doctor, "check device, bundle, memory, ports, journal, disk and clock")
     doctor.add_argument("--config")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
 

@@ -24,6 +24,7 @@ from monitor import ingest as ingests
 from monitor import logs, orders
 from monitor.backlog import Backlog
 from monitor.bundle import Bundle, BundleError
+from monitor.config import Config
 from monitor.ledger import Ledger
 from monitor.orders import Memory, Orders
 from monitor.ring import Ring
@@ -93,6 +94,18 @@ def _start_loop(
     watch: Watch,
 ) -> Loop:
     """Load the network, warm it up, open the camera's socket, start the threads."""
+    parts = _build(received, memory, bundle, epoch, watch)
+    loop = _threads(parts, _open_input(context, received.config))
+    loop.engine.start()
+    loop.ingest.start()
+    watch.parts = parts
+    frames = f"{received.height}x{received.width} {received.dtype}" if bundle else "no"
+    log.info("judging %s frames from %s, epoch %s", frames, received.config.input.endpoint, epoch)
+    return loop
+
+
+def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, watch: Watch) -> Parts:
+    """The parts that carry frames, from ingest to handover."""
     from calibration.camera import FAULTS
     from monitor.engine import Engine
     from monitor.handover import Handover
@@ -100,7 +113,6 @@ def _start_loop(
     config = received.config
     ring = Ring(memory.ring)
     backlog = Backlog(ring, Ledger(memory.ledger), config.engine.batch, int(config.engine.max_wait_ms * 1e6))
-    judge = _make_judge(received, bundle) if bundle else None
     limits = received.bundle.limits if received.bundle else {}
     sha256 = bundle.sha256 if bundle else ""
     handover = Handover(memory.log, received.wake_fd, epoch, sha256, limits, ring, time.time_ns)
@@ -109,51 +121,46 @@ def _start_loop(
         handover.report(changes)
         watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
 
+    judge = _make_judge(received, bundle) if bundle else None
     engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns)
-    wire_limits = WireLimits(
+    silence_ns = int(config.input.silence_s * 1e9)
+    admission = bundle.admission if bundle else None
+    ingest = ingests.Ingest(config.camera, admission, _wire_limits(config), silence_ns, backlog)
+    return Parts(engine, ingest, backlog, handover, FAULTS)
+
+
+def _wire_limits(config: Config) -> WireLimits:
+    return WireLimits(
         max_frames=config.input.max_frames_per_message,
         max_side_px=config.input.max_frame_px,
         max_message_bytes=config.input.max_message_mib * 2**20,
     )
-    silence_ns = int(config.input.silence_s * 1e9)
-    ingest = ingests.Ingest(config.camera, bundle.admission if bundle else None, wire_limits, silence_ns, backlog)
-    hwm = max(1000, int(config.input.rate_hz * config.input.buffer_s))
-    socket = _named(
+
+
+def _open_input(context: "zmq.Context[zmq.Socket[bytes]]", config: Config) -> "zmq.Socket[bytes]":
+    given = config.input
+    messages = max(1000, int(given.rate_hz * given.buffer_s))  # as many seconds as the ring holds, one frame each
+    limit = _wire_limits(config).max_message_bytes
+    return _named(
         "input.endpoint",
-        lambda: ingests.open_socket(
-            context,
-            config.input.endpoint,
-            config.input.socket,
-            config.input.bind,
-            config.camera,
-            hwm,
-            wire_limits.max_message_bytes,
-        ),
+        lambda: ingests.open_socket(context, given.endpoint, given.socket, given.bind, config.camera, messages, limit),
     )
-    stop_receiving = threading.Event()
-    loop = Loop(
-        socket,
-        stop_receiving,
-        threading.Thread(
-            target=_guarded,
-            args=(lambda: ingests.receive(socket, ingest, stop_receiving, time.monotonic_ns),),
-            name="ingest",
-            daemon=True,
-        ),
-        threading.Thread(
-            target=_guarded, args=(lambda: engine.run(stop_receiving.is_set),), name="engine", daemon=True
-        ),
+
+
+def _threads(parts: Parts, socket: "zmq.Socket[bytes]") -> Loop:
+    stop = threading.Event()
+
+    def receive() -> None:
+        ingests.receive(socket, parts.ingest, stop, time.monotonic_ns)
+
+    def judge() -> None:
+        parts.engine.run(stop.is_set)
+
+    ingest, engine = (
+        threading.Thread(target=_guarded, args=(body,), name=name, daemon=True)
+        for name, body in (("ingest", receive), ("engine", judge))
     )
-    loop.engine.start()
-    loop.ingest.start()
-    watch.parts = Parts(engine, ingest, backlog, handover, FAULTS)
-    log.info(
-        "judging %s frames from %s, epoch %s",
-        f"{ring.height}x{ring.width} {ring.dtype}" if bundle else "no",
-        config.input.endpoint,
-        epoch,
-    )
-    return loop
+    return Loop(socket, stop, ingest, engine)
 
 
 def _make_judge(received: Orders, bundle: Bundle) -> "Judge":

@@ -4,6 +4,7 @@ Part 1 is the camera's name, part 2 a JSON object, part 3 the pixels in C order,
 record a frame. A key that is not known is ignored, and an optional key that is null counts as absent.
 """
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -216,11 +217,10 @@ def _read_header(part: Part) -> _Header:
 
 def _header_error(part: Part, error: Exception) -> WireError:
     """Which key is at fault; a version that is not ours comes first, since its other keys may mean other things."""
-    try:
+    # Where not even a version can be read, the first error says it best.
+    with contextlib.suppress(msgspec.DecodeError, ValueError, RecursionError):
         if _decode_version(part).v != VERSION:
             return WireError("version", f"version {VERSION} is understood here")
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        pass  # not even a version: the first error says it best
     found = _key_in_error(str(error)) if isinstance(error, msgspec.ValidationError) else None
     if found is None:
         return WireError("header", "not a JSON object with the keys of the protocol")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import monitor
-from monitor import cli
+from monitor import cli, commands
 from monitor.bundle import MANIFEST, MANIFEST_SUM, WEIGHTS, Bundle, read
 from monitor.camera.simulate import read_truth
 
@@ -508,7 +508,7 @@ def test_an_interrupted_command_ends_as_shells_expect(desk: Desk, monkeypatch: p
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_doctor", interrupted)
+    monkeypatch.setattr(commands, "doctor", interrupted)
     assert desk.run("doctor") == (130, "", "")
 
 
@@ -516,7 +516,7 @@ def test_a_bug_is_not_dressed_up_as_a_mistake_of_the_user(desk: Desk, monkeypatc
     def broken(_: object) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_doctor", broken)
+    monkeypatch.setattr(commands, "doctor", broken)
     with pytest.raises(ZeroDivisionError):
         desk.run("doctor")
 

@@ -1,0 +1,177 @@
+"""What each command does with its arguments: read files, hand them on, show what came out. No logic.
+
+Imports stand inside the functions: torch takes seconds to load, and most commands do without it.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.camera.publisher import Sent
+    from monitor.config import Config
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+def calibrate(options: argparse.Namespace) -> int:
+    from monitor import screen
+    from monitor.camera.capture import capture
+    from monitor.camera.recordings import groups
+
+    config = _config(options.config)
+    if bool(options.paths) == bool(options.endpoint):
+        return _usage("give recorded frames (PATH...) or a camera (--endpoint), one of them")
+    camera_settings, contexts = options.settings, tuple(options.context) or None
+    if options.endpoint:
+        screen.say(f"waiting for {options.frames} active frames of {options.camera} from {options.endpoint}")
+        captured = capture(
+            options.endpoint,
+            options.camera,
+            options.frames,
+            kind=options.socket,
+            bind=options.bind,
+            silence_s=options.silence,
+        )
+        recordings = list(captured.recordings)
+        camera_settings, contexts = camera_settings or captured.settings, contexts or captured.contexts
+        screen.say(f"received {sum(len(one.frames) for one in recordings)} frames in {len(recordings)} group(s)")
+    else:
+        recordings = groups(options.paths)
+    from monitor.calibrate import calibrate as fit  # torch takes seconds to import: a wrong path is told before
+
+    with screen.training() as progress:
+        bundle = fit(
+            recordings,
+            config.calibration,
+            Path(options.out),
+            camera_settings=camera_settings,
+            contexts=contexts,
+            progress=progress,
+        )
+    screen.show_bundle(bundle)
+    return DONE
+
+
+def score(options: argparse.Namespace) -> int:
+    from monitor import bundle as bundles
+    from monitor import screen
+    from monitor.camera.recordings import groups
+    from monitor.score import SUFFIXES, score_table, write_table
+
+    out = Path(options.out)
+    if out.suffix.lower() not in SUFFIXES:
+        return _usage(f"--out {out}: must end in {' or '.join(SUFFIXES)}")
+    if out.is_dir() or not out.parent.is_dir():
+        return _usage(f"--out {out}: is a folder, or stands in none; name a file in a folder that is there")
+    table = score_table(bundles.read(Path(options.bundle)), groups(options.paths))
+    write_table(table, out)
+    flagged = sum(table["flag"].to_pylist())
+    screen.say(f"{out}: {table.num_rows} frames scored, {flagged} over a limit")
+    return DONE
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from monitor import bundle as bundles
+    from monitor import score as scores
+    from monitor import screen
+    from monitor.camera.recordings import groups
+
+    found = scores.evaluate(bundles.read(Path(options.bundle)), groups(options.normal), groups(options.anomalous))
+    if options.json:
+        sys.stdout.write(screen.evaluation_json(found) + "\n")
+    else:
+        screen.show_evaluation(found)
+    return DONE
+
+
+def run(options: argparse.Namespace) -> int:
+    from monitor import service
+
+    return service.run(_config(options.config))
+
+
+def replay(options: argparse.Namespace) -> int:
+    from monitor.camera import publisher
+    from monitor.camera.recordings import groups
+
+    sent = publisher.replay(
+        groups(options.paths),
+        options.endpoint,
+        options.rate,
+        loop=options.loop,
+        camera=options.camera,
+        socket=options.socket,
+        connect=options.connect,
+        frames_per_message=options.frames_per_message,
+        wait_s=options.wait,
+        stop=_stop_asked(),
+    )
+    return _tell_sent(sent)
+
+
+def simulate(options: argparse.Namespace) -> int:
+    from monitor.camera import simulate as camera
+
+    sent = camera.simulate(
+        options.endpoint,
+        options.rate,
+        frames=options.frames,
+        seed=options.seed,
+        anomaly_rate=options.anomaly_rate,
+        truth=Path(options.truth) if options.truth else None,
+        size=options.size,
+        camera=options.camera,
+        socket=options.socket,
+        connect=options.connect,
+        frames_per_message=options.frames_per_message,
+        wait_s=options.wait,
+        stop=_stop_asked(),
+    )
+    return _tell_sent(sent)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    from monitor import screen
+    from monitor.doctor import examine
+
+    findings = examine(_config(options.config))
+    screen.show_findings(findings, as_json=options.json)
+    return FAILED if any(finding.grade == "fault" for finding in findings) else DONE
+
+
+def demo(options: argparse.Namespace) -> int:
+    from monitor import demo as demonstration
+
+    return demonstration.demo(options.seconds)
+
+
+def _config(path: str | None) -> "Config":
+    from monitor.config import Config, read
+
+    return Config() if path is None else read(Path(path))
+
+
+def _usage(message: str) -> int:
+    sys.stderr.write(f"framewatch: {message}\n")
+    return USAGE
+
+
+def _stop_asked() -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT came: a camera then says that its stream ends."""
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: asked.append(received))
+    return lambda: bool(asked)
+
+
+def _tell_sent(sent: "Sent") -> int:
+    from monitor import screen
+
+    if not sent.met:
+        screen.err.print("framewatch: nobody listened at the start; what a PUB socket sends to nobody is gone")
+    screen.say(f"sent {sent.frames} frames in {sent.messages} messages, at most {sent.late_s * 1e3:.1f} ms late")
+    return DONE if sent.frames else FAILED
