@@ -3,6 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from frames import normal, with_spot
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calibration.events import EventRule
 from monitor import ledger as ledgers
@@ -58,6 +60,13 @@ class Bench:
         parts = native.encode("cam", "one", self.seq, self.clock() - 5_000_000, frames, active=active)
         self.ingest.take(parts, self.clock())
         self.seq += len(frames)
+
+    def ended(self) -> list[tuple[str, int, int, int, int]]:
+        events = [(one.source, one.change.event) for one in self.changes if one.change.phase == "ended"]
+        return [
+            (source, int(one.first["seq"]), int(one.last["seq"]), int(one.peak["seq"]), one.frames_over)
+            for source, one in events
+        ]
 
     def judge_all(self) -> LedgerSnapshot:
         while (claim := self.backlog.claim(self.clock())) is not None:
@@ -143,6 +152,27 @@ def test_frames_overwritten_while_they_were_judged_are_dropped_and_leave_no_trac
     snapshot = bench.judge_all()
     assert snapshot.in_flight == 0
     assert snapshot.judged + snapshot.dropped[Dropped.OVERRUN] == bench.seq
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_a_stream_cut_into_any_messages_and_batches_gives_the_same_events(
+    small_bundle: Bundle, data: st.DataObject
+) -> None:
+    stuck = np.repeat(normal(1, 9), 5, axis=0)
+    frames = np.concatenate([normal(20, 1), with_spot(normal(4, 2)), normal(25, 3), stuck, normal(20, 4)])
+    whole = Bench(small_bundle)
+    for piece in np.array_split(frames, 2):
+        whole.send(piece)
+        whole.judge_all()
+    cut = Bench(small_bundle)
+    while cut.seq < len(frames):
+        cut.send(frames[cut.seq : cut.seq + data.draw(st.integers(1, 12))])
+        if data.draw(st.booleans()) or cut.backlog.pending > SLOTS // 2:
+            cut.judge_all()
+    assert cut.judge_all().dropped == whole.judge_all().dropped
+    assert sorted(cut.ended()) == sorted(whole.ended())
+    assert {source for source, *_ in whole.ended()} == {"local", "frozen"}
 
 
 def test_the_vitals_tell_how_long_frames_waited(bench: Bench) -> None:
