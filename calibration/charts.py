@@ -215,7 +215,7 @@ def _shrunk(z: Floats) -> Float64s:
     covariance: Float64s = ledoit_wolf(z)[0]
     variance = float(np.trace(covariance)) / len(covariance)
     if variance <= 1e-24 * max(1.0, float(np.square(z).mean())):
-        raise CalibrationError("all calibration frames have the same latent: give frames that differ")
+        raise CalibrationError("all calibration frames look alike to the network: give frames that differ")
     return covariance + 1e-6 * variance * np.eye(len(covariance))
 
 

@@ -46,7 +46,8 @@ def kde_limit(
     Gaussian kernel, bandwidth h by Silverman's rule with the smaller of standard deviation and quartile range
     (Silverman 1986, 3.31). The interval is a percentile interval from *resamples* of circular blocks of five
     autocorrelation times (Politis and Romano 1992), never across a border of *groups* (m,), labels of runs of frames
-    that were recorded apart. It falls as *rate* grows and is always finite. Raises CalibrationError for fewer than 20
+    that were recorded apart; where there are several, whole groups are resampled first. The limit itself pools them.
+    It falls as *rate* grows and is always finite. Raises CalibrationError for fewer than 20
     scores or scores that are not finite, ValueError for a rate outside (0, 0.25).
     """
     if not 0 < rate < RATE_MAX:
@@ -125,13 +126,17 @@ def autocorrelation_time(x: Float64s, borders: Indices) -> float:
 
 
 def block_resample(borders: Indices, block: int, random: np.random.Generator) -> Indices:
-    """Indices (m,) of a bootstrap stream made of blocks, each of which wraps inside its own group."""
-    count = int(borders[-1])
-    starts = random.integers(0, count, -(-count // block))
-    group = np.searchsorted(borders, starts, side="right") - 1
-    first, length = borders[group], np.diff(borders)[group]
-    steps = (starts - first)[:, None] + np.arange(block)
-    indices: Indices = (first[:, None] + steps % length[:, None]).ravel()[:count]
+    """Indices of a bootstrap stream: groups drawn with replacement, then blocks that wrap inside their own group.
+
+    As many groups as there are, each as long as it is, so the spread between groups is part of what varies.
+    """
+    lengths = np.diff(borders)
+    groups = random.integers(0, len(lengths), len(lengths))
+    pieces = []
+    for first, length in zip(borders[groups].tolist(), lengths[groups].tolist(), strict=True):
+        starts = random.integers(0, length, -(-length // block))
+        pieces.append(first + ((starts[:, None] + np.arange(block)) % length).ravel()[:length])
+    indices: Indices = np.concatenate(pieces)
     return indices
 
 

@@ -5,6 +5,7 @@ latent q = W (z - mean), the decoder's first layer undoes it, and T2 is a sum of
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,9 +109,12 @@ class Scorer:
         where = self._positions(peak.cpu().numpy(), smooth.shape[2])
         return Scores(q.cpu().numpy(), charts[0], charts[1], charts[2], charts[3], where)
 
-    def __call__(self, frames: npt.NDArray[Any]) -> Scores:
-        """Loads and scores *frames* of any number, a chunk at a time."""
-        parts = [self.score(self.load(frames[i : i + CHUNK])) for i in range(0, max(len(frames), 1), CHUNK)]
+    def __call__(self, frames: npt.NDArray[Any], after_chunk: Callable[[], None] = lambda: None) -> Scores:
+        """Loads and scores *frames* of any number, a chunk at a time; *after_chunk* is called after each."""
+        parts = []
+        for first in range(0, max(len(frames), 1), CHUNK):
+            parts.append(self.score(self.load(frames[first : first + CHUNK])))
+            after_chunk()
         return parts[0] if len(parts) == 1 else Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     @torch.inference_mode()

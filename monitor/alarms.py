@@ -6,13 +6,14 @@ the same book again gets the same alarms: an unsaved stretch can be repeated aft
 
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from monitor.config import Priority
-from monitor.eventlog import SLOTS, EventRecord
+from monitor.eventlog import SERVICE_SETTLED, SLOTS, EventRecord
 from monitor.types import Kind, Peak, Pool
+from monitor.vitals import PRIORITIES
 
 AlarmState = Literal["active", "cleared"]
 Verdict = Literal["true", "false", "unknown"]
@@ -25,8 +26,8 @@ SIDE_EPOCH: Final = "side"
 CLOSED_MAX: Final = SLOTS
 """So many closed events are remembered, as many as the event log could repeat."""
 
-PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
-"""From least to most urgent."""
+SERVICE_SOURCES: Final = frozenset({"blind", "stale", "uncalibrated", "degraded", "flood", "new_kind"})
+"""Sources that speak of the monitoring and not of any frame."""
 
 SOURCE_PRIORITIES: Final[Mapping[str, Priority]] = {
     # The picture itself is wrong or missing: nothing can be judged, and someone must go and look.
@@ -113,23 +114,26 @@ def open_book(camera: str, cases: Iterable[Case]) -> Book:
     return Book(camera, {(case.epoch, case.event): case for case in cases})
 
 
-def apply(book: Book, record: EventRecord) -> tuple[Book, list[Case]]:
+def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, list[Case]]:
     """The book after *record*, and what changed, in order.
 
     An event whose beginning was missed is raised at its next record. The first event of an epoch whose source is that
     of an alarm that an earlier epoch left open goes on with that alarm; the charts count as one source. A
-    record seen twice changes nothing.
+    record seen twice changes nothing. *lossy*: records may be missing, so an event that a later one of the same source
+    shows to be over is cleared.
     """
     if record.phase == "settled":
-        return _settle(book, record.epoch)
+        return _settle(book, record)
     key = (record.epoch, record.event)
     if key in book.closed:
         return book, []
+    over = [_cleared(case) for case in _overdue(book, record)] if lossy else []
+    book = _enter(book, over)
     known = book.cases.get(key) or _orphan(book, record)
     if known is None:
         raised = _raised(book.camera, record)
-        changes = [raised, _cleared(raised)] if record.phase == "ended" else [raised]
-        return _enter(book, changes), changes
+        changes = [*over, raised, _cleared(raised)] if record.phase == "ended" else [*over, raised]
+        return _enter(book, changes[len(over) :]), changes
     followed = _followed(known, record)
     if record.phase == "ended":
         followed = followed._replace(alarm=msgspec.structs.replace(followed.alarm, state="cleared"))
@@ -159,10 +163,34 @@ def priority_of(source: str, ratio: float) -> Priority:
     return "high" if ratio >= HIGH_RATIO else CHART_PRIORITY
 
 
-def _settle(book: Book, epoch: str) -> tuple[Book, list[Case]]:
-    orphans = [case for case in book.cases.values() if case.epoch not in (epoch, SIDE_EPOCH)]
+def count_by_priority(alarms: Iterable[Alarm]) -> list[int]:
+    """How many of *alarms* about frames there are of each of PRIORITIES."""
+    priorities = [alarm.priority for alarm in alarms if alarm.source not in SERVICE_SOURCES]
+    return [priorities.count(priority) for priority in PRIORITIES]
+
+
+def _settle(book: Book, record: EventRecord) -> tuple[Book, list[Case]]:
+    """Clear what earlier epochs left open: all of it, or what is about the service, as the record's source says."""
+    orphans = [
+        case
+        for case in book.cases.values()
+        if case.epoch not in (record.epoch, SIDE_EPOCH)
+        and (record.source != SERVICE_SETTLED or case.alarm.source in SERVICE_SOURCES)
+    ]
     changes = [_cleared(case) for case in orphans]
     return _enter(book, changes), changes
+
+
+def _overdue(book: Book, record: EventRecord) -> list[Case]:
+    """Cases of the record's own epoch and family that a later event shows to be over: their end was overwritten."""
+    return [
+        case
+        for case in book.cases.values()
+        if case.epoch == record.epoch
+        and case.event < record.event
+        and _family(case.alarm.source) == _family(record.source)
+        and record.epoch != SIDE_EPOCH
+    ]
 
 
 def _orphan(book: Book, record: EventRecord) -> Case | None:

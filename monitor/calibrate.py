@@ -37,6 +37,10 @@ SUSPECT_SHARE = 0.005
 """Of the held-out frames that stand out: more, and a person is asked to look before trusting the limits."""
 
 
+GROUPS_ENOUGH = 9
+"""The largest of G group limits is broken by a new group with probability 1 / (G + 1): nine make that 10 %."""
+
+
 class Split(NamedTuple):
     """Which frames train the network and fit the charts, and which set the limits."""
 
@@ -71,10 +75,10 @@ def split(recordings: Sequence[Recording], held_out: float) -> Split:
     kept = min(max(1, round(len(recordings) * held_out)), len(recordings) - 1)
     held = tuple(recordings[-kept:])
     warnings: tuple[str, ...] = ()
-    if kept < 9:  # the largest of G group limits is broken by a new group with probability 1/(G+1)
+    if kept < GROUPS_ENOUGH:
         warnings = (
-            f"the limits rest on {kept} held-out group{'s' if kept > 1 else ''}: a new one breaks the largest of "
-            f"{kept} with probability {1 / (kept + 1):.0%}; nine make that 10 %",
+            f"the limits rest on {kept} held-out group{'s' if kept > 1 else ''}, pooled: a new one that differs from "
+            "them as they differ from each other is over the limits more often than the rate says; give at least nine",
         )
     return Split(tuple(recordings[:-kept]), held, warnings)
 
@@ -215,8 +219,8 @@ def _check_counts(parts: Split, settings: Calibration) -> None:
     held = sum(len(recording.frames) for recording in parts.limits)
     if training < settings.latent + 2:
         raise CalibrationError(
-            f"{training} training frames cannot fit a latent of {settings.latent}: give at least "
-            f"{settings.latent + 2}, or lower calibration.latent"
+            f"{training} training frames cannot fit a latent of {settings.latent}: {settings.latent + 2} are needed "
+            f"besides {FRAMES_MIN} held-out ones; give more frames, or lower calibration.latent"
         )
     if held < FRAMES_MIN:
         raise CalibrationError(f"{held} held-out frames are too few for a limit: give at least {FRAMES_MIN}")

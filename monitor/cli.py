@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except KeyboardInterrupt:
+        sys.stderr.write("framewatch: interrupted\n")
         return 130  # as shells say it: ended by SIGINT
     except BrokenPipeError:
         return FAILED  # whoever read our output has gone

@@ -91,7 +91,7 @@ def evaluate(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     from monitor import service
 
-    return service.run(_config(options.config))
+    return service.run(_config(options.config), options.config)
 
 
 def replay(options: argparse.Namespace) -> int:

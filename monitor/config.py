@@ -108,6 +108,8 @@ class Permit(_Section, frozen=True):
     """States in which the permit is false."""
     withhold_priorities: tuple[Priority, ...] = ("medium", "high", "critical")
     """Priorities of open events that make the permit false."""
+    idle_release_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """After so long in `idle`, open events withhold the permit no more; without it they do until they end."""
     quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0
     """The permit returns when nothing has withheld it for so long."""
 

@@ -17,13 +17,13 @@ import zmq
 
 from monitor import bundle as bundles
 from monitor import screen
-from monitor.alarms import Alarm
+from monitor.alarms import SERVICE_SOURCES, Alarm
 from monitor.bundle import Bundle, BundleError
 from monitor.calibrate import calibrate
 from monitor.camera.meltpool import normal_frames
 from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
-from monitor.camera.truth import SERVICE_SOURCES, Comparison, compare
+from monitor.camera.truth import Comparison, compare
 from monitor.config import Calibration
 from monitor.status import Status
 from monitor.voice import Heartbeat
@@ -211,7 +211,11 @@ def _listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]") ->
         if listener.poll(100):
             topic, body = listener.recv_multipart()
             if topic.startswith(b"alarm"):
-                _tell(msgspec.json.decode(body, type=Alarm))
+                alarm = msgspec.json.decode(body, type=Alarm)
+                if (
+                    end_s is None or alarm.source not in SERVICE_SOURCES
+                ):  # that a camera which has ended is silent is no news
+                    _tell(alarm)
 
 
 def _tell(alarm: Alarm) -> None:
@@ -222,7 +226,7 @@ def _tell(alarm: Alarm) -> None:
 def _told(alarm: Alarm) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(alarm.raised_t_ns / 1e9))
     if alarm.source in SERVICE_SOURCES:
-        return f"{clock}  {alarm.priority:<8} {alarm.source:<12} (about the monitor, not the process)"
+        return f"{clock}  {alarm.priority:<8} {alarm.source:<12} about the monitoring, not the melt pool: {alarm.why}"
     peak = f"{alarm.peak.ratio:.1f} x its limit" if alarm.peak else "camera fault"
     where = f" at row {alarm.where[0]}, column {alarm.where[1]}" if alarm.where else ""
     layer = "" if alarm.layer is None else f", layer {alarm.layer}"
@@ -277,7 +281,7 @@ def _tell_events(comparison: Comparison) -> None:
     if comparison.delays_s:
         middle, worst = np.median(comparison.delays_s), max(comparison.delays_s)
         screen.say(
-            f"      from first anomalous exposure to alarm: median {middle * 1e3:.0f} ms, most {worst * 1e3:.0f} ms"
+            f"      from first anomalous exposure to alarm: median {middle * 1e3:.0f} ms, longest {worst * 1e3:.0f} ms"
         )
 
 

@@ -43,6 +43,7 @@ class Engine:
         self._handover = handover
         self._clock = clock
         self._wall_clock = wall_clock
+        board["chart_score"][:] = np.nan  # nothing judged yet
         self._least_delay_ns: int | None = None
         self._delay_stream = b""
         self.judged = 0
@@ -61,15 +62,16 @@ class Engine:
     def judge_batch(self, lo: int, hi: int) -> None:
         """Judge ring positions *lo* to *hi*, which the caller has claimed, and settle them."""
         started_ns = self._clock()
-        batch = self._ring.view(lo, hi)
+        batch = _steady(self._ring.view(lo, hi))
         codes = batch.unjudged.copy()
         to_judge = np.flatnonzero(codes == 0)
         chosen, verdicts, overrun = self._judge_intact(batch, to_judge, lo)
+        if verdicts is not None and verdicts.changes:
+            # Before the account: a process killed in between leaves an alarm too many, not one too few.
+            self._handover(verdicts.changes)
         self._settle(lo, hi, batch, codes, chosen, verdicts, overrun)
         if verdicts is not None:
             self._observe(batch, chosen, verdicts, started_ns)
-            if verdicts.changes:
-                self._handover(verdicts.changes)
 
     def _judge_intact(
         self, batch: FrameBatch, to_judge: npt.NDArray[np.intp], lo: int
@@ -79,15 +81,19 @@ class Engine:
         while True:
             chosen = to_judge[to_judge >= overrun]
             if self._judge is None or len(chosen) == 0:
-                return chosen, None, overrun
+                return chosen, None, self._lapped(lo, len(batch.seq))
             carried = self._judge.snapshot()
             verdicts = self._judge.judge(*_choose(batch, chosen, lo))
-            lapped = min(max(0, self._ring.oldest_intact() - lo), len(batch.seq))
+            lapped = self._lapped(lo, len(batch.seq))
             if lapped <= overrun:
                 return chosen, verdicts, overrun
             # What was read of those slots may be half of one frame and half of another: as if it never was.
             self._judge.restore(carried)
             overrun = lapped
+
+    def _lapped(self, lo: int, count: int) -> int:
+        """How many of the *count* frames from *lo* on the writer has overwritten by now."""
+        return min(max(0, self._ring.oldest_intact() - lo), count)
 
     def _settle(
         self,
@@ -149,6 +155,13 @@ class Engine:
         self._least_delay_ns = min(self._least_delay_ns, least_ns)
         delays_s: npt.NDArray[np.float64] = (delays_ns - self._least_delay_ns) / 1e9
         return delays_s
+
+
+def _steady(batch: FrameBatch) -> FrameBatch:
+    """*batch* with copies of the columns that are still read after its slots may have been overwritten."""
+    return batch._replace(
+        seq=batch.seq.copy(), t_ns=batch.t_ns.copy(), received_ns=batch.received_ns.copy(), stream=batch.stream.copy()
+    )
 
 
 def _choose(

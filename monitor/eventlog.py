@@ -15,6 +15,9 @@ from monitor.types import Kind, Peak, Pool
 SLOTS: Final = 2048
 SLOT_BYTES: Final = 4096
 
+SERVICE_SETTLED: Final = "service"
+"""The source of a `settled` record that speaks only of conditions of the service: those need no judged frame."""
+
 Phase = Literal["began", "grew", "ended", "settled"]
 
 

@@ -33,7 +33,8 @@ class Handover:
         bundle: str,
         limits: Mapping[str, float],
         ring: Ring,
-        wall_clock: Callable[[], int],
+        clock: Callable[[], int],  # monotonic ns
+        wall_clock: Callable[[], int],  # Unix ns
     ) -> None:
         self._log = log
         self._wake_fd = wake_fd
@@ -41,6 +42,7 @@ class Handover:
         self._bundle = bundle
         self._limits = limits
         self._ring = ring
+        self._clock = clock
         self._wall_clock = wall_clock
         self._lock = threading.Lock()
         self._count = 0
@@ -53,9 +55,9 @@ class Handover:
         """The priorities of events that are open now; conditions of the service withhold by their state instead."""
         return tuple(self._priorities.values())
 
-    def open_source(self, among: Sequence[str]) -> str | None:
-        """The first of *among* that has an open event."""
-        return next((name for name in among if name in self._open), None)
+    def open_sources(self, among: Sequence[str]) -> tuple[str, ...]:
+        """Those of *among* that have an open event."""
+        return tuple(name for name in among if name in self._open)
 
     def report(self, changes: Sequence[SourcedChange]) -> None:
         """Log the engine's *changes* in their order."""
@@ -82,21 +84,22 @@ class Handover:
             self._append(EventRecord("ended", self._epoch, event, source, self._wall_clock()))
         self._wake()
 
-    def settle(self) -> None:
+    def settle(self, *, service_only: bool) -> None:
         """Say that what an earlier epoch left open and this one has not seen again is over."""
         with self._lock:
-            self._append(EventRecord("settled", self._epoch, -1, "", self._wall_clock()))
+            source = eventlog.SERVICE_SETTLED if service_only else ""
+            self._append(EventRecord("settled", self._epoch, -1, source, self._wall_clock()))
         self._wake()
 
     def _report(self, sourced: SourcedChange) -> None:
-        rule, change, now_ns = sourced.rule, sourced.change, self._wall_clock()
+        rule, change, now_ns = sourced.rule, sourced.change, self._clock()
         if change.phase == "began":
             self._begin(rule)
         elif change.phase == "grew" and now_ns - self._told_ns[rule] < GROWTH_PERIOD_NS:
             self._priorities[rule] = self._priority(sourced)
             return
         self._told_ns[rule] = now_ns
-        self._append(self._record(sourced, now_ns))
+        self._append(self._record(sourced))
         if change.phase == "ended":
             del self._open[rule], self._priorities[rule], self._told_ns[rule]
         else:
@@ -111,7 +114,7 @@ class Handover:
         on_chart = sourced.rule == CHART_RULE
         return priority_of(sourced.source, self._peak(sourced.source, sourced.change.event).ratio if on_chart else 0.0)
 
-    def _record(self, sourced: SourcedChange, now_ns: int) -> EventRecord:
+    def _record(self, sourced: SourcedChange) -> EventRecord:
         event, on_chart = sourced.change.event, sourced.rule == CHART_RULE
         first, peak = event.first, event.peak
         x, y = peak["xy"].tolist()
@@ -120,7 +123,7 @@ class Handover:
             epoch=self._epoch,
             event=self._open[sourced.rule],
             source=sourced.source,
-            t_ns=now_ns,
+            t_ns=self._wall_clock(),
             stream=text(first["stream"]),
             first_seq=int(first["seq"]),
             last_seq=int(event.last["seq"]),

@@ -28,6 +28,7 @@ from monitor.config import Config
 from monitor.ledger import Ledger
 from monitor.orders import Memory, Orders
 from monitor.ring import Ring
+from monitor.shared import Arrays
 from monitor.voice import Voice
 from monitor.watch import Parts, Watch
 from monitor.wire.native import WireLimits
@@ -46,6 +47,7 @@ class Loop(NamedTuple):
 
     socket: "zmq.Socket[bytes]"
     stop_receiving: threading.Event
+    stop_judging: threading.Event  # later: what was received is judged
     ingest: threading.Thread
     engine: threading.Thread
 
@@ -57,7 +59,7 @@ def main() -> int:
     try:
         return _run(received)
     except (BundleError, OSError, ValueError) as error:
-        sys.stderr.write(f"framewatch: {error}\n")
+        sys.stderr.write(f"framewatch: {received.source}: {error}\n")
         return 2
 
 
@@ -79,7 +81,7 @@ def _run(received: Orders) -> int:
     watching.start()
     try:
         loop = _start_loop(received, memory, bundle, epoch, context, watch)
-        _wait_for_the_end(watch, loop)
+        _wait_for_the_end(watch, received.supervisor_pid)
         return _stop(received, watch, watching, loop)
     finally:
         voice.close()
@@ -115,13 +117,13 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     backlog = Backlog(ring, Ledger(memory.ledger), config.engine.batch, int(config.engine.max_wait_ms * 1e6))
     limits = received.bundle.limits if received.bundle else {}
     sha256 = bundle.sha256 if bundle else ""
-    handover = Handover(memory.log, received.wake_fd, epoch, sha256, limits, ring, time.time_ns)
+    handover = Handover(memory.log, received.wake_fd, epoch, sha256, limits, ring, time.monotonic_ns, time.time_ns)
 
     def report(changes: "Sequence[SourcedChange]") -> None:
         handover.report(changes)
         watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
 
-    judge = _make_judge(received, bundle) if bundle else None
+    judge = _make_judge(received, bundle, memory.vitals) if bundle else None
     engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns)
     silence_ns = int(config.input.silence_s * 1e9)
     admission = bundle.admission if bundle else None
@@ -148,22 +150,22 @@ def _open_input(context: "zmq.Context[zmq.Socket[bytes]]", config: Config) -> "z
 
 
 def _threads(parts: Parts, socket: "zmq.Socket[bytes]") -> Loop:
-    stop = threading.Event()
+    stop_receiving, stop_judging = threading.Event(), threading.Event()
 
     def receive() -> None:
-        ingests.receive(socket, parts.ingest, stop, time.monotonic_ns)
+        ingests.receive(socket, parts.ingest, stop_receiving, time.monotonic_ns)
 
     def judge() -> None:
-        parts.engine.run(stop.is_set)
+        parts.engine.run(stop_judging.is_set)
 
     ingest, engine = (
         threading.Thread(target=_guarded, args=(body,), name=name, daemon=True)
         for name, body in (("ingest", receive), ("engine", judge))
     )
-    return Loop(socket, stop, ingest, engine)
+    return Loop(socket, stop_receiving, stop_judging, ingest, engine)
 
 
-def _make_judge(received: Orders, bundle: Bundle) -> "Judge":
+def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
     """The judge of *bundle*, warmed up: the first frames must not wait for the first calls into torch."""
     import numpy as np
     import torch
@@ -184,14 +186,17 @@ def _make_judge(received: Orders, bundle: Bundle) -> "Judge":
     for count in (1, config.engine.batch, config.engine.batch):
         scorer(np.zeros((count, held.height, held.width), held.dtype))
     rule = EventRule(config.events.k, config.events.n, config.events.clear_frames)
-    return Judge(scorer, bundle.limits, bundle.camera_limits, rule)
+
+    def beat() -> None:
+        board["engine_beat_ns"][0] = time.monotonic_ns()
+
+    return Judge(scorer, bundle.limits, bundle.camera_limits, rule, beat)
 
 
-def _wait_for_the_end(watch: Watch, loop: Loop) -> None:
+def _wait_for_the_end(watch: Watch, supervisor_pid: int) -> None:
     """Until a signal comes, the supervisor is gone, or a thread has died of a bug (which ends the process)."""
-    parent = os.getppid()
     while not watch.stopping.wait(0.2):
-        if os.getppid() != parent:
+        if os.getppid() != supervisor_pid:
             log.warning("the supervisor is gone: stopping")
             watch.stopping.set()
 
@@ -202,6 +207,7 @@ def _stop(received: Orders, watch: Watch, watching: threading.Thread, loop: Loop
     backlog = watch.parts.backlog
     loop.stop_receiving.set()
     loop.ingest.join(JOIN_S)
+    loop.stop_judging.set()
     loop.socket.close(0)
     backlog.stop_accepting()
     loop.engine.join(received.config.drain_s)

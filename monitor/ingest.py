@@ -11,7 +11,7 @@ from monitor.backlog import Backlog
 from monitor.ring import Codes
 from monitor.sequence import step
 from monitor.types import Admission, Header, Message, Unjudged
-from monitor.wire.native import Part, WireError, WireLimits, decode
+from monitor.wire.native import REASONS, Part, WireError, WireLimits, decode
 
 POLL_MS = 50  # how late a stop may be noticed
 LAST_PORT = 65_535
@@ -19,9 +19,8 @@ RECEIVE_BUFFER_BYTES = 8 * 2**20  # bridges the moments in which the I/O thread 
 
 
 class Rejection(NamedTuple):
-    """A message that was refused: *reason* is one of the wire's REASONS, *detail* a sentence for the log."""
+    """A message that was refused: *detail* is a sentence for the log."""
 
-    reason: str
     detail: str
     at_ns: int
 
@@ -32,7 +31,7 @@ class Ingest:
     - `last_heard_ns`: when a message was last accepted, None before the first
     - `idle`: the last accepted message was a keep-alive or held no active frame
     - `mismatch`: why the frames that come now are not judged ('no bundle', 'frame size ...'), None if they are
-    - `last_rejection`: the last message refused
+    - `rejections`: the last message refused, by reason: a closed set, each put in once and then replaced
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Ingest:
         self.mismatch: str | None = None if admission else "no bundle"
         self.last_heard_ns: int | None = None
         self.idle = False
-        self.last_rejection: Rejection | None = None
+        self.rejections: dict[str, Rejection | None] = dict.fromkeys(REASONS)
 
     def take(self, parts: Sequence[Part], now_ns: int) -> None:
         """Account for one multipart message that came in at *now_ns* (monotonic). No peer can make it raise."""
@@ -73,7 +72,7 @@ class Ingest:
         self._backlog.offer(message, verdict, self._sequence, codes, now_ns, enters=enters)
 
     def _reject(self, reason: str, detail: str, now_ns: int) -> None:
-        self.last_rejection = Rejection(reason, detail, now_ns)
+        self.rejections[reason] = Rejection(detail, now_ns)
         self._backlog.reject(reason)
 
     def _codes(self, message: Message) -> Codes:

@@ -4,7 +4,7 @@ The judge remembers what the event rules and the camera check carry from frame t
 batches gives the same events.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -73,8 +73,16 @@ class Verdicts(NamedTuple):
 class Judge:
     """Scores frames against the limits of a bundle and finds events among them."""
 
-    def __init__(self, scorer: Scorer, limits: Sequence[Limit], camera: CameraLimits, rule: EventRule) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        limits: Sequence[Limit],
+        camera: CameraLimits,
+        rule: EventRule,
+        beat: Callable[[], None] = lambda: None,  # called between the pieces of a large batch: the judge is not hung
+    ) -> None:
         self.scorer = scorer
+        self._beat = beat
         self._limits = tuple(limits)
         self._values = np.array([limit.value for limit in limits])
         self._camera_limits = camera
@@ -106,7 +114,7 @@ class Judge:
         finite = _finite(pixels)
         good = (fault == 0) & finite
         judged = np.flatnonzero(good)
-        scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged])
+        scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged], self._beat)
         values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)  # (m, charts)
         joint_scores, source = joint(values, self._limits)
         rows = _rows(batch, positions)

@@ -15,11 +15,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from monitor import vitals
-from monitor.alarms import PRIORITIES
 from monitor.orders import Orders
 from monitor.shared import Arrays
 from monitor.status import Status
 from monitor.types import State
+from monitor.vitals import PRIORITIES
 
 PREFIX: Final = "framewatch_"
 

@@ -26,6 +26,8 @@ class Orders(msgspec.Struct, frozen=True):
     """One start of the daemon. Sent to each process on its standard input, so that nothing shows in its arguments."""
 
     config: Config
+    source: str  # the configuration file, for messages
+    supervisor_pid: int  # whose death ends the process
     memory_fd: int
     wake_fd: int  # an eventfd: the hot process rings it when it has logged something for the side process
     boot: str  # new at each start of the supervisor: positions in the event log mean nothing to another boot

@@ -46,19 +46,23 @@ def show_bundle(bundle: "Bundle") -> None:
     """What a calibration found, for the person who ran it."""
     held = bundle.manifest
     table = Table(title=f"bundle {bundle.path}  ({held.height}x{held.width} {held.dtype})", title_justify="left")
-    for heading in ("chart", "upper limit", "90 % interval", "in-control median", "rate", "held-out frames", ""):
-        table.add_column(heading, justify="left" if heading in ("chart", "") else "right")
+    table.add_column("chart")
+    for heading in ("limit", "90 % interval", "median", "frames", "worth"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for chart, limit in held.limits.items():
         table.add_row(
             chart,
             f"{limit.value:.4g}",
-            f"{limit.low:.4g} to {limit.high:.4g}",
+            f"{limit.low:.3g} to {limit.high:.3g}",
             f"{limit.center:.4g}",
-            f"{limit.rate:.2g}",
-            f"{limit.frames} (worth {limit.effective_frames:.0f})",
+            str(limit.frames),
+            f"{limit.effective_frames:.0f}",
             "extrapolated" if limit.extrapolated else "",
         )
     out.print(table)
+    say(f"  limits that {held.false_alarm_rate:.2g} of normal frames may exceed, on any chart, before the event rule")
+    say("  worth: neighbouring frames are alike, so these say as much as so many independent ones")
     for role in ("train", "limits"):
         groups = [group for group in held.groups if group.role == role]
         for group in groups[:GROUPS_SHOWN]:

@@ -22,6 +22,7 @@ from monitor.bundle import Bundle, BundleError, read
 from monitor.config import Config
 from monitor.orders import BundleFacts, Memory, Orders, layout, open_memory
 from monitor.shared import create, size_of
+from monitor.state import WAITING
 from monitor.types import PixelType, State
 from monitor.vitals import STATES
 from monitor.yamlfile import ConfigError
@@ -109,33 +110,27 @@ class Child:
         self._process = None
 
 
-def run(config: Config) -> int:
-    """The daemon until SIGTERM or SIGINT. Exit status 0, or 2 where the configuration cannot be carried out.
+def run(config: Config, source: str) -> int:
+    """The daemon of *config*, read from the file *source*, until SIGTERM or SIGINT.
 
-    Raises ConfigError and BundleError before anything is started.
+    Exit status 0, or 2 where the configuration cannot be carried out. Raises ConfigError and BundleError before
+    anything is started.
     """
     logs.set_up(config.log, "framewatch")
     bundle = read(Path(config.bundle)) if config.bundle else None
-    orders = _prepare(config, bundle)
+    orders = _prepare(config, source, bundle)
     memory = open_memory(orders)
     stopping = threading.Event()
     _stop_on_signals(stopping)
     side, hot = Child("side", orders, {}), Child("hot", orders, MALLOC)
     side.start(time.monotonic())
     hot.start(time.monotonic())
-    log.info(
-        "camera %s, frames from %s, page http://%s:%d/",
-        config.camera,
-        config.input.endpoint,
-        config.http.host,
-        config.http.port,
-    )
+    welcome = f"camera {config.camera}, frames from {config.input.endpoint}, page http://{config.http.host}:{config.http.port}/"
     try:
-        return _supervise(side, hot, memory, stopping)
+        return _supervise(side, hot, memory, stopping, welcome)
     finally:
         hot.stop(config.drain_s + 10.0)
         side.stop(SIDE_STOP_S)
-        log.info("stopped")
 
 
 def frame_of(bundle: Bundle | None) -> tuple[int, int, PixelType]:
@@ -165,7 +160,7 @@ def available_bytes() -> int:
     return sys.maxsize
 
 
-def _prepare(config: Config, bundle: Bundle | None) -> Orders:
+def _prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     if bundle is None and config.bundle:
         raise BundleError(f"{config.bundle}: is missing")
     size, free = ring_bytes(config, bundle), available_bytes()
@@ -181,15 +176,22 @@ def _prepare(config: Config, bundle: Bundle | None) -> Orders:
         facts = BundleFacts(bundle.sha256, limits, held.extrapolated, held.created_ns)
     wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
     slots, (height, width, dtype) = ring_slots(config), frame_of(bundle)
-    orders = Orders(config, create(size), wake_fd, secrets.token_hex(8), slots, height, width, dtype, facts)
+    orders = Orders(
+        config, source, os.getpid(), create(size), wake_fd, secrets.token_hex(8), slots, height, width, dtype, facts
+    )
     open_memory(orders).vitals["boot"][0] = orders.boot.encode()
     return orders
 
 
-def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Event) -> int:
+def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Event, welcome: str) -> int:
+    """Until *stopping*, or until a process says that the configuration cannot be carried out: the exit status."""
+    announced = False
     while not stopping.wait(LOOK_S):
         side.settled = side.settled or bool(memory.vitals["side_beat_ns"][0])
-        hot.settled = hot.settled or STATES[int(memory.vitals["state"][0])] is not State.STARTING
+        hot.settled = hot.settled or _is_ready(memory)
+        if side.settled and hot.settled and not announced:
+            announced = True
+            log.info("running: %s", welcome)
         for child in (side, hot):
             status = child.look(time.monotonic())
             if status is None:
@@ -199,7 +201,14 @@ def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Even
             # A beat from the beginning of time: the other process need not wait until this one is missed.
             memory.vitals[f"{child.name}_beat_ns"][0] = LONG_AGO_NS
             log.error("the %s process ended with status %d and is restarted", child.name, status)
+    log.info("stopping")
     return 0
+
+
+def _is_ready(memory: Memory) -> bool:
+    """Whether the hot process has loaded its network and opened the camera's socket."""
+    state, why = STATES[int(memory.vitals["state"][0])], bytes(memory.vitals["why"][0]).decode(errors="replace")
+    return state is not State.STARTING or why.startswith(WAITING)
 
 
 def _stop_on_signals(stopping: threading.Event) -> None:

@@ -124,7 +124,7 @@ class Desk:
     def _apply(self, records: list[eventlog.EventRecord]) -> list[Case]:
         book, changes = self.book, []
         for record in records:
-            book, changed = alarms.apply(book, record)
+            book, changed = alarms.apply(book, record, lossy=self._overwritten > 0)
             changes += changed
         self.book = book
         self.raised = _counted(self.raised, [case.alarm for case in changes if case.alarm.rev == 1])
@@ -209,7 +209,7 @@ class _Shell:
         self._vitals = memory.vitals
         self._desk = desk
         self._publisher = publisher
-        self._parent = os.getppid()
+        self._supervisor = given.supervisor_pid
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -250,10 +250,12 @@ class _Shell:
         while True:
             now_ns = time.monotonic_ns()
             write_text(self._vitals, "side_why", self._desk.why(now_ns))
-            self._vitals["active_alarms"][0] = len(self._desk.book.cases)
+            open_alarms = self._desk.book.active
+            self._vitals["active_alarms"][0] = len(open_alarms)
+            self._vitals["open_by_priority"][:] = alarms.count_by_priority(open_alarms)
             self._vitals["side_pid"][0] = os.getpid()
             self._vitals["side_beat_ns"][0] = now_ns
-            if os.getppid() != self._parent:
+            if os.getppid() != self._supervisor:
                 _log.warning("the supervisor is gone; stopping")
                 self._ask_to_stop()
             await asyncio.sleep(vitals.BEAT_NS / 1e9)
@@ -339,7 +341,7 @@ def main() -> int:
     try:
         run(given)
     except (StartError, JournalError) as error:
-        sys.stderr.write(f"framewatch: {error}\n")
+        sys.stderr.write(f"framewatch: {given.source}: {error}\n")
         return 2
     return 0
 

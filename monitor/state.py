@@ -12,8 +12,9 @@ from monitor.types import State
 ENGINE_HUNG_NS = 500_000_000
 """The engine turns at least ten times a second, whatever the camera does."""
 
-DROPPED_MEMORY_NS = 5_000_000_000
-"""The state stays `degraded` for so long after a frame was dropped, so that a person can see it."""
+
+WAITING = "waiting"
+"""How the reason of a state begins in which all is ready but the camera."""
 
 
 class Facts(NamedTuple):
@@ -27,10 +28,11 @@ class Facts(NamedTuple):
     last_heard_ns: int | None
     silence_ns: int
     idle: bool  # the camera says that the process is off
-    camera_fault: str | None
+    camera_faults: tuple[str, ...]  # whose events are open
     mismatch: str | None  # why frames are not judged
     expired: str | None
-    dropped_ns: int | None  # when a frame was last dropped
+    dropped: str | None  # why frames were dropped of late
+    futile: str | None  # why none of the frames that arrive is judged, where none should be left out
     side_lost: bool
     side_why: str  # what the side process complains of
 
@@ -46,7 +48,10 @@ class Decision(NamedTuple):
 def decide(facts: Facts) -> Decision:
     """The state at one moment, the gravest of what holds."""
     found = _conditions(facts)
-    fault = f"camera fault: {facts.camera_fault}" if facts.camera_fault else None
+    # Idle is never blind: a laser that went off before its flag fell leaves a dark frame, and nothing can end it.
+    faulty = bool(facts.camera_faults) and not facts.idle
+    fault = f"camera fault: {', '.join(facts.camera_faults)}" if faulty else None
+    unheard = facts.ready and facts.last_heard_ns is None
     hung = facts.now_ns - facts.engine_beat_ns > ENGINE_HUNG_NS
     ranked: list[tuple[State, str | None]] = [
         (State.STOPPING, "told to stop" if facts.stopping else None),
@@ -56,7 +61,8 @@ def decide(facts: Facts) -> Decision:
         (State.UNCALIBRATED, found.get("uncalibrated")),
         (State.STALE, found.get("stale")),
         (State.DEGRADED, None if hung else found.get("degraded")),
-        (State.IDLE, "the camera says that the process is off" if facts.idle else None),
+        (State.STARTING, f"{WAITING} for the first frame" if unheard and "blind" not in found else None),
+        (State.IDLE, "the process is off: no active frame" if facts.idle and "blind" not in found else None),
     ]
     holding = [(state, why) for state, why in ranked if why]
     if not holding:
@@ -85,8 +91,7 @@ def _conditions(facts: Facts) -> dict[str, str]:
         degraded.append("the side process does not answer: alarms are kept until it is back")
     if facts.side_why:
         degraded.append(facts.side_why)
-    if facts.dropped_ns is not None and facts.now_ns - facts.dropped_ns < DROPPED_MEMORY_NS:
-        degraded.append("frames were dropped: they come faster than they can be judged")
+    degraded += [reason for reason in (facts.dropped, facts.futile) if reason]
     if degraded:
         found["degraded"] = "; ".join(degraded)
     return found

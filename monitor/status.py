@@ -53,6 +53,7 @@ class Status(msgspec.Struct, frozen=True):
     why: str
     side_why: str  # what is wrong with the side process; empty: nothing
     permit: bool
+    permit_why: str  # why it is withheld
     permit_mode: str
     last_seq: int
     coverage: float
@@ -100,6 +101,7 @@ def look(orders: Orders, memory: Memory, alarms: list[Alarm], mono_ns: int, t_ns
         why=LOST_WHY if lost else read_text(arrays, "why"),
         side_why=read_text(arrays, "side_why"),
         permit=fresh and bool(arrays["permit"][0]),
+        permit_why=read_text(memory.vitals, "permit_why") if not lost else LOST_WHY,
         permit_mode=orders.config.permit.mode,
         last_seq=int(arrays["last_seq"][0]),
         coverage=0.0 if lost else float(np.nan_to_num(arrays["coverage"][0])),

@@ -4,12 +4,16 @@ The ledger has a snapshot of its own (`ledger.py`), since its numbers must close
 Each array has one writer. Times are CLOCK_MONOTONIC nanoseconds, which all processes of a machine share.
 """
 
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 
+from monitor.config import Priority
 from monitor.shared import Arrays, Fields
 from monitor.types import State
+
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+"""From least to most urgent."""
 
 BEAT_NS: Final = 100_000_000
 """How often each process says that it moves."""
@@ -47,6 +51,7 @@ def fields(charts: int) -> Fields:
         "state": ("i8", (1,)),
         "why": ("S256", (1,)),
         "permit": ("i8", (1,)),
+        "permit_why": ("S256", (1,)),
         "last_seq": ("i8", (1,)),
         "coverage": ("f8", (1,)),
         "age_p99_ms": ("f8", (1,)),
@@ -58,12 +63,18 @@ def fields(charts: int) -> Fields:
         "side_pid": ("i8", (1,)),
         "side_beat_ns": ("i8", (1,)),
         "active_alarms": ("i8", (1,)),
+        "open_by_priority": ("i8", (len(PRIORITIES),)),
         "side_why": ("S256", (1,)),
     }
     for name, bounds in HISTOGRAMS.items():
         laid[f"{name}_counts"] = ("i8", (len(bounds) + 1,))
         laid[f"{name}_sum"] = ("f8", (1,))
     return laid
+
+
+def open_priorities(arrays: Arrays) -> tuple[Priority, ...]:
+    """The priorities of the alarms about frames that the side process knows to be open."""
+    return tuple(name for name, count in zip(PRIORITIES, arrays["open_by_priority"].tolist(), strict=True) if count)
 
 
 def observe(arrays: Arrays, histogram: str, values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:

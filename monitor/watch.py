@@ -18,12 +18,12 @@ from monitor import vitals
 from monitor.backlog import Backlog
 from monitor.bundle import Manifest
 from monitor.config import Config
-from monitor.ingest import Ingest, Rejection
+from monitor.ingest import Ingest
 from monitor.ledger import LedgerSnapshot
 from monitor.ledger import read as read_ledger
 from monitor.orders import Memory
 from monitor.state import Decision, Facts
-from monitor.types import State
+from monitor.types import Dropped, State, Unjudged
 from monitor.voice import Heartbeat, Permit, Voice
 
 if TYPE_CHECKING:  # these load torch, which takes seconds: the watch speaks before
@@ -35,6 +35,13 @@ HEARTBEAT_NS = 1_000_000_000
 COVERAGE_NS = 10_000_000_000
 IDLE_TURNS = 3  # one keep-alive between two frames is not a process that is off
 REJECTION_LOG_NS = 10_000_000_000
+DROPPED_SHOWN_NS = 5_000_000_000  # so long after a frame was dropped the state says so, for a person to see it
+
+DROPPED_WHY = {
+    Dropped.OVERRUN: "frames were dropped: they come faster than they can be judged",
+    Dropped.STALE: "frames were dropped: the judging process was restarted",
+    Dropped.STOPPING: "frames were dropped: the daemon stops",
+}
 
 log = logging.getLogger("framewatch.hot")
 
@@ -86,12 +93,13 @@ class Watch:
         self._decision = Decision(State.STARTING, "loading", {})
         self._heartbeat_said_ns = 0
         self._history: deque[Second] = deque()
-        self._dropped = 0
-        self._dropped_ns: int | None = None
+        self._dropped = dict(read_ledger(memory.ledger).dropped)  # what an earlier process dropped is no news
+        self._dropped_why = ""
+        self._dropped_ns = 0
         self._idle_turns = 0
         self._settled = False
-        self._rejection: Rejection | None = None
-        self._rejections_logged_ns = 0
+        self._service_settled = False
+        self._rejections_told_ns: dict[str, int] = {}
         self._listening_ns: int | None = None  # since when the camera's socket is open
         self.parts: Parts | None = None
         self.stopping = threading.Event()
@@ -116,7 +124,7 @@ class Watch:
         if self.parts is not None:
             self._listening_ns = self._listening_ns or now_ns
             self._log_conditions(self.parts, decision)
-            self._log_rejections(self.parts.ingest, now_ns)
+            self._log_rejections(self.parts.ingest, snapshot, now_ns)
         self.say_permit(now_ns)
         if changed or now_ns - self._heartbeat_said_ns >= HEARTBEAT_NS:
             self._say_heartbeat(now_ns)
@@ -131,13 +139,14 @@ class Watch:
         """Work the permit out anew and say it where it changed or is due; returns whether it has just fallen."""
         with self._lock:
             before = self._permit
-            priorities = self.parts.handover.open_priorities if self.parts else ()
+            own = self.parts.handover.open_priorities if self.parts else ()
+            # What an earlier process raised and nobody has cleared withholds the permit as well.
+            priorities = (*own, *vitals.open_priorities(self._board))
             self._permit = permits.step(self._config.permit, before, self._decision.state, priorities, now_ns)
             changed = self._permit.given != before.given
             if not changed and now_ns - self._permit_said_ns < self._config.permit.period_ms * 1_000_000:
                 return False
             self._speak_permit(now_ns)
-            self._board["permit"][0] = int(self._permit.given)
             return changed and before.given
 
     def say_goodbye(self) -> None:
@@ -148,11 +157,12 @@ class Watch:
         self._say_heartbeat(now_ns)
         with self._lock:
             self._permit = permits.PermitState(False, None, "state stopping")
-            self._board["permit"][0] = 0
             self._speak_permit(now_ns)
 
     def _speak_permit(self, now_ns: int) -> None:
         self._permit_said_ns = now_ns
+        self._board["permit"][0] = int(self._permit.given)
+        self._board["permit_why"][0] = self._permit.why.encode()[:256]
         config = self._config.permit
         self._voice.say(
             Permit(
@@ -185,10 +195,10 @@ class Watch:
         )
 
     def _remember(self, now_ns: int, snapshot: LedgerSnapshot) -> None:
-        dropped = sum(snapshot.dropped.values())
-        if dropped > self._dropped:
-            self._dropped_ns = now_ns
-        self._dropped = dropped
+        for reason, count in snapshot.dropped.items():
+            if count > self._dropped[reason]:
+                self._dropped_ns, self._dropped_why = now_ns, DROPPED_WHY[reason]
+        self._dropped = dict(snapshot.dropped)
         self._history.append(Second(now_ns, snapshot, self._board["age_counts"].copy()))
         while now_ns - self._history[0].at_ns > COVERAGE_NS:
             self._history.popleft()
@@ -207,19 +217,28 @@ class Watch:
             last_heard_ns=parts.ingest.last_heard_ns if parts else None,
             silence_ns=int(self._config.input.silence_s * 1e9),
             idle=self._idle_turns >= IDLE_TURNS,
-            camera_fault=self._camera_fault(),
+            camera_faults=parts.handover.open_sources(parts.faults) if parts else (),
             mismatch=parts.ingest.mismatch if parts else None,
             expired=self._expired(),
-            dropped_ns=self._dropped_ns,
+            dropped=self._dropped_why if now_ns - self._dropped_ns < DROPPED_SHOWN_NS else None,
+            futile=self._futile(now_ns),
             side_lost=side_lost,
             side_why=bytes(board["side_why"][0]).decode(errors="replace"),
         )
 
-    def _camera_fault(self) -> str | None:
-        """The fault whose event is open, if any: the event rule says when it is over."""
-        if self.parts is None:
+    def _futile(self, now_ns: int) -> str | None:
+        """Frames have come for as long as silence would take to be told, and each was unfit to be judged."""
+        since_ns = now_ns - int(self._config.input.silence_s * 1e9)
+        last = self._history[-1]
+        first = next((one for one in self._history if one.at_ns >= since_ns), last)
+        unfit = {
+            reason.label: last.ledger.unjudged[reason] - first.ledger.unjudged[reason]
+            for reason in (Unjudged.OUT_OF_ORDER, Unjudged.NOT_FINITE)
+        }
+        if not any(unfit.values()) or last.ledger.judged > first.ledger.judged or last.ledger.in_flight:
             return None
-        return self.parts.handover.open_source(self.parts.faults)
+        told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in unfit.items() if count)
+        return f"frames arrive but none can be judged: {told}"
 
     def _expired(self) -> str | None:
         days = self._config.calibration_expires_days
@@ -247,15 +266,21 @@ class Watch:
                 parts.handover.hold(source, decision.conditions[source])
             else:
                 parts.handover.release(source)
+        if not self._service_settled and parts.ingest.last_heard_ns is not None:
+            self._service_settled = True
+            parts.handover.settle(service_only=True)
         if not self._settled and parts.engine.judged >= self._config.events.clear_frames:
             self._settled = True
-            parts.handover.settle()
+            parts.handover.settle(service_only=False)
 
-    def _log_rejections(self, ingest: Ingest, now_ns: int) -> None:
-        """One line for the latest rejection, at most every ten seconds: each is counted, not each is told."""
-        rejection = ingest.last_rejection
-        if rejection is self._rejection or now_ns - self._rejections_logged_ns < REJECTION_LOG_NS:
-            return
-        self._rejection, self._rejections_logged_ns = rejection, now_ns
-        if rejection is not None:
-            log.warning("message rejected (%s): %s", rejection.reason, rejection.detail)
+    def _log_rejections(self, ingest: Ingest, snapshot: LedgerSnapshot, now_ns: int) -> None:
+        """A line for the first rejection of each reason, then one every ten seconds: each is counted, not each told."""
+        for reason, rejection in ingest.rejections.items():
+            if rejection is None:
+                continue
+            told_ns = self._rejections_told_ns.get(reason)
+            if told_ns is not None and (rejection.at_ns <= told_ns or now_ns - told_ns < REJECTION_LOG_NS):
+                continue
+            self._rejections_told_ns[reason] = now_ns
+            total = snapshot.rejected[reason]
+            log.warning("message rejected (%s): %s; %d so far", reason, rejection.detail, max(total, 1))

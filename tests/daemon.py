@@ -120,6 +120,13 @@ class Daemon:
             lambda: bool(self.heartbeats) and self.heartbeats[-1].state in states, " or ".join(states), patience_s
         )
 
+    def wait_until_listening(self) -> None:
+        """Until the network is loaded and the camera's socket open: what is sent from now on is judged."""
+        self.wait_until(
+            lambda: any(one.why.startswith("waiting") or one.state in ("ok", "blind") for one in self.heartbeats[-1:]),
+            "open socket",
+        )
+
     def wait_until_judged(self, announced: int) -> Status:
         """Until *announced* positions are accounted for and nothing is in flight."""
 

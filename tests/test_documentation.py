@@ -46,7 +46,8 @@ def test_the_example_configuration_is_the_defaults(tmp_path: Path) -> None:
 
 def test_the_example_configuration_names_every_key() -> None:
     text = (ROOT / "deploy" / "framewatch.yaml").read_text()
-    uncommented = re.sub(r"^# (bundle|calibration_expires_days):", r"\1:", text, flags=re.MULTILINE)
+    optional = "bundle|calibration_expires_days|idle_release_s"
+    uncommented = re.sub(rf"^( *)# ({optional}):", r"\1\2:", text, flags=re.MULTILINE)
     assert flat(yaml.safe_load(uncommented)) == keys_of(Config())
 
 

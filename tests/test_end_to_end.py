@@ -70,7 +70,7 @@ def watch(bundle: Bundle, frames: np.ndarray, folder: Path, send: Callable[[Daem
     expected = offline_events(bundle, frames)
     given = {} if send is push else {"socket": "sub", "bind": False}
     with Daemon(folder, bundle.path, events=EVENTS, input=given) as daemon:
-        daemon.wait_for_state("ok")
+        daemon.wait_until_listening()
         send(daemon, frames, folder)
         status = daemon.wait_until_judged(len(frames))
         daemon.wait_until(lambda: len(daemon.raised()) >= len(expected), f"{len(expected)} alarms")
@@ -117,7 +117,7 @@ def test_generated_frames_raise_the_alarms_that_judging_them_offline_gives(
 def test_metrics_agree_with_the_alarm_stream(small_bundle: Bundle, tmp_path: Path) -> None:
     stream = np.concatenate([normal(100, 1), with_spot(normal(8, 2)), normal(100, 3)])
     with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
-        daemon.wait_for_state("ok")
+        daemon.wait_until_listening()
         camera.send(stream)
         status = daemon.wait_until_judged(len(stream))
         daemon.wait_until(lambda: any(alarm.state == "cleared" for alarm in daemon.alarms), "end of the event")

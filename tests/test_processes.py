@@ -36,7 +36,7 @@ def delay_ns(daemon: Daemon, since_ns: int) -> int:
 
 def open_an_event(daemon: Daemon, camera: Camera) -> str:
     """An alarm that stays active; returns its id."""
-    daemon.wait_for_state("ok")
+    daemon.wait_until_listening()
     camera.send(np.concatenate([normal(40, 1), with_spot(normal(6, 2))]))
     daemon.wait_until(lambda: bool(daemon.raised()), "alarm")
     return daemon.raised()[0].id
@@ -82,7 +82,7 @@ def test_a_killed_side_process_is_told_of_and_loses_no_alarm_raised_meanwhile(
         daemon.wait_until(lambda: said_degraded(daemon, killed_ns, "side"), "word of the dead side process")
         assert delay_ns(daemon, killed_ns) < LIMIT_NS
         daemon.wait_until(lambda: len({one.id for one in daemon.raised()}) == 2, "alarm raised meanwhile")
-        daemon.wait_for_state("ok")
+        daemon.wait_for_state("ok", "blind")
         camera.send(normal(60, 6))
         second = daemon.raised()[-1].id
         daemon.wait_until(lambda: daemon.last_of_each()[second].state == "cleared", "end of the second event")
@@ -129,7 +129,7 @@ def test_a_stop_judges_what_was_received_and_says_goodbye(
     small_bundle: Bundle, tmp_path: Path, number: signal.Signals
 ) -> None:
     with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
-        daemon.wait_for_state("ok")
+        daemon.wait_until_listening()
         camera.send(normal(500, 1))
         daemon.wait_until_judged(500)
         assert daemon.process is not None
@@ -159,7 +159,7 @@ def test_a_camera_that_misbehaves_is_counted_and_loses_nothing_of_a_good_one(
 ) -> None:
     good = normal(60, 1)
     with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
-        daemon.wait_for_state("ok")
+        daemon.wait_until_listening()
         camera.send(good[:20], per_message=1)
         camera.send_parts([b"\xff\x00", b"not json", b""])
         camera.send_parts([b"cam"])
@@ -209,7 +209,7 @@ def test_a_camera_that_falls_silent_makes_the_daemon_blind_and_idle_does_not(
 def test_a_camera_fault_is_an_alarm_of_its_own(small_bundle: Bundle, tmp_path: Path) -> None:
     stuck = np.repeat(normal(1, 7), 20, axis=0)
     with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
-        daemon.wait_for_state("ok")
+        daemon.wait_until_listening()
         camera.send(np.concatenate([normal(40, 1), stuck]))
         daemon.wait_until(lambda: any(one.source == "frozen" for one in daemon.raised()), "alarm of the frozen camera")
         daemon.wait_for_state("blind")
@@ -228,7 +228,7 @@ def test_frames_beyond_what_can_be_judged_are_dropped_counted_and_told(small_bun
         Daemon(tmp_path, small_bundle.path, input=tiny, engine={"batch": 4}) as daemon,
         Camera(daemon.endpoint) as camera,
     ):
-        daemon.wait_for_state("ok")
+        daemon.wait_until_listening()
         for _ in range(8):
             camera.send(crowd, per_message=256)
         daemon.wait_for_state("degraded")

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from monitor.alarms import Alarm
+from monitor.alarms import SERVICE_SOURCES, Alarm
 from monitor.camera.anomalies import Truth
-
-SERVICE_SOURCES = frozenset({"blind", "stale", "uncalibrated", "degraded", "flood", "new_kind"})
-"""Alarms about the monitor itself: neither a find nor a false alarm."""
 
 
 class KindTally(NamedTuple):

@@ -139,20 +139,21 @@ def test_the_interval_covers_its_nominal_share_on_an_autocorrelated_stream() -> 
     assert 46 <= covered <= 60
 
 
-def test_blocks_stay_inside_their_group() -> None:
-    groups = np.repeat(["a", "b", "a", "c"], [50, 3, 30, 17])
+def test_whole_groups_are_resampled_in_blocks_that_stay_inside_them() -> None:
+    lengths = [50, 3, 30, 17]
+    groups = np.repeat(["a", "b", "a", "c"], lengths)
     borders = _borders(groups)
     assert borders.tolist() == [0, 50, 53, 83, 100]
-    run = np.repeat(np.arange(4), [50, 3, 30, 17])
+    run = np.repeat(np.arange(4), lengths)
     random = np.random.default_rng(0)
     seen = np.zeros(100, int)
-    for _ in range(200):
+    for _ in range(400):
         indices = block_resample(borders, 8, random)
-        assert len(indices) == 100
-        blocks = [run[indices[first : first + 8]] for first in range(0, 100, 8)]
-        assert all((block == block[0]).all() for block in blocks)
+        times = np.bincount(run[indices], minlength=4) / lengths
+        assert times.sum() == 4, "as many groups as there are, each whole"
+        assert (times == times.astype(int)).all()
         seen += np.bincount(indices, minlength=100)
-    assert seen == pytest.approx(np.full(100, 200), rel=0.6)  # no frame is favoured for its place
+    assert seen == pytest.approx(np.full(100, 400), rel=0.6)  # no frame is favoured for its place
 
 
 def test_groups_that_differ_as_wholes_widen_the_interval() -> None:

@@ -46,7 +46,9 @@ def some_orders(config: Config, *, bundle: bool = True) -> Iterator[tuple[Orders
     charts = len(LIMITS) if bundle else 0
     memory_fd = shared.create(shared.size_of(*layout(charts, SLOTS, HEIGHT, WIDTH, "uint8")))
     wake_fd = os.eventfd(0)
-    given = Orders(config, memory_fd, wake_fd, "boot-1", SLOTS, HEIGHT, WIDTH, "uint8", facts)
+    given = Orders(
+        config, "framewatch.yaml", os.getpid(), memory_fd, wake_fd, "boot-1", SLOTS, HEIGHT, WIDTH, "uint8", facts
+    )
     try:
         yield given, open_memory(given)
     finally:

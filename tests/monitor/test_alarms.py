@@ -222,6 +222,18 @@ class TestOrphans:
         assert [(alarm.source, alarm.state) for alarm in alarms[3:]] == [("frozen", "cleared")]
         assert [alarm.source for alarm in book.active] == ["t2"]
 
+    def test_the_service_settles_without_the_charts(self) -> None:
+        book, _ = follow(EMPTY, record("began", event=1, source="blind"), record("began", event=2, source="t2"))
+        book, alarms = follow(book, record("settled", epoch="hot-2", source="service"))
+        assert [(alarm.source, alarm.state) for alarm in alarms] == [("blind", "cleared")]
+        assert [alarm.source for alarm in book.active] == ["t2"]
+
+    def test_a_later_event_shows_that_one_whose_end_was_lost_is_over(self) -> None:
+        book, _ = follow(EMPTY, record("began", event=1, source="t2"))
+        book, cases = apply(book, record("began", event=5, source="local"), lossy=True)
+        assert [(case.alarm.source, case.alarm.state) for case in cases] == [("t2", "cleared"), ("local", "active")]
+        assert [alarm.source for alarm in book.active] == ["local"]
+
     def test_settled_leaves_its_own_epoch_and_the_side_process_alone(self) -> None:
         side = watch_hot(EMPTY, lost=True, t_ns=7)
         assert side is not None

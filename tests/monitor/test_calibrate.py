@@ -55,7 +55,7 @@ class TestSplit:
         [warning] = parts.warnings
         assert "there is one group only (run 0)" in warning
 
-    @pytest.mark.parametrize(("groups", "says"), [(2, "50%"), (12, "20%")])
+    @pytest.mark.parametrize(("groups", "says"), [(2, "1 held-out group,"), (12, "4 held-out groups,")])
     def test_few_held_out_groups_are_said_to_be_few(self, groups: int, says: str) -> None:
         [warning] = split(runs(groups, 3), 0.34).warnings
         assert says in warning
@@ -193,12 +193,12 @@ def test_constant_frames_are_told_with_their_number(tmp_path: Path) -> None:
     ("recordings", "settings", "says"),
     [
         ([runs(1, 60)[0], runs(1, 3)[0]], TINY, "3 held-out frames are too few for a limit: give at least 20"),
-        (runs(1, 2), TINY, "1 training frames cannot fit a latent of 2: give at least 4"),
-        (runs(2, 30), Calibration(latent=32), "30 training frames cannot fit a latent of 32: give at least 34"),
+        (runs(1, 2), TINY, "1 training frames cannot fit a latent of 2: 4 are needed"),
+        (runs(2, 30), Calibration(latent=32), "30 training frames cannot fit a latent of 32: 34 are needed"),
         (
             [Recording(f"dead {index}", np.full((40, 16, 16), 9, np.uint8)) for index in range(3)],
             TINY,
-            "all calibration frames have the same latent: give frames that differ",
+            "all calibration frames look alike to the network: give frames that differ",
         ),
         ([Recording("wide", np.zeros((60, 16, 600), np.uint8))], TINY, "16 to 576 pixels a side"),
         ([Recording("nan", np.full((60, 16, 16), np.nan, np.float32))], TINY, "not finite"),

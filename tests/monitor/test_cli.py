@@ -207,9 +207,12 @@ def test_a_group_given_twice_is_refused(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("frames", "says"),
     [
-        (FRESH[:2], "1 training frames cannot fit a latent of 2: give at least 4"),
+        (FRESH[:2], "1 training frames cannot fit a latent of 2: 4 are needed"),
         (FRESH[:30], "11 held-out frames are too few for a limit: give at least 20"),
-        (np.full((70, 32, 32), 7, np.uint8), "all calibration frames have the same latent: give frames that differ"),
+        (
+            np.full((70, 32, 32), 7, np.uint8),
+            "all calibration frames look alike to the network: give frames that differ",
+        ),
     ],
 )
 def test_a_calibration_that_fails_says_why_and_leaves_nothing(desk: Desk, frames: np.ndarray, says: str) -> None:
@@ -509,7 +512,7 @@ def test_an_interrupted_command_ends_as_shells_expect(desk: Desk, monkeypatch: p
         raise KeyboardInterrupt
 
     monkeypatch.setattr(commands, "doctor", interrupted)
-    assert desk.run("doctor") == (130, "", "")
+    assert desk.run("doctor") == (130, "", "framewatch: interrupted\n")
 
 
 def test_a_bug_is_not_dressed_up_as_a_mistake_of_the_user(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,6 +581,6 @@ def test_a_daemon_whose_port_is_taken_names_the_key(tmp_path: Path, taken: int) 
     assert ended.status == 2
     assert "Traceback" not in ended.err
     [line] = [line for line in ended.err.splitlines() if line.startswith("framewatch: ")]
-    assert line.startswith("framewatch: outputs.alarms: ")
+    assert line.startswith("framewatch: framewatch.yaml: outputs.alarms: ")
     assert f"127.0.0.1:{taken}" in line
     assert "in use" in line

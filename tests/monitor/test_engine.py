@@ -175,6 +175,31 @@ def test_a_stream_cut_into_any_messages_and_batches_gives_the_same_events(
     assert {source for source, *_ in whole.ended()} == {"local", "frozen"}
 
 
+def test_frames_overwritten_by_others_that_are_not_judged_are_dropped_all_the_same(bench: Bench) -> None:
+    bench.send(normal(16, 1))
+    claim = bench.backlog.claim(bench.clock())
+    assert claim == (0, 16)
+    bench.send(normal(SLOTS, 2), active=False)
+    bench.engine.judge_batch(*claim)
+    snapshot = ledgers.read(bench.account)
+    assert (snapshot.judged, snapshot.dropped[Dropped.OVERRUN]) == (0, 16)
+
+
+class FallenError(Exception):
+    """The process dies here."""
+
+
+def test_a_process_that_dies_while_it_reports_has_not_booked_the_frames_as_judged(bench: Bench) -> None:
+    def die(_changes: Sequence[SourcedChange]) -> None:
+        raise FallenError
+
+    bench.engine._handover = die
+    bench.send(np.concatenate([normal(8, 1), with_spot(normal(8, 2))]))
+    with pytest.raises(FallenError):
+        bench.judge_all()
+    assert ledgers.read(bench.account).judged == 0
+
+
 def test_the_vitals_tell_how_long_frames_waited(bench: Bench) -> None:
     bench.send(normal(16, 1))
     bench.clock.now_ns += 30_000_000

@@ -26,7 +26,10 @@ class Bench:
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.now_ns = 10**18
         self.ring = Ring(ring)
-        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, LIMITS, self.ring, lambda: self.now_ns)
+        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, LIMITS, self.ring, self.clock, self.clock)
+
+    def clock(self) -> int:
+        return self.now_ns
 
     def records(self) -> list[eventlog.EventRecord]:
         return eventlog.read(self.log, 0)[0]
@@ -95,10 +98,10 @@ def test_open_events_withhold_by_priority_until_they_end(bench: Bench) -> None:
     bench.handover.report([change("grew", CHART_RULE, "t2", large)])
     assert bench.handover.open_priorities == ("high",), "growth that is not told of still counts"
     bench.handover.report([change("began", "frozen", "frozen", event(3, 4, 2))])
-    assert bench.handover.open_source(("dark", "frozen")) == "frozen"
+    assert bench.handover.open_sources(("dark", "frozen")) == ("frozen",)
     bench.handover.report([change("ended", CHART_RULE, "t2", large), change("ended", "frozen", "frozen", small)])
     assert bench.handover.open_priorities == ()
-    assert bench.handover.open_source(("dark", "frozen")) is None
+    assert bench.handover.open_sources(("dark", "frozen")) == ()
 
 
 def test_a_condition_is_logged_when_it_begins_and_when_it_is_over(bench: Bench) -> None:

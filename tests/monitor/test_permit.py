@@ -32,7 +32,7 @@ def test_nothing_is_permitted_before_the_first_look() -> None:
 def test_each_state_withholds_as_configured(state: State) -> None:
     after = step(CONFIG, GIVEN, state, [], 5 * S)
     if state in (State.OK, State.IDLE):
-        assert after == GIVEN
+        assert after.given
     else:
         assert after == PermitState(False, None, f"state {state.value}")
 
@@ -127,3 +127,13 @@ def test_it_falls_at_once_and_returns_only_after_quiet(
         elif after.given:
             quiet = next((back for back in range(index, -1, -1) if withheld[back]), -1) + 1
             assert timed[index][2] - timed[quiet][2] >= CONFIG.quiet_s * S
+
+
+def test_in_idle_open_events_withhold_for_as_long_as_the_configuration_says() -> None:
+    for release_s, released in ((None, False), (60.0, False), (10.0, True)):
+        config = Permit(quiet_s=1.0, idle_release_s=release_s)
+        state = PermitState()
+        for second in range(20):
+            state = step(config, state, State.IDLE, ["high"], (100 + second) * S)
+        assert state.given is released
+        assert not step(config, state, State.OK, ["high"], 130 * S).given, "the process is on again"

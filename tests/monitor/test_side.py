@@ -461,20 +461,26 @@ class TestStart:
 
     def test_http_port_in_use(self, config: Config) -> None:
         with socket.create_server(("127.0.0.1", config.http.port)):
-            assert self.refusal(config) == f"framewatch: http.port: {config.http.port} is in use; choose another"
+            assert (
+                self.refusal(config)
+                == f"framewatch: framewatch.yaml: http.port: {config.http.port} is in use; choose another"
+            )
 
     def test_alarm_endpoint_in_use(self, config: Config) -> None:
         endpoint = config.outputs.alarms
         with socket.create_server(("127.0.0.1", int(endpoint.rsplit(":", 1)[1]))):
-            assert self.refusal(config) == f"framewatch: outputs.alarms: {endpoint} is in use; choose another"
+            assert (
+                self.refusal(config)
+                == f"framewatch: framewatch.yaml: outputs.alarms: {endpoint} is in use; choose another"
+            )
 
     @pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
     def test_an_address_of_another_machine(self, config: Config, host: str) -> None:
         http = msgspec.structs.replace(config.http, host=host)
         assert self.refusal(msgspec.structs.replace(config, http=http)).startswith(
-            f"framewatch: http.host: '{host}' is no address"
+            f"framewatch: framewatch.yaml: http.host: '{host}' is no address"
         )
 
     def test_a_journal_that_cannot_be_opened(self, config: Config, tmp_path: Path) -> None:
         wrong = msgspec.structs.replace(config, journal=str(tmp_path / "no" / "journal.db"))
-        assert self.refusal(wrong).startswith(f"framewatch: journal: {wrong.journal} cannot be opened")
+        assert self.refusal(wrong).startswith(f"framewatch: framewatch.yaml: journal: {wrong.journal} cannot be opened")
