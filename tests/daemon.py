@@ -1,5 +1,6 @@
 """A real daemon for tests: `framewatch run` in processes of its own, a camera that pushes, a subscriber."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -165,14 +166,20 @@ class Daemon:
             for sample in family.samples
         }
 
+    def children(self, name: str) -> list[int]:
+        """Process ids of the `hot` or the `side` processes that run now."""
+        assert self.process is not None
+        found = []
+        for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            with contextlib.suppress(FileNotFoundError):  # it ended between the two looks
+                if f"monitor.{name}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(int(pid))
+        return found
+
     def child(self, name: str) -> int:
         """Process id of the `hot` or the `side` process."""
-        assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for pid in children:
-            if f"monitor.{name}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return int(pid)
-        raise AssertionError(f"no {name} process among {children}")
+        (pid,) = self.children(name)
+        return pid
 
     def kill(self, name: str) -> None:
         os.kill(self.child(name), signal.SIGKILL)

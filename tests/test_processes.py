@@ -1,6 +1,8 @@
 """The daemon as processes: how it starts, stops, and what it says when one of its parts is killed."""
 
+import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -103,6 +105,51 @@ def test_the_permit_comes_back_when_the_killed_process_does(small_bundle: Bundle
         assert daemon.permits[-1].epoch != epoch
 
 
+def test_an_open_alarm_withholds_the_permit_after_the_process_that_raised_it_was_killed(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    permit = {"quiet_s": 0.1}
+    with (
+        Daemon(tmp_path, small_bundle.path, events=EVENTS, permit=permit) as daemon,
+        Camera(daemon.endpoint) as camera,
+    ):
+        alarm = open_an_event(daemon, camera)
+        daemon.kill("hot")
+        killed_ns = time.time_ns()
+
+        def idle() -> bool:
+            camera.keep_alive()
+            return any(one.t_ns > killed_ns and one.state == "idle" for one in daemon.heartbeats)
+
+        daemon.wait_until(idle, "idle of the new process")
+        said = len(daemon.permits)
+        daemon.wait_until(lambda: len(daemon.permits) > said + 5, "permits of the new process")
+        assert not any(one.permit for one in daemon.permits if one.t_ns > killed_ns)
+        assert [one.id for one in daemon.status().alarms if one.source == "local"] == [alarm]
+
+
+def test_a_process_that_is_still_loading_ends_with_its_supervisor(small_bundle: Bundle, tmp_path: Path) -> None:
+    with Daemon(tmp_path, small_bundle.path) as daemon:
+        daemon.wait_until_listening()
+        first, side = daemon.child("hot"), daemon.child("side")
+        daemon.kill("hot")
+        daemon.wait_until(lambda: daemon.children("hot") not in ([], [first]), "new hot process")
+        (second,) = daemon.children("hot")
+        assert daemon.process is not None
+        daemon.process.kill()
+        daemon.process.wait()
+        wait_until_gone(second, side)
+
+
+def wait_until_gone(*pids: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(pid)
+            ended, _, _ = select.select([handle], [], [], PATIENCE_S)
+            os.close(handle)
+            assert ended, "a process outlived its supervisor"
+
+
 def test_alarms_survive_the_death_of_the_whole_daemon(small_bundle: Bundle, tmp_path: Path) -> None:
     with Daemon(tmp_path, small_bundle.path, events=EVENTS) as daemon, Camera(daemon.endpoint) as camera:
         alarm = open_an_event(daemon, camera)
@@ -110,11 +157,7 @@ def test_alarms_survive_the_death_of_the_whole_daemon(small_bundle: Bundle, tmp_
         children = [daemon.child("hot"), daemon.child("side")]
         daemon.process.kill()
         daemon.process.wait()
-        # The processes notice that their supervisor is gone and end by themselves.
-        deadline = time.monotonic() + PATIENCE_S
-        while any(Path(f"/proc/{pid}").exists() for pid in children):
-            assert time.monotonic() < deadline, "a process outlived its supervisor"
-            daemon.listen(0.05)
+        wait_until_gone(*children)  # they notice that their supervisor is gone and end by themselves
         daemon.start()
         daemon.wait_until(lambda: daemon.heartbeats[-1].state in ("ok", "blind"), "second start")
         assert [one.id for one in daemon.status().alarms if one.source not in ("blind", "degraded")] == [alarm]
