@@ -77,6 +77,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
+        self.heartbeats.clear()  # those of an earlier start say nothing of this one
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "monitor.cli", "run", "--config", str(self.config)], stdout=log, stderr=log
@@ -121,8 +122,16 @@ class Daemon:
             lambda: bool(self.heartbeats) and self.heartbeats[-1].state in states, " or ".join(states), patience_s
         )
 
+    def answers(self) -> bool:
+        """Whether the page's port is open: the side process starts on its own, before or after the hot one is ready."""
+        try:
+            return self.get("/healthz")[0] == 200
+        except urllib.error.URLError:
+            return False
+
     def wait_until_listening(self) -> None:
         """Until the network is loaded and the camera's socket open: what is sent from now on is judged."""
+        self.wait_until(self.answers, "page")
         self.wait_until(
             lambda: any(one.why.startswith("waiting") or one.state in ("ok", "blind") for one in self.heartbeats[-1:]),
             "open socket",

@@ -159,7 +159,7 @@ def test_alarms_survive_the_death_of_the_whole_daemon(small_bundle: Bundle, tmp_
         daemon.process.wait()
         wait_until_gone(*children)  # they notice that their supervisor is gone and end by themselves
         daemon.start()
-        daemon.wait_until(lambda: daemon.heartbeats[-1].state in ("ok", "blind"), "second start")
+        daemon.wait_until_listening()
         assert [one.id for one in daemon.status().alarms if one.source not in ("blind", "degraded")] == [alarm]
         camera.send(normal(60, 4))
         daemon.wait_until(lambda: daemon.last_of_each()[alarm].state == "cleared", "end of what was left open")
