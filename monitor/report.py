@@ -2,11 +2,8 @@
 
 import html
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -108,21 +105,6 @@ td.number, th.number { text-align: right }
 """
 
 BARE: Final = {"displayModeBar": False, "responsive": True}  # the buttons would cover the headings
-
-
-def write_report(path: Path, data: ReportData) -> None:
-    """Write *data* as HTML to *path*, whole or not at all. Raises OSError."""
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(render(data))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
 
 
 def render(data: ReportData) -> str:

@@ -70,16 +70,8 @@ def read(path: str) -> Recording:
         raise
     except Exception as error:  # decoders of damaged files raise whatever comes up, from OSError to KeyError
         raise RecordingError(f"{path}: cannot be read ({_one_line(error)}); check or replace the file") from error
-    return Recording(path, _as_frames(path, raw))
-
-
-def require(recording: Recording, at_least: int) -> Recording:
-    """*recording* itself, if it has *at_least* frames. Raises RecordingError."""
-    count = len(recording.frames)
-    if count < at_least:
-        noun = "frame" if count == 1 else "frames"
-        raise RecordingError(f"{recording.name}: has {count} {noun}, needs at least {at_least}; record more")
-    return recording
+    # The name goes into manifest and report, which are UTF-8; a file's name may be any bytes.
+    return Recording(path.encode("utf-8", "replace").decode(), _as_frames(path, raw))
 
 
 def constant_frames(frames: Frames) -> list[int]:

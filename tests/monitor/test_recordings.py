@@ -12,7 +12,7 @@ from PIL import Image
 from recording_examples import Frames, folder_of_images, hdf5_file, noise, refusal
 
 from monitor.camera import recordings
-from monitor.camera.recordings import Recording, RecordingError, constant_frames, groups, read, require
+from monitor.camera.recordings import RecordingError, constant_frames, groups, read
 
 # What can be read
 
@@ -171,14 +171,10 @@ def test_natural_order_is_the_order_of_the_numbers(numbers: list[int]) -> None:
 # What callers ask of a recording
 
 
-@pytest.mark.parametrize(
-    ("count", "says"), [(1, "has 1 frame, needs at least 3"), (2, "has 2 frames, needs at least 3")]
-)
-def test_too_few_frames_are_refused_where_more_are_needed(count: int, says: str) -> None:
-    with pytest.raises(RecordingError, match=f"run: {says}; record more"):
-        require(Recording("run", noise(count)), 3)
-    enough = Recording("run", noise(3))
-    assert require(enough, 3) is enough
+def test_a_file_whose_name_is_no_text_is_read_under_one_that_is(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path / "run") + b"\xff.npy")
+    np.save(path, noise(3))
+    assert read(path).name == f"{tmp_path}/run?.npy"
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2000, 1 << 26])

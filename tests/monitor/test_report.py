@@ -3,7 +3,6 @@
 import html.parser
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from monitor import figures
-from monitor.report import POLICY, Chart, Example, Group, ReportData, render, summary, write_report
+from monitor.report import POLICY, Chart, Example, Group, ReportData, render, summary
 
 BLACK = np.zeros((16, 40))
 HOSTILE = "</script><script>alert('x')</script> & \"quoted\""
@@ -136,30 +135,6 @@ def test_names_from_outside_are_text_and_never_code() -> None:
     page = render(hostile)
     assert "<script>alert" not in page
     assert Page(page).text.count("alert('x')") >= 8
-
-
-def test_a_report_replaces_the_one_before_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-    write_report(path, DATA)
-    assert path.read_text() == render(DATA)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
-    assert path.stat().st_mode & 0o777 == 0o644
-
-
-def test_a_report_that_fails_leaves_the_one_before_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-    broken = replace(DATA, examples=(replace(example(), residual=np.zeros(3)),))
-    with pytest.raises(ValueError, match="unpack"):
-        write_report(path, broken)
-    assert path.read_text() == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path: Path) -> None:
-    write_report(tmp_path / "report.html", replace(DATA, camera="bad\udcff"))
-    assert "Camera bad?" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
