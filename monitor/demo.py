@@ -20,7 +20,7 @@ from monitor import screen
 from monitor.alarms import SERVICE_SOURCES, Alarm
 from monitor.bundle import Bundle, BundleError
 from monitor.calibrate import calibrate
-from monitor.camera.meltpool import normal_frames
+from monitor.camera.meltpool.camera import normal_frames
 from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import Comparison, compare

@@ -7,9 +7,9 @@ from typing import Self
 
 import msgspec
 
-from monitor.camera.anomalies import Truth
-from monitor.camera.meltpool import MeltPool
+from monitor.camera.meltpool.camera import MeltPool
 from monitor.camera.publisher import Publisher, Sent, Shot, SocketKind
+from monitor.camera.schedule import Truth
 
 
 class TruthFile:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from monitor.alarms import SERVICE_SOURCES, Alarm
-from monitor.camera.anomalies import Truth
+from monitor.camera.schedule import Truth
 
 
 class KindTally(NamedTuple):

@@ -27,7 +27,7 @@ from torch import nn
 
 from monitor.bundle import Bundle
 from monitor.calibrate import calibrate
-from monitor.camera.meltpool import normal_frames
+from monitor.camera.meltpool.camera import normal_frames
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration
 from monitor.score import load_scorer

@@ -12,9 +12,8 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.camera.anomalies import DURATIONS_FRAMES, KINDS, Truth
-from monitor.camera.meltpool import (
-    EVENT_GAP_FRAMES,
+from monitor.camera.meltpool.anomalies import DURATIONS_FRAMES, KINDS
+from monitor.camera.meltpool.camera import (
     PAUSE_FRAMES,
     VECTOR_FRAMES,
     VECTOR_MM,
@@ -23,6 +22,7 @@ from monitor.camera.meltpool import (
     normal_frames,
 )
 from monitor.camera.publisher import Publisher
+from monitor.camera.schedule import GAP_FRAMES, Truth
 from monitor.camera.simulate import TruthFile, publish_pool, read_truth, simulate
 
 LAYER_FRAMES = VECTOR_FRAMES * VECTORS_PER_LAYER
@@ -185,14 +185,14 @@ def test_the_truth_is_in_order_apart_within_the_film_and_never_in_the_dark(
         assert before < truth.first_seq <= truth.last_seq < frames
         assert truth.last_seq - truth.first_seq < DURATIONS_FRAMES[truth.kind][1]
         assert truth.kind in kinds
-        before = truth.last_seq + EVENT_GAP_FRAMES - 1
+        before = truth.last_seq + GAP_FRAMES - 1
     assert active[anomalous(truths, frames)].all()
 
 
 def test_anomalies_come_as_often_as_asked() -> None:
     _, truths, active = film(MeltPool(16, 16, 1, 0.002), 60_000)
     flags = anomalous(truths, len(active))
-    chances = active.sum() - flags.sum() - EVENT_GAP_FRAMES * len(truths)
+    chances = active.sum() - flags.sum() - GAP_FRAMES * len(truths)
     assert len(truths) == pytest.approx(0.002 * chances, rel=0.35)
     assert {truth.kind for truth in truths} == set(KINDS)
     assert film(MeltPool(16, 16, 1, 0.0), 5000)[1] == []

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alarms import Alarm
-from monitor.camera.anomalies import Truth
+from monitor.camera.schedule import Truth
 from monitor.camera.truth import SERVICE_SOURCES, KindTally, compare
 
 S = 1_000_000_000

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 from scipy.special import ndtri
 
-from monitor.camera.anomalies import CAMERA_FAULTS, KINDS, Event, Truth, add_light, disturb, frames_of
+from monitor.camera.meltpool.anomalies import CAMERA_FAULTS, DURATIONS_FRAMES, KINDS, add_light, disturb
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
+from monitor.camera.schedule import Event, Schedule, Truth
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -45,9 +46,6 @@ WANDER_PX: Final = 0.5  # standard deviation of the pool's place, per axis, at t
 WANDER_SIZE: Final = 0.03  # relative standard deviations
 WANDER_BRIGHTNESS: Final = 0.04
 FLICKER: Final = 0.015  # of brightness, from frame to frame
-
-EVENT_GAP_FRAMES: Final = 60
-"""At least this many normal frames between two anomalies, so that each can be found or missed by itself."""
 
 BLOCK_PIXELS: Final = 1 << 16
 """Frames are computed in blocks of about this many pixels, whose intermediate results stay in the cache."""
@@ -93,19 +91,14 @@ class MeltPool:
         for side in (self.height, self.width):
             if not SHORTEST_SIDE_PX <= side <= LONGEST_SIDE_PX:
                 raise ValueError(f"a side of {side} pixels: {SHORTEST_SIDE_PX} to {LONGEST_SIDE_PX} are possible")
-        if not 0.0 <= self.anomaly_rate <= 1.0:
-            raise ValueError(f"an anomaly rate of {self.anomaly_rate} a frame: 0 to 1 is possible")
-        if unknown := set(self.kinds) - set(KINDS):
-            raise ValueError(f"no such anomaly: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
         self._rng = np.random.default_rng([self.seed, 0])
-        self._event_rng = np.random.default_rng([self.seed, 1])
+        events = np.random.default_rng([self.seed, 1])
+        self._schedule = Schedule(DURATIONS_FRAMES, self.anomaly_rate, events, self.kinds)
         self.scene = _scene(np.random.default_rng([self.seed, 2]))
         self._scale = min(self.height, self.width) / REFERENCE_SIDE_PX
         rows = np.random.default_rng(_ROW_PATTERN_SEED).normal(0.0, 1.6, LONGEST_SIDE_PX)
         self._background = np.maximum(OFFSET_GREY + rows[: self.height], 0.5).astype(np.float32)[:, None]
         self._wander = self._rng.standard_normal(4)  # row, column, size, brightness, in standard deviations
-        self._event: Event | None = None
-        self._free_from = EVENT_GAP_FRAMES
         self._last: Bytes | None = None
         self._vectors = _vectors(self.scene.first_angle_rad)
 
@@ -116,50 +109,17 @@ class MeltPool:
             vector = next(self._vectors)
             count = len(vector.xy) if end is None else min(len(vector.xy), end - self._seq)
             last = self._seq + count == end
-            events, truths = self._events(vector, count, last)
+            events, ended = self._schedule.over(self._seq, count, quiet=not vector.active, last=last)
             pixels = self._expose(vector, count, events)
             self._seq += count
             shot = Shot(pixels, layer=vector.layer, xy=vector.xy[:count], active=vector.active)
-            yield shot, truths
+            yield shot, tuple(event.truth for event in ended)
 
     @property
     def unfinished(self) -> Truth | None:
         """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        begun = self._event is not None and self._event.first_seq < self._seq
-        return self._event.truth if self._event is not None and begun else None
-
-    def _events(self, vector: Vector, count: int, last: bool) -> tuple[list[Event], tuple[Truth, ...]]:
-        """The anomalies within the next *count* frames, and the truth about those that end there.
-
-        An anomaly ends with the layer at the latest: none goes on in the dark.
-        """
-        first, stop = self._seq, self._seq + count
-        events: list[Event] = []
-        ended: list[Truth] = []
-        if self._event is None and vector.active:
-            self._event = self._next_event(first, stop)
-        while self._event is not None and self._event.first_seq < stop:
-            event = self._event
-            if not vector.active:
-                event = event.until(first - 1)
-            elif last:
-                event = event.until(stop - 1)
-            if event.last_seq >= first:
-                events.append(event)
-            if event.last_seq >= stop:
-                break
-            ended.append(event.truth)
-            self._free_from = event.last_seq + EVENT_GAP_FRAMES
-            self._event = self._next_event(max(first, self._free_from), stop) if vector.active else None
-        return events, tuple(ended)
-
-    def _next_event(self, first: int, stop: int) -> Event | None:
-        """The anomaly that begins in frames *first* to *stop*, if any does."""
-        first = max(first, self._free_from)
-        if first >= stop or self.anomaly_rate == 0.0:
-            return None
-        begun = np.flatnonzero(self._event_rng.random(stop - first) < self.anomaly_rate)
-        return Event.draw(self._event_rng, self.kinds, first + int(begun[0])) if len(begun) else None
+        event = self._schedule.begun(self._seq)
+        return event.truth if event is not None else None
 
     def _expose(self, vector: Vector, count: int, events: list[Event]) -> Bytes:
         """The next *count* frames (count, height, width)."""
@@ -231,14 +191,14 @@ class MeltPool:
 
     def _fail(self, pixels: Bytes, event: Event) -> None:
         """What a faulty camera makes of *pixels*, in place."""
-        rows = frames_of(event, self._seq, len(pixels))
+        rows = event.frames(self._seq, len(pixels))
         if event.kind == "frozen":
             before = self._last if rows.start == 0 else pixels[rows.start - 1]
             if before is not None:
                 pixels[rows] = before
         else:
             missing = max(round(event.strength * self.height / 8), 2)
-            top = int(event.place * (self.height - missing))
+            top = int(event.draws().random() * (self.height - missing))
             pixels[rows, top : top + missing] = 0
 
 
