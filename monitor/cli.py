@@ -46,10 +46,11 @@ def _status_of(error: Exception) -> int | None:
     from monitor.bundle import BundleError
     from monitor.camera.publisher import EndpointError
     from monitor.camera.recordings import RecordingError
+    from monitor.camera.simulate import CameraError
     from monitor.journal import JournalError
     from monitor.yamlfile import ConfigError
 
-    if isinstance(error, ConfigError | BundleError | EndpointError | RecordingError | JournalError):
+    if isinstance(error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError):
         return USAGE
     if isinstance(error, CalibrationError | OSError):
         return FAILED
@@ -86,6 +87,7 @@ def _add(commands: "_Commands[_Parser]", name: str, command: Callable[[argparse.
 def _add_demo(commands: "_Commands[_Parser]") -> None:
     demo = _add(commands, "demo", do.demo, "the whole system with a simulated camera, no hardware needed")
     demo.add_argument("--seconds", type=_positive, default=30.0, help="how long frames are judged (default 30)")
+    demo.add_argument("--stem", action="store_true", help="with a STEM detector instead of a melt pool")
 
 
 def _add_calibrate(commands: "_Commands[_Parser]") -> None:
@@ -122,12 +124,16 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
     replay.add_argument("paths", nargs="+", metavar="PATH")
     replay.add_argument("--loop", action="store_true", help="again and again")
     simulate = _add(commands, "simulate", do.simulate, "a camera that sends simulated frames with known truth")
-    simulate.add_argument("kind", choices=("meltpool",))
+    simulate.add_argument("kind", choices=("meltpool", "stem"))
+    simulate.add_argument("--mode", choices=("images", "diffraction"), help="stem: what a frame shows (default images)")
     simulate.add_argument("--frames", type=_count, help="stop after so many")
     simulate.add_argument("--seed", type=_seed, default=0)
     simulate.add_argument("--anomaly-rate", type=_share, default=0.0, help="anomalies a frame (default 0)")
+    simulate.add_argument("--kinds", type=_names, metavar="A,B,...", help="anomalies of these kinds only")
     simulate.add_argument("--truth", metavar="FILE", help="write what is anomalous, one JSON object a line")
-    simulate.add_argument("--size", type=_size, default=(120, 120), metavar="H[xW]", help="pixels (default 120)")
+    simulate.add_argument(
+        "--size", type=_size, metavar="H[xW]", help="pixels (default: meltpool 120, stem images 64, diffraction 128)"
+    )
     for camera in (replay, simulate):
         camera.add_argument("--endpoint", type=_own_endpoint, required=True)
         camera.add_argument("--rate", type=_rate, required=True, metavar="HZ")
@@ -193,13 +199,15 @@ def _seed(text: str) -> int:
 
 
 def _size(text: str) -> tuple[int, int]:
-    from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
-
     height, _, width = text.partition("x")
-    sides = _count(height), _count(width or height)
-    if not all(SHORTEST_SIDE_PX <= side <= LONGEST_SIDE_PX for side in sides):
-        raise argparse.ArgumentTypeError(f"{text}: each side must be {SHORTEST_SIDE_PX} to {LONGEST_SIDE_PX} pixels")
-    return sides
+    return _count(height), _count(width or height)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"'{text}' must be names with commas between them")
+    return names
 
 
 def _camera(text: str) -> str:

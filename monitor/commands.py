@@ -114,16 +114,23 @@ def replay(options: argparse.Namespace) -> int:
 
 
 def simulate(options: argparse.Namespace) -> int:
-    from monitor.camera import simulate as camera
+    from monitor.camera import simulate as cameras
 
-    sent = camera.simulate(
+    if options.mode and options.kind != "stem":
+        return _usage(f"--mode says what a stem camera shows; leave it out with {options.kind}")
+    simulated = cameras.camera_of(
+        f"stem {options.mode or 'images'}" if options.kind == "stem" else options.kind,
+        size=options.size,
+        seed=options.seed,
+        anomaly_rate=options.anomaly_rate,
+        kinds=options.kinds,
+    )
+    sent = cameras.simulate(
+        simulated,
         options.endpoint,
         options.rate,
         frames=options.frames,
-        seed=options.seed,
-        anomaly_rate=options.anomaly_rate,
         truth=Path(options.truth) if options.truth else None,
-        size=options.size,
         camera=options.camera,
         socket=options.socket,
         connect=options.connect,
@@ -146,7 +153,7 @@ def doctor(options: argparse.Namespace) -> int:
 def demo(options: argparse.Namespace) -> int:
     from monitor import demo as demonstration
 
-    return demonstration.demo(options.seconds)
+    return demonstration.demo(options.seconds, stem=options.stem)
 
 
 def _config(path: str | None) -> "Config":

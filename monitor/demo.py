@@ -1,18 +1,20 @@
-"""`framewatch demo`: the whole system on this machine, with a simulated melt-pool camera and known anomalies."""
+"""`framewatch demo`: the whole system on this machine, with a simulated camera and known anomalies."""
 
 import contextlib
+import itertools
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import zmq
 
 from monitor import bundle as bundles
@@ -20,10 +22,9 @@ from monitor import screen
 from monitor.alarms import SERVICE_SOURCES, Alarm
 from monitor.bundle import Bundle, BundleError
 from monitor.calibrate import calibrate
-from monitor.camera.meltpool.camera import normal_frames
 from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
-from monitor.camera.truth import Comparison, compare
+from monitor.camera.truth import compare
 from monitor.config import Calibration
 from monitor.status import Status
 from monitor.voice import Heartbeat
@@ -34,17 +35,40 @@ CAMERA = "demo"
 PAGE_PORT = 8090
 
 
+Normal = Callable[[int, int, int], npt.NDArray[Any]]
+"""Number of frames, seed of the run, side of a frame -> normal frames (n, side, side)."""
+
+
+def welding(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
+    """Normal frames of a melt pool, some apart: neighbours are alike, and a few say little of a whole layer."""
+    from monitor.camera.meltpool.camera import normal_frames
+
+    return normal_frames(count, seed, side_px, side_px, every=7)
+
+
+def scanning(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
+    """Normal images of a scanning transmission electron microscope."""
+    from monitor.camera.stem.images import ScanImages
+
+    shots = ScanImages(side_px, side_px, seed).shots()
+    images = (image for shot, _ in shots if shot.active for image in shot.pixels)
+    return np.stack(list(itertools.islice(images, count)))
+
+
 class Scene(NamedTuple):
-    """How large the demonstration is."""
+    """Which camera the demonstration has, and how large it is."""
 
     seconds: float
+    camera: tuple[str, ...] = ("meltpool",)  # as `framewatch simulate` knows it
+    watched: str = "melt-pool camera"
+    normal: Normal = welding
     folder: Path = Path("demo")
     side_px: int = 64
     rate_hz: float = 1000.0
     groups: int = 300  # runs of the simulated machine, each with a scan direction, focus and brightness of its own
     group_frames: int = 20
     calibration: Calibration = Calibration(latent=16, max_steps=2000, false_alarm_rate=0.0005)
-    anomaly_rate: float = 1 / 1200
+    anomaly_rate: float = 1 / 600
     seed: int = 2026
 
 
@@ -61,9 +85,22 @@ class Ports(NamedTuple):
         return f"http://127.0.0.1:{self.page}"
 
 
-def demo(seconds: float) -> int:
+def demo(seconds: float, *, stem: bool = False) -> int:
     """Show everything for *seconds* of frames; exit status 0 where every frame was accounted for."""
-    return show(Scene(seconds))
+    return show(stem_scene(seconds) if stem else Scene(seconds))
+
+
+def stem_scene(seconds: float) -> Scene:
+    """The demonstration with images of a scanning transmission electron microscope."""
+    return Scene(
+        seconds,
+        camera=("stem", "--mode", "images"),
+        watched="STEM detector",
+        normal=scanning,
+        folder=Path("demo/stem"),
+        rate_hz=200.0,
+        anomaly_rate=1 / 80,
+    )
 
 
 def show(scene: Scene) -> int:
@@ -87,7 +124,7 @@ def show(scene: Scene) -> int:
             return 1
         screen.say(f"      operator page {ports.url}/   metrics {ports.url}/metrics")
         screen.say(
-            f"[3/4] a simulated melt-pool camera sends {count} frames at {scene.rate_hz:g} Hz; alarms as they come:"
+            f"[3/4] a simulated {scene.watched} sends {count} frames at {scene.rate_hz:g} Hz; alarms as they come:"
         )
         for alarm in early:
             _tell(alarm)
@@ -97,31 +134,29 @@ def show(scene: Scene) -> int:
             return 1
         status = _wait_until_judged(ports, count)
         alarms = msgspec.json.decode(_get(ports, "/api/v1/alarms?limit=1000"), type=dict[str, list[Alarm]])["alarms"]
-    return _summarise(scene, status, alarms, truth)
+    return _summarise(status, alarms, truth)
 
 
 def _camera_arguments(scene: Scene, ports: Ports, count: int, truth: Path) -> list[str]:
     return [
-        *("simulate", "meltpool", "--endpoint", ports.frames, "--rate", str(scene.rate_hz)),
+        *("simulate", *scene.camera, "--endpoint", ports.frames, "--rate", str(scene.rate_hz)),
         *("--frames", str(count), "--seed", str(scene.seed), "--anomaly-rate", str(scene.anomaly_rate)),
         *("--size", str(scene.side_px), "--camera", CAMERA, "--truth", str(truth), "--wait", str(START_S)),
     ]
 
 
 def _calibrated(scene: Scene) -> Bundle:
-    """The bundle of an earlier demonstration, where it is whole and of this size, or a new one."""
+    """The bundle of an earlier demonstration, where it is whole, of this camera and of this size, or a new one."""
     path = scene.folder / "bundle"
+    names = [f"{scene.watched}, run {seed}" for seed in range(scene.groups)]
     with contextlib.suppress(BundleError):
         bundle = bundles.read(path)
-        if bundle.manifest.height == scene.side_px and len(bundle.manifest.groups) == scene.groups:
+        if bundle.manifest.height == scene.side_px and {group.name for group in bundle.manifest.groups} == set(names):
             screen.say(f"[1/4] using the calibration of the last demonstration ({path}; remove it to train anew)")
             return bundle
     total = scene.groups * scene.group_frames
     screen.say(f"[1/4] calibrating on {total} normal frames of {scene.groups} simulated runs")
-    runs = [
-        Recording(f"run {seed}", normal_frames(scene.group_frames, seed, scene.side_px, scene.side_px))
-        for seed in range(scene.groups)
-    ]
+    runs = [Recording(name, scene.normal(scene.group_frames, seed, scene.side_px)) for seed, name in enumerate(names)]
     with screen.training() as progress:
         bundle = calibrate(runs, scene.calibration, path, progress=progress)
     limits = ", ".join(f"{chart} {limit.value:.3g}" for chart, limit in bundle.manifest.limits.items())
@@ -226,7 +261,7 @@ def _tell(alarm: Alarm) -> None:
 def _told(alarm: Alarm) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(alarm.raised_t_ns / 1e9))
     if alarm.source in SERVICE_SOURCES:
-        return f"{clock}  {alarm.priority:<8} {alarm.source:<12} about the monitoring, not the melt pool: {alarm.why}"
+        return f"{clock}  {alarm.priority:<8} {alarm.source:<12} about the monitoring itself: {alarm.why}"
     peak = f"{alarm.peak.ratio:.1f} x its limit" if alarm.peak else "camera fault"
     where = f" at row {alarm.where[0]}, column {alarm.where[1]}" if alarm.where else ""
     layer = "" if alarm.layer is None else f", layer {alarm.layer}"
@@ -250,15 +285,10 @@ def _get(ports: Ports, path: str) -> bytes:
     return body
 
 
-def _summarise(scene: Scene, status: Status, alarms: list[Alarm], truth: Path) -> int:
-    truths = read_truth(truth)
-    first_ns = [alarm.first_t_ns - int(alarm.first_seq * 1e9 / scene.rate_hz) for alarm in alarms if alarm.first_t_ns]
-    start_ns = first_ns[0] if first_ns else 0
-    exposed_ns = [start_ns + int(one.first_seq * 1e9 / scene.rate_hz) for one in truths]
-    comparison = compare(alarms, truths, exposed_ns)
+def _summarise(status: Status, alarms: list[Alarm], truth: Path) -> int:
     screen.say("[4/4] summary")
     closes = _tell_frames(status)
-    _tell_events(comparison)
+    screen.show_comparison(compare(alarms, read_truth(truth)))
     return 0 if closes else 1
 
 
@@ -271,18 +301,6 @@ def _tell_frames(status: Status) -> bool:
     screen.say(f"      judged {held.judged}, unjudged {unjudged}, dropped {dropped}, in flight {rest}")
     screen.say(f"      99 % of frames were judged within {status.frame_age_p99_ms:g} ms of their arrival")
     return rest == 0
-
-
-def _tell_events(comparison: Comparison) -> None:
-    screen.say(f"      anomalies shown {comparison.shown}, found {comparison.found}:")
-    for tally in comparison.kinds:
-        screen.say(f"        {tally.kind:<14} {tally.found} of {tally.shown}")
-    screen.say(f"      false alarms {len(comparison.false_alarms)}")
-    if comparison.delays_s:
-        middle, worst = np.median(comparison.delays_s), max(comparison.delays_s)
-        screen.say(
-            f"      from first anomalous exposure to alarm: median {middle * 1e3:.0f} ms, longest {worst * 1e3:.0f} ms"
-        )
 
 
 def _free_ports() -> Ports:

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -13,10 +15,12 @@ if TYPE_CHECKING:  # they take seconds to import, and a simulated camera that sa
     from calibration.evaluation import Estimate
     from monitor.bundle import Bundle
     from monitor.calibrate import Progress as Report
+    from monitor.camera.truth import Comparison, KindTally
     from monitor.doctor import Finding
     from monitor.score import Evaluation
 
 GROUPS_SHOWN = 5
+INDENT = 6  # of what a command tells below one of its steps
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -42,10 +46,16 @@ def training() -> Iterator["Report"]:
         yield lambda done, steps, loss: bar.update(task, completed=done, total=steps, loss=loss)
 
 
+def _table(title: str | None = None) -> Table:
+    """A table with a line under its headings in a terminal, and nothing but its words in a log."""
+    box = SIMPLE_HEAD if out.is_terminal else None
+    return Table(title=title, title_justify="left", box=box, pad_edge=False, padding=(0, 1))
+
+
 def show_bundle(bundle: "Bundle") -> None:
     """What a calibration found, for the person who ran it."""
     held = bundle.manifest
-    table = Table(title=f"bundle {bundle.path}  ({held.height}x{held.width} {held.dtype})", title_justify="left")
+    table = _table(f"bundle {bundle.path}  ({held.height}x{held.width} {held.dtype})")
     table.add_column("chart")
     for heading in ("limit", "90 % interval", "median", "frames", "worth"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -78,13 +88,13 @@ def show_bundle(bundle: "Bundle") -> None:
 def show_evaluation(evaluation: "Evaluation") -> None:
     """Rates and areas with their intervals."""
     counts, found = evaluation.counts, evaluation.performance
-    table = Table(title="frames judged", title_justify="left")
+    table = _table("frames judged")
     for heading in ("", "flagged", "passed"):
         table.add_column(heading, justify="right")
     table.add_row("anomalous", str(counts.anomalous_flagged), str(counts.anomalous_passed))
     table.add_row("normal", str(counts.normal_flagged), str(counts.normal_passed))
     out.print(table)
-    rates = Table(title="rates, with 95 % intervals for independent frames", title_justify="left")
+    rates = _table("rates, with 95 % intervals for independent frames")
     rates.add_column("")
     rates.add_column("value", justify="right")
     rates.add_column("interval", justify="right")
@@ -95,6 +105,36 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     for name, area in evaluation.areas.items():
         rates.add_row(f"AUROC {name}", *_shown(area))
     out.print(rates)
+
+
+def show_comparison(comparison: "Comparison") -> None:
+    """What the alarms made of the anomalies that were shown: by kind, as a whole, and how soon."""
+    overall, false = comparison.overall, len(comparison.false_alarms)
+    indent = " " * INDENT
+    say(f"{indent}anomalies shown {overall.shown}, found {overall.found}; false alarms {false}")
+    if overall.shown:
+        table = _table()
+        table.add_column("anomaly")
+        for heading in ("shown", "found", "median delay", "longest"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for tally in (*comparison.kinds, overall):
+            table.add_row(*_tallied(tally))
+        out.print(Padding(table, (0, 0, 0, INDENT + 2), expand=False))
+        say(f"{indent}  delay: from an anomaly's first exposure to its alarm")
+    say(f"{indent}sensitivity  {_as_percent(overall.sensitivity)}: anomalies found of those shown")
+    say(f"{indent}precision    {_as_percent(comparison.precision)}: alarms on an anomaly of all alarms")
+
+
+def _tallied(tally: "KindTally") -> tuple[str, ...]:
+    delays = ("-" if delay_s is None else f"{delay_s * 1e3:.0f} ms" for delay_s in (tally.median_s, tally.longest_s))
+    return tally.kind, str(tally.shown), str(tally.found), *delays
+
+
+def _as_percent(estimate: "Estimate") -> str:
+    if estimate.value is None:
+        return "unknown"
+    value, low, high = (f"{100 * share:.0f} %" for share in (estimate.value, estimate.low, estimate.high))
+    return f"{value} (95 % interval {low} to {high})"
 
 
 def evaluation_json(evaluation: "Evaluation") -> str:

@@ -1,9 +1,11 @@
 """A camera on ZeroMQ: sends frames on a fixed schedule, as the native protocol says.
 
 Frame *i* is exposed at start + i / rate, whatever happened before: a late message is followed by a burst, not by a
-shifted schedule. A message leaves when its last frame has been exposed.
+shifted schedule. Only a pause of the camera shifts it: every frame after a pause comes so much later. A message leaves
+when its last frame has been exposed.
 """
 
+import bisect
 import itertools
 import math
 import secrets
@@ -55,6 +57,7 @@ class Shot(NamedTuple):
     xy: npt.NDArray[np.floating[Any]] | None = None  # (n, 2): millimetres, or scan column and row
     active: bool = True
     settings: str = ""
+    pause_s: float = 0.0  # before its first frame: so long the camera has nothing to show, and only says that it lives
 
 
 class Sent(NamedTuple):
@@ -64,6 +67,14 @@ class Sent(NamedTuple):
     messages: int  # with frames: keep-alives are not counted
     late_s: float  # how far behind its schedule the latest message left
     met: bool  # whether somebody listened when it began
+
+
+class _Leg(NamedTuple):
+    """A stretch of even schedule: from frame *seq* on, until the next leg begins."""
+
+    seq: int
+    due_s: float  # when that frame is exposed, by our clock
+    exposed_ns: int  # the same, in Unix time
 
 
 class Publisher:
@@ -96,7 +107,7 @@ class Publisher:
         self.stream = secrets.token_hex(8)
         self.seq = 0  # of the next frame
         self._clock, self._sleep, self._wall_ns = clock, sleep, wall_ns
-        self._start = (clock(), wall_ns())  # of frame 0
+        self._legs = [_Leg(0, clock(), wall_ns())]
         self._spoke_at = clock()
         self._keep_alive()  # refuses a camera's name that no reader would accept
         self._context = zmq.Context()
@@ -121,10 +132,18 @@ class Publisher:
             self._sleep(NAP_S)
         return True
 
-    def publish(self, shots: Iterable[Shot], *, wait_s: float = 10.0, stop: Callable[[], bool] = lambda: False) -> Sent:
+    def publish(
+        self,
+        shots: Iterable[Shot],
+        *,
+        wait_s: float = 10.0,
+        stop: Callable[[], bool] = lambda: False,
+        sent: Callable[[int], None] = lambda next_seq: None,
+    ) -> Sent:
         """Sends *shots* on schedule, after waiting at most *wait_s* for a reader, until they or *stop* end it.
 
         The last message of each job says `end`, and a keep-alive after the last message of all reveals its loss.
+        *sent* is told after each message how far the count has come.
         """
         met = self.wait_for_reader(wait_s, stop)
         frames = messages = 0
@@ -132,6 +151,8 @@ class Publisher:
         for shot, after in _with_next(self._cut(shots)):
             if not messages:  # a second call has a schedule of its own, not one that began long ago
                 self._begin()
+            if shot.pause_s > 0 and not self._pause(shot.pause_s, stop):
+                break
             count = len(shot.pixels)
             due = self._due(self.seq + count - 1)
             if not self._wait_until(due, stop):
@@ -142,9 +163,15 @@ class Publisher:
             self.seq += count
             frames += count
             messages += 1
+            sent(self.seq)
         if frames:
             self._try_send(self._keep_alive(end=True))
         return Sent(frames, messages, late_s, met)
+
+    def exposed_ns(self, seq: int) -> int:
+        """When frame *seq* was exposed, in Unix nanoseconds; of one to come: if no pause comes before it."""
+        leg = self._leg(seq)
+        return leg.exposed_ns + round((seq - leg.seq) * 1e9 / self.rate_hz)
 
     def close(self) -> None:
         """Closes the socket once what is queued has left, or LINGER_MS have passed."""
@@ -177,23 +204,39 @@ class Publisher:
             for first in range(0, len(shot.pixels), self.frames_per_message):
                 piece = slice(first, first + self.frames_per_message)
                 xy = None if shot.xy is None else shot.xy[piece]
-                yield shot._replace(pixels=shot.pixels[piece], xy=xy)
+                pause_s = shot.pause_s if first == 0 else 0.0
+                yield shot._replace(pixels=shot.pixels[piece], xy=xy, pause_s=pause_s)
 
     def _begin(self) -> None:
         """Starts the schedule: the next frame is exposed now."""
-        elapsed = self.seq / self.rate_hz
-        self._start = (self._clock() - elapsed, self._wall_ns() - self._since_start_ns(self.seq))
+        self._go_on_with(_Leg(self.seq, self._clock(), self._wall_ns()))
         self._spoke_at = self._clock()
+
+    def _pause(self, pause_s: float, stop: Callable[[], bool]) -> bool:
+        """Shifts the schedule from the next frame on by *pause_s*, and says at once that none comes now.
+
+        Returns once the pause is over; False as soon as *stop* says so.
+        """
+        due = self._due(self.seq)
+        if not self._wait_until(due, stop):
+            return False
+        self._go_on_with(_Leg(self.seq, due + pause_s, self.exposed_ns(self.seq) + round(pause_s * 1e9)))
+        self._try_send(self._keep_alive())
+        return self._wait_until(due + pause_s, stop)
+
+    def _go_on_with(self, leg: _Leg) -> None:
+        if self._legs[-1].seq == leg.seq:  # no frame was sent on the one before
+            self._legs.pop()
+        self._legs.append(leg)
+
+    def _leg(self, seq: int) -> _Leg:
+        """The stretch of the schedule that frame *seq* is on."""
+        return self._legs[bisect.bisect_right(self._legs, seq, key=lambda leg: leg.seq) - 1]
 
     def _due(self, seq: int) -> float:
         """When frame *seq* is exposed, by our clock."""
-        return self._start[0] + seq / self.rate_hz
-
-    def _since_start_ns(self, seq: int) -> int:
-        return round(seq * 1e9 / self.rate_hz)
-
-    def _exposed_ns(self, seq: int) -> int:
-        return self._start[1] + self._since_start_ns(seq)
+        leg = self._leg(seq)
+        return leg.due_s + (seq - leg.seq) / self.rate_hz
 
     def _wait_until(self, due: float, stop: Callable[[], bool]) -> bool:
         """Sleeps until *due*, with keep-alives meanwhile; False as soon as *stop* says so."""
@@ -222,7 +265,7 @@ class Publisher:
         return True
 
     def _keep_alive(self, end: bool = False) -> list[native.Part]:
-        return native.encode(self.camera, self.stream, self.seq, self._exposed_ns(self.seq), None, end=end)
+        return native.encode(self.camera, self.stream, self.seq, self.exposed_ns(self.seq), None, end=end)
 
     def _parts(self, shot: Shot, end: bool) -> list[native.Part]:
         alone = len(shot.pixels) == 1
@@ -231,7 +274,7 @@ class Publisher:
             self.camera,
             self.stream,
             self.seq,
-            self._exposed_ns(self.seq),
+            self.exposed_ns(self.seq),
             shot.pixels[0] if alone else shot.pixels,
             dt_ns=0 if alone else round(1e9 / self.rate_hz),
             active=shot.active,

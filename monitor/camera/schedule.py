@@ -74,17 +74,18 @@ class Schedule:
         self._free_from = GAP_FRAMES
 
     def over(
-        self, first: int, count: int, *, quiet: bool = False, last: bool = False
+        self, first: int, count: int, *, begin: bool = True, quiet: bool = False, last: bool = False
     ) -> tuple[list[Event], list[Event]]:
-        """The anomalies within the *count* frames from *first* on, and those of them that end there.
+        """The anomalies within the *count* frames from *first* on, and those that end there or have ended before them.
 
-        Calls must follow each other without a gap. While *quiet* (the process is off) none begins and a running one
-        ends; *last* ends it with these frames, since no more will come.
+        Calls must follow each other without a gap. Without *begin* none begins here (between two scan vectors); while
+        *quiet* (the process is off) a running one ends, too; *last* ends it with these frames: no more will come.
         """
         stop = first + count
         held: list[Event] = []
         ended: list[Event] = []
-        if self._event is None and not quiet:
+        begin = begin and not quiet
+        if self._event is None and begin:
             self._event = self._next(first, stop)
         while self._event is not None and self._event.first_seq < stop:
             event = self._event
@@ -98,7 +99,7 @@ class Schedule:
                 break
             ended.append(event)
             self._free_from = event.last_seq + GAP_FRAMES
-            self._event = None if quiet else self._next(max(first, self._free_from), stop)
+            self._event = self._next(max(first, self._free_from), stop) if begin else None
         return held, ended
 
     def begun(self, seq: int) -> Event | None:

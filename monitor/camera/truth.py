@@ -1,64 +1,99 @@
 """What an alarm log says of a stream whose truth is known: events found and missed, false alarms, delay. Pure."""
 
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from calibration.evaluation import Estimate, proportion
 from monitor.alarms import SERVICE_SOURCES, Alarm
 from monitor.camera.schedule import Truth
 
 
 class KindTally(NamedTuple):
-    """How many anomalies of one kind there were, and how many an alarm spoke of."""
+    """How many anomalies of one kind there were, how many an alarm spoke of, and how soon."""
 
     kind: str
     shown: int
     found: int
+    delays_s: tuple[float, ...]  # first anomalous exposure to alarm, of those found that have one
+
+    @property
+    def median_s(self) -> float | None:
+        """The middle delay, None where there is none."""
+        return statistics.median(self.delays_s) if self.delays_s else None
+
+    @property
+    def longest_s(self) -> float | None:
+        """The longest delay, None where there is none."""
+        return max(self.delays_s, default=None)
+
+    @property
+    def sensitivity(self) -> Estimate:
+        """Of the anomalies shown, the share found."""
+        return proportion(self.found, self.shown)
 
 
 class Comparison(NamedTuple):
     """Alarms against truth."""
 
-    kinds: tuple[KindTally, ...]
+    kinds: tuple[KindTally, ...]  # by name
+    right_alarms: tuple[Alarm, ...]  # on frames of an anomaly
     false_alarms: tuple[Alarm, ...]  # on frames in which nothing was wrong
-    delays_s: tuple[float, ...]  # first anomalous exposure to alarm, of each anomaly found; both clocks are one
 
     @property
-    def found(self) -> int:
-        return sum(tally.found for tally in self.kinds)
+    def overall(self) -> KindTally:
+        """All kinds as one."""
+        return KindTally(
+            "all",
+            sum(tally.shown for tally in self.kinds),
+            sum(tally.found for tally in self.kinds),
+            tuple(delay for tally in self.kinds for delay in tally.delays_s),
+        )
 
     @property
-    def shown(self) -> int:
-        return sum(tally.shown for tally in self.kinds)
+    def precision(self) -> Estimate:
+        """Of the alarms, the share that found something; it depends on how much there was to find."""
+        right = len(self.right_alarms)
+        return proportion(right, right + len(self.false_alarms))
 
 
-def compare(alarms: Sequence[Alarm], truths: Sequence[Truth], exposed_ns: Sequence[int]) -> Comparison:
-    """Join *alarms* to *truths* by their frames; *exposed_ns* is when each truth's first frame was exposed.
+def compare(alarms: Sequence[Alarm], truths: Sequence[Truth]) -> Comparison:
+    """Join *alarms* to *truths* by their frames, and count by kind of truth. All must be about one stream.
 
     An alarm whose frames overlap an anomaly has found it; one that overlaps none is false. Alarms about the service
-    do not count.
+    do not count. What this join can and cannot say:
+
+    - An alarm speaks of all frames from its first exceedance to its last, without the time after which it clears; so
+      nothing is added to either end. An anomaly between two exceedances counts as found, though no frame of it need
+      have exceeded, and one alarm may find several.
+    - Several alarms on one anomaly are one find, and each of them is right. So sensitivity counts anomalies, precision
+      alarms, and their intervals take each as independent of the others.
+    - What an alarm says about the kind is not looked at: a fault of the camera that a chart finds is found.
+    - Chance finds as well: where alarms and anomalies fill much of the stream, some overlap without a reason.
+    - Anomalies in frames that were lost or not judged count as missed.
+    - A delay is the first alarm's `raised_t_ns` less the truth's `first_t_ns`, so both clocks must be one. An alarm
+      that was raised before the anomaly began has none, nor has a truth whose exposure is not known.
     """
     judged = [alarm for alarm in alarms if alarm.source not in SERVICE_SOURCES]
-    found: list[Alarm | None] = [
-        min((alarm for alarm in judged if _overlaps(alarm, truth)), key=lambda one: one.raised_t_ns, default=None)
-        for truth in truths
-    ]
-    kinds = sorted({truth.kind for truth in truths})
-    tallies = tuple(
-        KindTally(
-            kind,
-            sum(truth.kind == kind for truth in truths),
-            sum(truth.kind == kind and alarm is not None for truth, alarm in zip(truths, found, strict=True)),
-        )
-        for kind in kinds
+    return Comparison(
+        tuple(
+            _tally(kind, judged, [truth for truth in truths if truth.kind == kind])
+            for kind in sorted({truth.kind for truth in truths})
+        ),
+        tuple(alarm for alarm in judged if any(_overlaps(alarm, truth) for truth in truths)),
+        tuple(alarm for alarm in judged if not any(_overlaps(alarm, truth) for truth in truths)),
     )
-    false = tuple(alarm for alarm in judged if not any(_overlaps(alarm, truth) for truth in truths))
-    delays = tuple(
-        (alarm.raised_t_ns - exposed) / 1e9
-        for alarm, exposed in zip(found, exposed_ns, strict=True)
-        # An alarm that was already open when the anomaly began has no delay to speak of.
-        if alarm is not None and alarm.raised_t_ns >= exposed
+
+
+def _tally(kind: str, alarms: Sequence[Alarm], truths: Sequence[Truth]) -> KindTally:
+    """*alarms* against *truths* of one *kind*."""
+    raised_ns = [[alarm.raised_t_ns for alarm in alarms if _overlaps(alarm, truth)] for truth in truths]
+    delays_s = tuple(
+        (min(times) - truth.first_t_ns) / 1e9
+        for truth, times in zip(truths, raised_ns, strict=True)
+        if times and truth.first_t_ns is not None and min(times) >= truth.first_t_ns
     )
-    return Comparison(tallies, false, delays)
+    return KindTally(kind, len(truths), sum(map(bool, raised_ns)), delays_s)
 
 
 def _overlaps(alarm: Alarm, truth: Truth) -> bool:

@@ -356,6 +356,7 @@ def test_a_missing_configuration_is_named(desk: Desk, command: str) -> None:
         ([], "the following arguments are required: COMMAND"),
         (["watch"], "invalid choice: 'watch'"),
         (["demo", "--fast"], "unrecognized arguments: --fast"),
+        (["demo", "--stem", "images"], "unrecognized arguments: images"),
         (["demo", "--seconds", "0"], "argument --seconds: 0 must be above 0"),
         (["demo", "--seconds", "nan"], "argument --seconds: nan must be above 0"),
         (["demo", "--seconds", "soon"], "argument --seconds: 'soon' is no number"),
@@ -384,8 +385,7 @@ def test_wrong_usage_is_told_in_one_line(desk: Desk, arguments: list[str], says:
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--size", "8", "8: each side must be 16 to 576 pixels"),
-        ("--size", "64x1000", "each side must be 16 to 576 pixels"),
+        ("--size", "0x64", "0 must be at least 1"),
         ("--size", "axb", "'a' is no whole number"),
         ("--size", "x64", "'' is no whole number"),
         ("--anomaly-rate", "2", "2 must lie between 0 and 1"),
@@ -396,12 +396,37 @@ def test_wrong_usage_is_told_in_one_line(desk: Desk, arguments: list[str], says:
         ("--wait", "inf", "inf must be above 0"),
         ("--camera", "x" * 65, "must be a name of 1 to 64"),
         ("--socket", "dealer", "invalid choice: 'dealer'"),
+        ("--mode", "spectra", "invalid choice: 'spectra'"),
+        ("--kinds", "", "'' must be names with commas between them"),
+        ("--kinds", "splash,,dim", "'splash,,dim' must be names with commas between them"),
     ],
 )
 def test_a_simulated_camera_refuses_what_makes_no_sense(desk: Desk, option: str, value: str, says: str) -> None:
     said = desk.refuse("simulate", "meltpool", "--endpoint", "tcp://127.0.0.1:0", "--rate", 100, f"{option}={value}")
     assert f"argument {option}: " in said
     assert says in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("meltpool", "--size", "8"), "meltpool: a side of 8 pixels: 16 to 576 are possible"),
+        (("meltpool", "--size", "64x1000"), "meltpool: a side of 1000 pixels: 16 to 576 are possible"),
+        (("meltpool", "--kinds", "splash,meteor"), "meltpool: no such anomaly: meteor; there are "),
+        (("meltpool", "--mode", "images"), "--mode says what a stem camera shows; leave it out with meltpool"),
+        (("stem", "--size", "64x4096"), "stem images: a side of 4096 pixels: 16 to 2048 are possible"),
+        (("stem", "--kinds", "splash"), "stem images: no such anomaly: splash; there are vacancy"),
+        (("stem", "--mode", "diffraction", "--kinds", "meteor"), "stem diffraction: no such anomaly: meteor; there "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_camera_that_cannot_be_simulated_is_told_before_anything_is_opened(
+    desk: Desk, arguments: tuple[str, ...], says: str
+) -> None:
+    said = desk.refuse(
+        "simulate", *arguments, "--endpoint", "tcp://127.0.0.1:0", "--rate", 100, "--truth", "truth.jsonl"
+    )
+    assert said.startswith(f"framewatch: {says}")
 
 
 @pytest.mark.parametrize("command", ["simulate", "replay", "calibrate"])
@@ -473,17 +498,29 @@ def test_the_doctor_says_what_to_do_in_words_and_in_json(desk: Desk, taken: int)
     assert (fault["check"], fault["found"]) == ("http.port", f"127.0.0.1:{taken}: Address already in use")
 
 
-def test_a_simulated_camera_writes_its_truth(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("camera", "kinds"),
+    [
+        (("meltpool",), "splash,keyhole"),
+        (("stem",), "vacancy, grain_boundary"),
+        (("stem", "--mode", "images"), "contamination"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_simulated_camera_writes_its_truth(desk: Desk, camera: tuple[str, ...], kinds: str) -> None:
     ended = desk.run(
-        *("simulate", "meltpool", "--endpoint", "tcp://127.0.0.1:0", "--rate", 20_000, "--frames", 1500),
-        *("--size", "16x24", "--anomaly-rate", 0.05, "--truth", "truth.jsonl", "--wait", 0.01),
+        *("simulate", *camera, "--endpoint", "tcp://127.0.0.1:0", "--rate", 20_000, "--frames", 1500),
+        *("--size", "16x24", "--anomaly-rate", 0.05, "--kinds", kinds, "--truth", "truth.jsonl", "--wait", 0.01),
     )
     assert ended.status == 0
     assert ended.err == "framewatch: nobody listened at the start; what a PUB socket sends to nobody is gone\n"
     assert "sent 1500 frames in " in ended.out
     truths = read_truth(desk.folder / "truth.jsonl")
-    assert truths
+    assert {truth.kind for truth in truths} == {kind.strip() for kind in kinds.split(",")}
     assert all(0 <= truth.first_seq <= truth.last_seq < 1500 for truth in truths)
+    exposed_ns = [truth.first_t_ns or 0 for truth in truths]
+    assert exposed_ns == sorted(exposed_ns)
+    assert exposed_ns[0] > 0
 
 
 def test_a_truth_file_that_cannot_be_made_is_named(desk: Desk) -> None:

@@ -1,26 +1,33 @@
 """The whole system once, small: calibration, daemon, camera, alarms, summary."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from test_truth import alarm
 
+from monitor import screen
 from monitor.alarms import Alarm
 from monitor.bundle import read
 from monitor.camera.simulate import read_truth
+from monitor.camera.truth import Comparison, KindTally
 from monitor.config import Calibration
-from monitor.demo import CAMERA, Scene, show
+from monitor.demo import CAMERA, Scene, show, stem_scene
 from monitor.journal import Journal
 
-SCENE = Scene(
-    seconds=2.0,
-    side_px=32,
-    rate_hz=500.0,
-    groups=20,
-    group_frames=40,
-    calibration=Calibration(latent=6, max_steps=200, false_alarm_rate=0.002),
-    anomaly_rate=1 / 100,
-)
+SMALL = {
+    "side_px": 32,
+    "rate_hz": 500.0,
+    "groups": 20,
+    "group_frames": 40,
+    "calibration": Calibration(latent=6, max_steps=200, false_alarm_rate=0.002),
+}
+SCENES = {
+    "melt pool": Scene(seconds=2.0, anomaly_rate=1 / 100)._replace(**SMALL),
+    "stem": stem_scene(seconds=2.0)._replace(anomaly_rate=1 / 30, **SMALL),
+}
 
 
 def number(pattern: str, told: str) -> int:
@@ -37,10 +44,11 @@ def alarms_of(folder: Path) -> list[Alarm]:
         journal.close()
 
 
+@pytest.mark.parametrize("name", SCENES)
 def test_a_demonstration_accounts_for_every_frame_and_finds_anomalies(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    scene = SCENE._replace(folder=tmp_path / "it's a demo: no. #1")  # a name that YAML would stumble over
+    scene = SCENES[name]._replace(folder=tmp_path / "it's a demo: no. #1")  # a name that YAML would stumble over
     assert show(scene) == 0, capsys.readouterr().out
     told = capsys.readouterr().out
 
@@ -59,3 +67,47 @@ def test_a_demonstration_accounts_for_every_frame_and_finds_anomalies(
     about_process = [alarm for alarm in alarms if alarm.peak or alarm.source in ("frozen", "rows_missing")]
     assert 0 < told.count(" frame ") <= len(about_process)
     assert {alarm.bundle for alarm in about_process} <= {read(scene.folder / "bundle").sha256, ""}
+
+
+# The summary
+
+
+SPLASH, BOUNDARY = KindTally("splash", 4, 3, (0.001, 0.0024, 0.03)), KindTally("grain_boundary", 2, 0, ())
+FOUND = Comparison((BOUNDARY, SPLASH), (alarm(1, 2), alarm(5, 9), alarm(20, 21)), (alarm(90, 91),))
+
+
+def told_of(comparison: Comparison, monkeypatch: pytest.MonkeyPatch, *, terminal: bool = False) -> list[str]:
+    """The lines that the summary has, without colours and what ends in blanks."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, no_color=True, width=80, highlight=False, soft_wrap=True)
+    monkeypatch.setattr(screen, "out", console)
+    screen.show_comparison(comparison)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in file.getvalue().splitlines()]
+
+
+def test_the_summary_has_a_line_for_each_kind_and_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line.split() for line in told_of(FOUND, monkeypatch)]
+    assert " ".join(lines[0]) == "anomalies shown 6, found 3; false alarms 1"
+    assert lines[1:5] == [
+        ["anomaly", "shown", "found", "median", "delay", "longest"],
+        ["grain_boundary", "2", "0", "-", "-"],
+        ["splash", "4", "3", "2", "ms", "30", "ms"],
+        ["all", "6", "3", "2", "ms", "30", "ms"],
+    ]
+    assert "sensitivity 50 % (95 % interval 12 % to 88 %):" in " ".join(lines[-2])
+    assert "precision 75 % (95 % interval 19 % to 99 %):" in " ".join(lines[-1])
+
+
+def test_the_summary_is_plain_text_in_a_log_and_ruled_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, terminal = told_of(FOUND, monkeypatch), told_of(FOUND, monkeypatch, terminal=True)
+    assert all(line.isascii() and line for line in log)
+    assert any("\N{BOX DRAWINGS LIGHT HORIZONTAL}" * 40 in line for line in terminal)
+    assert [line.split() for line in terminal if line.isascii() and line] == [line.split() for line in log]
+    assert all(len(line) <= 90 for line in (*log, *terminal))
+
+
+def test_the_summary_of_a_camera_without_anomalies_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, sensitivity, precision = told_of(Comparison((), (), ()), monkeypatch)
+    assert first.strip() == "anomalies shown 0, found 0; false alarms 0"
+    assert "unknown" in sensitivity
+    assert "unknown" in precision

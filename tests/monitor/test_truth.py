@@ -1,12 +1,15 @@
 """Alarms held against what was really wrong: finds, misses, false alarms, delays."""
 
+import statistics
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.evaluation import proportion
 from monitor.alarms import Alarm
 from monitor.camera.schedule import Truth
-from monitor.camera.truth import SERVICE_SOURCES, KindTally, compare
+from monitor.camera.truth import SERVICE_SOURCES, Comparison, KindTally, compare
 
 S = 1_000_000_000
 
@@ -37,8 +40,8 @@ def alarm(first_seq: int, last_seq: int, raised_t_ns: int = 10 * S, source: str 
     )
 
 
-def truth(first_seq: int, last_seq: int, kind: str = "splash") -> Truth:
-    return Truth(kind, first_seq, last_seq, 1.0)
+def truth(first_seq: int, last_seq: int, kind: str = "splash", first_t_ns: int | None = 9 * S) -> Truth:
+    return Truth(kind, first_seq, last_seq, 1.0, first_t_ns=first_t_ns)
 
 
 @pytest.mark.parametrize(
@@ -47,82 +50,117 @@ def truth(first_seq: int, last_seq: int, kind: str = "splash") -> Truth:
 )
 def test_an_alarm_that_overlaps_an_anomaly_has_found_it(first_seq: int, last_seq: int, found: bool) -> None:
     one = alarm(first_seq, last_seq)
-    comparison = compare([one], [truth(10, 20)], [9 * S])
-    assert (comparison.found, comparison.shown) == (int(found), 1)
+    comparison = compare([one], [truth(10, 20)])
+    assert comparison.overall == KindTally("all", 1, int(found), (1.0,) if found else ())
+    assert comparison.right_alarms == ((one,) if found else ())
     assert comparison.false_alarms == (() if found else (one,))
-    assert comparison.delays_s == ((1.0,) if found else ())
 
 
 def test_kinds_are_counted_each_for_itself() -> None:
-    truths = [truth(10, 12), truth(50, 55, "plume"), truth(90, 95)]
-    comparison = compare([alarm(11, 13), alarm(52, 52)], truths, [9 * S] * 3)
-    assert comparison.kinds == (KindTally("plume", 1, 1), KindTally("splash", 2, 1))
+    truths = [truth(10, 12), truth(50, 55, "plume", 8 * S), truth(90, 95)]
+    comparison = compare([alarm(11, 13), alarm(52, 52)], truths)
+    assert comparison.kinds == (KindTally("plume", 1, 1, (2.0,)), KindTally("splash", 2, 1, (1.0,)))
+    assert comparison.overall == KindTally("all", 3, 2, (2.0, 1.0))
 
 
 def test_one_alarm_may_find_two_anomalies() -> None:
-    comparison = compare([alarm(5, 60)], [truth(10, 12), truth(50, 55)], [8 * S, 9 * S])
-    assert comparison.found == 2
-    assert comparison.delays_s == (2.0, 1.0)
+    comparison = compare([alarm(5, 60)], [truth(10, 12, first_t_ns=8 * S), truth(50, 55)])
+    assert comparison.overall == KindTally("all", 2, 2, (2.0, 1.0))
+    assert comparison.precision.value == 1.0
 
 
 def test_two_alarms_on_one_anomaly_are_one_find_with_the_delay_of_the_first() -> None:
     alarms = [alarm(10, 12, 12 * S), alarm(11, 15, 11 * S)]
-    comparison = compare(alarms, [truth(10, 20)], [10 * S])
-    assert (comparison.found, comparison.false_alarms, comparison.delays_s) == (1, (), (1.0,))
+    comparison = compare(alarms, [truth(10, 20, first_t_ns=10 * S)])
+    assert comparison.overall == KindTally("all", 1, 1, (1.0,))
+    assert comparison.right_alarms == tuple(alarms)
+    assert comparison.false_alarms == ()
 
 
-def test_an_alarm_open_before_the_anomaly_began_has_found_it_without_delay() -> None:
-    comparison = compare([alarm(0, 30, 5 * S)], [truth(10, 20)], [6 * S])
-    assert (comparison.found, comparison.delays_s) == (1, ())
+@pytest.mark.parametrize(
+    ("raised_s", "first_t_ns", "delays_s"),
+    [(5, 6 * S, ()), (6, 6 * S, (0.0,)), (7, 6 * S, (1.0,)), (7, None, ())],
+    ids=["open before", "at once", "after", "exposure unknown"],
+)
+def test_only_an_alarm_raised_after_a_known_exposure_has_a_delay(
+    raised_s: int, first_t_ns: int | None, delays_s: tuple[float, ...]
+) -> None:
+    comparison = compare([alarm(0, 30, raised_s * S)], [truth(10, 20, first_t_ns=first_t_ns)])
+    assert comparison.overall == KindTally("all", 1, 1, delays_s)
+
+
+@pytest.mark.parametrize(
+    ("delays_s", "median_s", "longest_s"), [((), None, None), ((3.0,), 3.0, 3.0), ((5.0, 1.0, 2.0, 4.0), 3.0, 5.0)]
+)
+def test_delays_are_told_by_their_middle_and_their_longest(
+    delays_s: tuple[float, ...], median_s: float | None, longest_s: float | None
+) -> None:
+    tally = KindTally("dim", 9, len(delays_s), delays_s)
+    assert (tally.median_s, tally.longest_s) == (median_s, longest_s)
+
+
+def test_sensitivity_counts_anomalies_and_precision_alarms() -> None:
+    """Five anomalies, three of them found by four alarms; a fifth alarm is false. Intervals: Clopper and Pearson."""
+    truths = [truth(first, first + 5) for first in (100, 200, 300, 400, 500)]
+    alarms = [alarm(101, 102), alarm(104, 104), alarm(203, 303), alarm(300, 300), alarm(600, 601)]
+    comparison = compare(alarms, truths)
+    assert comparison.overall.sensitivity == proportion(3, 5)
+    assert comparison.precision == proportion(4, 5)
+    assert comparison.precision.low == pytest.approx(0.2836, abs=1e-4)
+    assert comparison.precision.high == pytest.approx(0.9949, abs=1e-4)
+
+
+def test_where_nothing_was_raised_precision_has_no_value() -> None:
+    comparison = compare([], [truth(1, 2)])
+    assert comparison.precision == (None, 0.0, 1.0)
+    assert comparison.overall.sensitivity.value == 0.0
+    assert comparison.overall.sensitivity.high < 1.0
 
 
 @pytest.mark.parametrize("source", sorted(SERVICE_SOURCES))
 def test_alarms_about_the_monitor_are_neither_finds_nor_false(source: str) -> None:
-    comparison = compare([alarm(10, 20, source=source), alarm(70, 80, source=source)], [truth(10, 20)], [9 * S])
-    assert (comparison.found, comparison.false_alarms) == (0, ())
+    comparison = compare([alarm(10, 20, source=source), alarm(70, 80, source=source)], [truth(10, 20)])
+    assert comparison == Comparison((KindTally("splash", 1, 0, ()),), (), ())
 
 
 def test_camera_faults_count_as_finds() -> None:
-    assert compare([alarm(10, 20, source="frozen")], [truth(10, 20, "frozen")], [9 * S]).found == 1
+    assert compare([alarm(10, 20, source="frozen")], [truth(10, 20, "frozen")]).overall.found == 1
 
 
 def test_nothing_shown_and_nothing_raised() -> None:
-    assert compare([], [], []) == ((), (), ())
-
-
-def test_every_truth_needs_its_exposure() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        compare([], [truth(1, 2)], [])
+    comparison = compare([], [])
+    assert comparison == ((), (), ())
+    assert comparison.overall.sensitivity.value is None
 
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(0, 8)).map(lambda span: (span[0], span[0] + span[1]))
-
-
-@given(
-    alarms=st.lists(
-        st.builds(
-            lambda span, raised, source: alarm(*span, raised, source),
-            SPANS,
-            st.integers(0, 100),
-            st.sampled_from(["local", "t2", "frozen", "blind"]),
-        ),
-        max_size=8,
-    ),
-    truths=st.lists(
-        st.builds(lambda span, kind: truth(*span, kind), SPANS, st.sampled_from(["splash", "dim"])), max_size=8
-    ),
+ALARMS = st.builds(
+    lambda span, raised, source: alarm(*span, raised, source),
+    SPANS,
+    st.integers(0, 100),
+    st.sampled_from(["local", "t2", "frozen", "blind"]),
 )
+TRUTHS = st.builds(
+    lambda span, kind, at: truth(*span, kind, at), SPANS, st.sampled_from(["splash", "dim"]), st.none() | st.just(50)
+)
+
+
+@given(alarms=st.lists(ALARMS, max_size=8), truths=st.lists(TRUTHS, max_size=8))
 def test_every_alarm_and_every_anomaly_is_accounted_for(alarms: list[Alarm], truths: list[Truth]) -> None:
-    comparison = compare(alarms, truths, [50] * len(truths))
+    comparison = compare(alarms, truths)
     frames = [set(range(one.first_seq, one.last_seq + 1)) for one in truths]
     judged = [one for one in alarms if one.source not in SERVICE_SOURCES]
     shown = [set(range(one.first_seq, one.last_seq + 1)) for one in judged]
-    assert comparison.shown == len(truths)
-    assert comparison.found == sum(any(one & other for other in shown) for one in frames)
+    overall = comparison.overall
+    assert overall.shown == len(truths)
+    assert overall.found == sum(any(one & other for other in shown) for one in frames)
     assert list(comparison.false_alarms) == [
         one for one, seen in zip(judged, shown, strict=True) if not any(seen & other for other in frames)
     ]
+    assert len(comparison.right_alarms) + len(comparison.false_alarms) == len(judged)
     assert all(0 <= tally.found <= tally.shown for tally in comparison.kinds)
-    assert len(comparison.delays_s) <= comparison.found
-    assert all(delay >= 0 for delay in comparison.delays_s)
-    assert compare(alarms[::-1], truths, [50] * len(truths)).kinds == comparison.kinds, "order does not matter"
+    assert all(len(tally.delays_s) <= tally.found for tally in comparison.kinds)
+    assert all(delay >= 0 for delay in overall.delays_s)
+    assert overall.median_s == (statistics.median(overall.delays_s) if overall.delays_s else None)
+    assert overall.sensitivity.low <= (overall.sensitivity.value or 0.0) <= overall.sensitivity.high
+    assert compare(alarms[::-1], truths).kinds == comparison.kinds, "order does not matter"

@@ -1,245 +1,360 @@
 """A simulated melt-pool camera, coaxial with the laser: seeded, repeatable, with anomalies whose truth is known.
 
-The pool is the temperature field of a moving point source (Rosenthal 1946), softened at its centre, through a
-steep response that saturates in the core: a sharp bright head with a tail that fades behind it. Size, brightness and
-place wander slowly; the part is scanned in vectors of fixed length, back and forth, layer by layer, each layer's
-direction turned by 67 degrees, with a dark pause for recoating between layers. Lengths on the sensor scale with the
-frame, so that frames of every size show the same scene.
+Each frame is computed from where the laser was and what it gave over the last milliseconds: heat conduction (`heat`),
+Planck radiance behind a band filter (`radiance`), lens (`lens`), sensor (`monitor.camera.sensor`). So vectors begin
+cold and end hot, turn-arounds meet their own heat, and contours look unlike hatches without anyone having drawn them.
+Absorption, brightness and place wander slowly. The field of view is the same whatever the frame's size.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
-from scipy.special import ndtri
 
-from monitor.camera.meltpool.anomalies import CAMERA_FAULTS, DURATIONS_FRAMES, KINDS, add_light, disturb
+from monitor.camera.meltpool.alloys import ALLOYS
+from monitor.camera.meltpool.anomalies import (
+    DURATIONS_FRAMES,
+    LIGHTS,
+    REFERENCE_SIDE_PX,
+    SENSOR_FAULTS,
+    Weld,
+    add_light,
+    disturb,
+    fail,
+    fouling,
+)
+from monitor.camera.meltpool.heat import past, rise
+from monitor.camera.meltpool.lens import Lens
+from monitor.camera.meltpool.radiance import Glow, Optics
+from monitor.camera.meltpool.scan import BRACKET, Path, Strategy, at, layer_path, stretches
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
 from monitor.camera.schedule import Event, Schedule, Truth
+from monitor.camera.sensor import Exposed, Sensor, read_out
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
-VECTOR_FRAMES: Final = 50  # along one scan vector
-VECTORS_PER_LAYER: Final = 8  # a thin wall: many layers, so many directions, in few frames
-PAUSE_FRAMES: Final = 40  # recoating, with the laser off: far shorter than in life
-VECTOR_MM: Final = 5.0
-HATCH_MM: Final = 0.1
-LAYER_TURN_RAD: Final = math.radians(67.0)
+FIELD_MM: Final = 0.96  # of view, along the shorter side
+SPOT_MM: Final = 0.0245  # standard deviation of the beam
+ABSORPTION: Final = 0.24  # share of the power that the surface takes
+STRATEGY: Final = Strategy(BRACKET)
+OPTICS: Final = Optics()
+PREHEAT_K: Final = 353.0
+FRAME_S: Final = 1e-4
 
-REFERENCE_SIDE_PX: Final = 120.0  # of the frames that the lengths below are given for
-CORE_PX: Final = 5.0  # softening of the point source: the head's radius
-TAIL_PX: Final = 5.0  # 2 alpha / v of Rosenthal's solution: how wide the tail opens behind the head
-STEEPNESS: Final = 3  # grey level over temperature, as a power
-PEAK_GREY: Final = 600.0  # of the core, before the sensor saturates
-OFFSET_GREY: Final = 4.0
-READ_NOISE_GREY: Final = 0.8
-GREY_PER_ELECTRON: Final = 0.05  # shot noise: variance in grey levels per grey level
+SHARP_PX: Final = 1.17  # of the lens, at the reference size
+VEIL: Final = 0.2
+VEIL_PX: Final = 5.3
+ELECTRONS_PER_GREY: Final = 25.0
 
-MEMORY_FRAMES: Final = 200.0  # of the wander: an AR(1) with this time constant
-WANDER_PX: Final = 0.5  # standard deviation of the pool's place, per axis, at the reference size
-WANDER_SIZE: Final = 0.03  # relative standard deviations
-WANDER_BRIGHTNESS: Final = 0.04
-FLICKER: Final = 0.015  # of brightness, from frame to frame
+PAUSE_FRAMES: Final = 20  # after a layer, with the laser off; then keep-alives only
 
-BLOCK_PIXELS: Final = 1 << 16
+# Wander of the process: standard deviation and memory in seconds of each part, summed; 0 s is from frame to frame.
+ABSORPTION_WANDER: Final = ((0.02, 0.3), (0.015, 0.006), (0.004, 0.0))
+BRIGHTNESS_WANDER: Final = ((0.02, 0.3), (0.006, 0.0))
+PLACE_WANDER_PX: Final = ((0.15, 0.03), (0.08, 0.0))  # each axis, at the reference size
+
+BLOCK_PIXELS: Final = 1 << 17
 """Frames are computed in blocks of about this many pixels, whose intermediate results stay in the cache."""
-
-_NORMAL_QUANTILES: Final = ndtri((np.arange(65536) + 0.5) / 65536).astype(np.float32)
-_ROW_PATTERN_SEED: Final = 4711  # the pattern belongs to the camera: it is the same in every run
 
 
 class Scene(NamedTuple):
     """What one run has of its own: draws that hold from its first frame to its last."""
 
+    absorption: float
     brightness: float
-    core: float
+    focus: float
     noise: float
+    off_centre_px: tuple[float, float]  # row and column, at the reference size
     first_angle_rad: float
 
 
-@dataclass(frozen=True)
-class Vector:
-    """One scan vector, or one pause. *xy* is (n, 2) in millimetres from the part's centre."""
+class Leg(NamedTuple):
+    """Consecutive frames along one piece of the scan; times count from the layer's start."""
 
+    path: Path
     layer: int
-    angle_rad: float
+    context: str
     active: bool
-    xy: Floats
+    times_s: Doubles  # (n,)
+    xy_mm: Doubles  # (n, 2)
+    ahead_rad: Doubles  # (n,)
+    recoating: bool = False
+    pause_s: float = 0.0
+
+    def first(self, count: int) -> "Leg":
+        """Its first *count* frames."""
+        return self._replace(times_s=self.times_s[:count], xy_mm=self.xy_mm[:count], ahead_rad=self.ahead_rad[:count])
+
+    def place(self, frame: int) -> dict[str, Any]:
+        """Where the process was at one of its frames, as a Truth says it."""
+        x, y = (round(float(value), 3) for value in self.xy_mm[frame])
+        return {"layer": self.layer, "context": self.context, "xy": (x, y)}
+
+
+class Take(NamedTuple):
+    """Frames of one leg before they are read out: what `Readout` needs for them, again and again if need be."""
+
+    exposed: Exposed
+    facts: Shot  # without pixels
+    faults: tuple[Event, ...]  # of the sensor
+    truths: tuple[Truth, ...]  # of the anomalies that end here
+    first_seq: int
+
+    def part(self, frames: slice) -> "Take":
+        """Some of its frames, with all its truths."""
+        exposed = Exposed(self.exposed.level[frames], self.exposed.deviation[frames])
+        facts = self.facts._replace(xy=None if self.facts.xy is None else self.facts.xy[frames])
+        return self._replace(exposed=exposed, facts=facts, first_seq=self.first_seq + (frames.start or 0))
+
+
+class Readout:
+    """Reads takes out, with fresh noise each time; a frozen sensor shows the last frame that it gave."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._last: Bytes | None = None
+
+    def __call__(self, take: Take) -> Shot:
+        pixels = read_out(take.exposed, self._rng)
+        for event in take.faults:
+            fail(pixels, event, take.first_seq, self._last)
+        self._last = pixels[-1].copy()
+        return take.facts._replace(pixels=pixels)
 
 
 @dataclass
 class MeltPool:
     """The camera. `shots` goes on where it stopped; frame numbers count from 0 at the first shot ever.
 
-    *anomaly_rate* is the chance of an anomaly to begin at a frame of normal welding. Raises ValueError.
+    *anomaly_rate* is the chance of an anomaly to begin at a frame of normal welding. *frame_s* is the camera's own
+    pace, whatever the rate its frames are played at; *recoat_s* is how long only keep-alives come between two layers,
+    much shorter than in life. Raises ValueError.
     """
 
     height: int = 64
     width: int = 64
     seed: int = 0
     anomaly_rate: float = 0.0
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] | None = None
+    alloy: str = "IN625"
+    strategy: Strategy = STRATEGY
+    optics: Optics = OPTICS
+    frame_s: float = FRAME_S
+    recoat_s: float = 0.3
     _seq: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
             if not SHORTEST_SIDE_PX <= side <= LONGEST_SIDE_PX:
                 raise ValueError(f"a side of {side} pixels: {SHORTEST_SIDE_PX} to {LONGEST_SIDE_PX} are possible")
-        self._rng = np.random.default_rng([self.seed, 0])
-        events = np.random.default_rng([self.seed, 1])
+        if self.alloy not in ALLOYS:
+            raise ValueError(f"no such alloy: {self.alloy}; there are {', '.join(ALLOYS)}")
+        wander, events, noise, scene = (np.random.default_rng([self.seed, part]) for part in range(4))
         self._schedule = Schedule(DURATIONS_FRAMES, self.anomaly_rate, events, self.kinds)
-        self.scene = _scene(np.random.default_rng([self.seed, 2]))
-        self._scale = min(self.height, self.width) / REFERENCE_SIDE_PX
-        rows = np.random.default_rng(_ROW_PATTERN_SEED).normal(0.0, 1.6, LONGEST_SIDE_PX)
-        self._background = np.maximum(OFFSET_GREY + rows[: self.height], 0.5).astype(np.float32)[:, None]
-        self._wander = self._rng.standard_normal(4)  # row, column, size, brightness, in standard deviations
-        self._last: Bytes | None = None
-        self._vectors = _vectors(self.scene.first_angle_rad)
+        self._places: dict[int, dict[str, Any]] = {}  # by the first frame of an anomaly
+        self.readout = Readout(noise)
+        self.scene = _scene(scene)
+        shorter = min(self.height, self.width)
+        self._scale = shorter / REFERENCE_SIDE_PX
+        self._pixel_mm = FIELD_MM / shorter
+        self._rows_mm, self._columns_mm = (
+            self._pixel_mm * (np.arange(side, dtype=float) - (side - 1) / 2) for side in (self.height, self.width)
+        )
+        fastest = max(self.strategy.hatch.mm_per_s, self.strategy.contour.mm_per_s)
+        self._past = past(ALLOYS[self.alloy], SPOT_MM, fastest)
+        self._glow = Glow(self.optics, ALLOYS[self.alloy].boiling_k)
+        sharp_px = SHARP_PX * self.scene.focus * self._scale
+        self._lens = Lens(self.height, self.width, sharp_px, VEIL, VEIL_PX * self._scale)
+        self._sensor = Sensor(self.height, self.width, electrons_per_grey=ELECTRONS_PER_GREY)
+        quantities = ABSORPTION_WANDER, BRIGHTNESS_WANDER, PLACE_WANDER_PX, PLACE_WANDER_PX
+        self._wander = Wander(wander, quantities, self.frame_s)
+        self._legs = self._scan()
 
     def shots(self, frames: int | None = None) -> Iterator[tuple[Shot, tuple[Truth, ...]]]:
         """*frames* frames (None: without end), a scan vector at a time, with the anomalies that end in each."""
+        for take in self.takes(frames):
+            yield self.readout(take), take.truths
+
+    def takes(self, frames: int | None = None) -> Iterator[Take]:
+        """The same frames, not yet read out."""
         end = None if frames is None else self._seq + frames
         while end is None or self._seq < end:
-            vector = next(self._vectors)
-            count = len(vector.xy) if end is None else min(len(vector.xy), end - self._seq)
-            last = self._seq + count == end
-            events, ended = self._schedule.over(self._seq, count, quiet=not vector.active, last=last)
-            pixels = self._expose(vector, count, events)
+            leg = next(self._legs)
+            leg = leg if end is None else leg.first(end - self._seq)
+            first, count = self._seq, len(leg.times_s)
+            last = first + count == end
+            events, ended = self._schedule.over(first, count, begin=leg.active, quiet=leg.recoating, last=last)
+            for event in events:
+                if event.first_seq >= first:
+                    self._places[event.first_seq] = leg.place(event.first_seq - first)
+            take = Take(
+                self._expose(leg, first, events),
+                self._facts(leg),
+                tuple(event for event in events if event.kind in SENSOR_FAULTS),
+                tuple(self._truth(event) for event in ended),
+                first,
+            )
             self._seq += count
-            shot = Shot(pixels, layer=vector.layer, xy=vector.xy[:count], active=vector.active)
-            yield shot, tuple(event.truth for event in ended)
+            yield take
 
     @property
     def unfinished(self) -> Truth | None:
         """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
         event = self._schedule.begun(self._seq)
-        return event.truth if event is not None else None
+        return self._truth(event) if event is not None else None
 
-    def _expose(self, vector: Vector, count: int, events: list[Event]) -> Bytes:
-        """The next *count* frames (count, height, width)."""
-        pools = self._pools(count)
-        lights = [event for event in events if event.kind not in CAMERA_FAULTS]
-        for event in lights:
-            disturb(pools, event, self._seq)
-        pixels = np.empty((count, self.height, self.width), np.uint8)
-        block = max(BLOCK_PIXELS // (self.height * self.width), 1)
-        for first in range(0, count, block):
-            some = pools[first : first + block]
-            signal = np.zeros((len(some), self.height, self.width), np.float32)
-            if vector.active:
-                self._add_pools(signal, some, vector.angle_rad)
-                for event in lights:
-                    add_light(signal, some, event, self._seq + first, self._scale, vector.angle_rad)
-            pixels[first : first + block] = self._digitise(signal)
+    def _facts(self, leg: Leg) -> Shot:
+        return Shot(
+            np.empty((0, self.height, self.width), np.uint8),
+            context=leg.context,
+            job=f"build {self.seed}",
+            layer=leg.layer,
+            xy=leg.xy_mm.astype(np.float32),
+            active=leg.active,
+            pause_s=leg.pause_s,
+        )
+
+    def _truth(self, event: Event) -> Truth:
+        return msgspec.structs.replace(event.truth, **self._places[event.first_seq])
+
+    def _expose(self, leg: Leg, first: int, events: list[Event]) -> Exposed:
+        """The frames (n, height, width) of *leg*, from the *first* one on, before they are read out."""
+        weld = self._weld(leg, first)
         for event in events:
-            if event.kind in CAMERA_FAULTS:
-                self._fail(pixels, event)
-        self._last = pixels[-1].copy()
-        return pixels
+            disturb(weld, event)
+        count = len(leg.times_s)
+        shape = (count, self.height, self.width)
+        exposed = Exposed(np.empty(shape, np.int16), np.empty(shape, np.int16))
+        block = max(BLOCK_PIXELS // (self.height * self.width), 1)
+        for start in range(0, count, block):
+            held = slice(start, start + block)
+            part = self._sensor.expose(self._picture(weld.part(held), events), self.scene.noise)
+            exposed.level[held], exposed.deviation[held] = part
+        return exposed
 
-    def _pools(self, count: int) -> Floats:
-        """Row, column, size and brightness of the pool in each of *count* frames: (count, 4)."""
-        keep = math.exp(-1.0 / MEMORY_FRAMES)
-        steps = self._rng.standard_normal((count, 4)) * math.sqrt(1.0 - keep**2)
-        walk, final = lfilter([1.0], [1.0, -keep], steps, axis=0, zi=keep * self._wander[None])
-        self._wander = final[0] / keep
-        pools = np.empty((count, 4), np.float32)
-        pools[:, 0] = (self.height - 1) / 2 + WANDER_PX * self._scale * walk[:, 0]
-        pools[:, 1] = (self.width - 1) / 2 + WANDER_PX * self._scale * walk[:, 1]
-        pools[:, 2] = np.exp(WANDER_SIZE * walk[:, 2])
-        flicker = FLICKER * self._rng.standard_normal(count)
-        pools[:, 3] = self.scene.brightness * np.exp(WANDER_BRIGHTNESS * walk[:, 3] + flicker)
-        return pools
+    def _weld(self, leg: Leg, first: int) -> Weld:
+        """Where the beam was and what the surface took of it, with the wander of this machine."""
+        count = len(leg.times_s)
+        absorption, brightness, row, column = self._wander.next(count)
+        since_s = leg.times_s[:, None] - self._past.lags_s
+        xy_mm, watts = at(leg.path, since_s)
+        away_mm = xy_mm - leg.xy_mm[:, None]
+        off_row, off_column = self.scene.off_centre_px
+        away_mm[..., 0] += (self._scale * self._pixel_mm * (off_column + column))[:, None]
+        away_mm[..., 1] += (self._scale * self._pixel_mm * (off_row + row))[:, None]
+        return Weld(
+            first_seq=first,
+            since_s=since_s,
+            begun_s=float(leg.times_s[0]),
+            frame_s=self.frame_s,
+            mm_per_s=self.strategy.hatch.mm_per_s,
+            ahead_rad=leg.ahead_rad,
+            away_mm=away_mm,
+            watts=watts * (ABSORPTION * self.scene.absorption * np.exp(absorption))[:, None],
+            brightness=self.scene.brightness * np.exp(brightness),
+            defocus_px=np.zeros(count),
+        )
 
-    def _add_pools(self, signal: Floats, pools: Floats, angle_rad: float) -> None:
-        """Adds each frame's pool, moving towards *angle_rad* (from the columns' axis), to *signal*."""
-        row, column, size, brightness = (pools[:, i, None, None] for i in range(4))
-        inverse = 1.0 / (size * np.float32(self._scale))
-        down = (np.arange(self.height, dtype=np.float32)[:, None] - row) * inverse
-        right = (np.arange(self.width, dtype=np.float32) - column) * inverse
-        ahead = right * np.float32(math.cos(angle_rad)) + down * np.float32(math.sin(angle_rad))
-        core = np.float32(CORE_PX * self.scene.core)
-        distance = np.sqrt(right * right + (down * down + core * core))
-        ahead += distance
-        ahead -= core
-        ahead *= np.float32(-STEEPNESS / TAIL_PX)
-        np.exp(ahead, out=ahead)  # exp(-(r + x) v / 2 alpha) ^ steepness
-        nearness = np.divide(core, distance, out=distance)
-        for _ in range(STEEPNESS):  # (core / r) ^ steepness; three products are quicker than one power
-            ahead *= nearness
-        ahead *= brightness * np.float32(PEAK_GREY)
-        signal += ahead
+    def _picture(self, weld: Weld, events: list[Event]) -> Floats:
+        """Electrons (n, height, width) that the sensor collects."""
+        kelvin = rise(self._past, weld.away_mm, weld.watts, self._rows_mm, self._columns_mm)
+        kelvin += np.float32(PREHEAT_K)
+        light = self._glow(kelvin)
+        light *= weld.brightness.astype(np.float32)[:, None, None]
+        light = self._focus(light, weld.defocus_px)
+        for event in events:
+            held = event.frames(weld.first_seq, len(light))
+            if event.kind in LIGHTS:
+                add_light(light, weld, event, ELECTRONS_PER_GREY)
+            elif event.kind == "fouling" and held.start < held.stop:
+                light[held] *= fouling(event, weld.first_seq, len(light), (self.height, self.width))
+        return light
 
-    def _digitise(self, signal: Floats) -> Bytes:
-        """*signal* with the camera's background, shot and read noise, as it comes out of the sensor."""
-        draws = np.frombuffer(self._rng.bytes(2 * signal.size), np.uint16).reshape(signal.shape)
-        noise = _NORMAL_QUANTILES[draws]
-        variance = signal * np.float32(GREY_PER_ELECTRON)
-        variance += np.float32((READ_NOISE_GREY * self.scene.noise) ** 2)
-        noise *= np.sqrt(variance, out=variance)
-        noise += signal
-        noise += self._background + np.float32(0.5)  # the cast below cuts: with a half added, it rounds
-        np.clip(noise, 0.0, 255.0, out=noise)
-        pixels: Bytes = noise.astype(np.uint8)
-        return pixels
+    def _focus(self, light: Floats, defocus_px: Doubles) -> Floats:
+        if not defocus_px.any():
+            return self._lens(light)
+        return np.concatenate(
+            [self._lens(one[None], px * self._scale) for one, px in zip(light, defocus_px, strict=True)]
+        )
 
-    def _fail(self, pixels: Bytes, event: Event) -> None:
-        """What a faulty camera makes of *pixels*, in place."""
-        rows = event.frames(self._seq, len(pixels))
-        if event.kind == "frozen":
-            before = self._last if rows.start == 0 else pixels[rows.start - 1]
-            if before is not None:
-                pixels[rows] = before
-        else:
-            missing = max(round(event.strength * self.height / 8), 2)
-            top = int(event.draws().random() * (self.height - missing))
-            pixels[rows, top : top + missing] = 0
+    def _scan(self) -> Iterator[Leg]:
+        """The scan, without end: layer by layer, with a pause for recoating after each."""
+        for layer in itertools.count():
+            path = layer_path(self.strategy, layer, self.scene.first_angle_rad)
+            pause_s = self.recoat_s if layer else 0.0
+            for stretch in stretches(path, self.frame_s):
+                yield Leg(
+                    path,
+                    layer,
+                    stretch.context,
+                    stretch.active,
+                    stretch.times_s,
+                    stretch.xy_mm,
+                    stretch.ahead_rad,
+                    pause_s=pause_s,
+                )
+                pause_s = 0.0
+            times_s = stretch.times_s[-1] + self.frame_s * np.arange(1, PAUSE_FRAMES + 1)
+            still = np.repeat(stretch.xy_mm[-1:], PAUSE_FRAMES, axis=0)
+            yield Leg(path, layer, "", False, times_s, still, np.zeros(PAUSE_FRAMES), recoating=True)
 
 
-def normal_frames(count: int, seed: int, height: int = 64, width: int = 64) -> Bytes:
-    """*count* frames (count, height, width) of normal welding, without the pauses: a group to calibrate with."""
-    frames = np.empty((count, height, width), np.uint8)
-    filled = 0
-    for shot, _ in MeltPool(height, width, seed).shots():
-        if shot.active:
-            taken = shot.pixels[: count - filled]
-            frames[filled : filled + len(taken)] = taken
-            filled += len(taken)
-        if filled == count:
-            break
-    return frames
+class Wander:
+    """Slowly correlated random numbers: each quantity a sum of AR(1) parts (standard deviation, memory in s)."""
+
+    def __init__(
+        self, rng: np.random.Generator, quantities: tuple[tuple[tuple[float, float], ...], ...], frame_s: float
+    ) -> None:
+        self._rng = rng
+        self._parts = [
+            (index, sd, math.exp(-frame_s / memory_s) if memory_s else 0.0)
+            for index, parts in enumerate(quantities)
+            for sd, memory_s in parts
+        ]
+        self._count = len(quantities)
+        self._state = rng.standard_normal(len(self._parts))
+
+    def next(self, frames: int) -> Doubles:
+        """The next values (quantities, frames)."""
+        total = np.zeros((self._count, frames))
+        steps = self._rng.standard_normal((len(self._parts), frames))
+        for number, (index, sd, keep) in enumerate(self._parts):
+            steps[number] *= math.sqrt(1.0 - keep**2)
+            walk, _ = lfilter([1.0], [1.0, -keep], steps[number], zi=[keep * self._state[number]])
+            self._state[number] = walk[-1]
+            total[index] += sd * walk
+        return total
 
 
 def _scene(rng: np.random.Generator) -> Scene:
-    """How this run differs from others: laser power, focus, temperature of the sensor, first direction."""
+    """How this run differs from others: powder, window, focus, sensor, alignment, first direction."""
     return Scene(
-        brightness=float(np.exp(rng.normal(0.0, 0.04))),
-        core=float(np.exp(rng.normal(0.0, 0.02))),
-        noise=float(np.exp(rng.normal(0.0, 0.05))),
+        absorption=float(np.exp(rng.normal(0.0, 0.03))),
+        brightness=float(np.exp(rng.normal(0.0, 0.06))),
+        focus=float(np.exp(rng.normal(0.0, 0.06))),
+        noise=float(np.exp(rng.normal(0.0, 0.1))),
+        off_centre_px=(float(rng.normal(0.0, 0.8)), float(rng.normal(0.0, 0.8))),
         first_angle_rad=float(rng.uniform(0.0, 2 * math.pi)),
     )
 
 
-def _vectors(first_angle_rad: float) -> Iterator[Vector]:
-    """The scan, without end: back and forth across the part, a pause, the next layer."""
-    along = (np.arange(VECTOR_FRAMES, dtype=np.float32) / (VECTOR_FRAMES - 1) - 0.5) * VECTOR_MM
-    layer = 0
-    while True:
-        angle = first_angle_rad + layer * LAYER_TURN_RAD
-        forth = np.array([math.cos(angle), math.sin(angle)], np.float32)
-        side = np.array([-forth[1], forth[0]])
-        place = np.zeros(2, np.float32)
-        for number in range(VECTORS_PER_LAYER):
-            sign = 1.0 if number % 2 == 0 else -1.0
-            hatch = np.float32((number - (VECTORS_PER_LAYER - 1) / 2) * HATCH_MM)
-            xy = (np.float32(sign) * along[:, None] * forth + hatch * side).astype(np.float32)
-            place = xy[-1]
-            yield Vector(layer, angle if sign > 0 else angle + math.pi, True, xy)
-        yield Vector(layer, angle, False, np.repeat(place[None], PAUSE_FRAMES, axis=0))
-        layer += 1
+def normal_frames(count: int, seed: int, height: int = 64, width: int = 64, every: int = 1) -> Bytes:
+    """*count* frames (count, height, width) of normal welding, each *every*-th of the camera's, without the pauses."""
+    pool = MeltPool(height, width, seed, frame_s=every * FRAME_S)
+    shots = (shot.pixels for shot, _ in pool.shots() if shot.active)
+    frames = np.empty((count, height, width), np.uint8)
+    filled = 0
+    while filled < count:
+        taken = next(shots)[: count - filled]
+        frames[filled : filled + len(taken)] = taken
+        filled += len(taken)
+    return frames
