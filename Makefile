@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit bench hold clean
+.PHONY: demo test lint types unit hold session cameras pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -24,6 +24,16 @@ unit: $(VENV)/ready
 # Benchmarks print ratios against a baseline of the same run; they are not tests.
 hold: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.hold_rate
+
+cameras: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.camera_rate
+
+session: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.session
+
+# The pictures of docs/cameras.md.
+pictures: $(VENV)/ready
+	$(BIN)/python -m docs.draw_cameras
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

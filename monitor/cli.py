@@ -134,6 +134,9 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
     simulate.add_argument(
         "--size", type=_size, metavar="H[xW]", help="pixels (default: meltpool 120, stem images 64, diffraction 128)"
     )
+    simulate.add_argument(
+        "--bank", type=_count, metavar="N", help="meltpool: compute N frames, then repeat them with fresh noise"
+    )
     for camera in (replay, simulate):
         camera.add_argument("--endpoint", type=_own_endpoint, required=True)
         camera.add_argument("--rate", type=_rate, required=True, metavar="HZ")

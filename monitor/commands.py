@@ -124,6 +124,7 @@ def simulate(options: argparse.Namespace) -> int:
         seed=options.seed,
         anomaly_rate=options.anomaly_rate,
         kinds=options.kinds,
+        bank=options.bank,
     )
     sent = cameras.simulate(
         simulated,

@@ -26,13 +26,16 @@ from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import compare
 from monitor.config import Calibration
+from monitor.journal import Journal
 from monitor.status import Status
 from monitor.voice import Heartbeat
 
 START_S = 60.0
 LAST_ALARMS_S = 1.0
 CAMERA = "demo"
+LAYER_FRAMES = 1200  # active ones, of the simulated part
 PAGE_PORT = 8090
+JOURNAL = "journal.db"
 
 
 Normal = Callable[[int, int, int], npt.NDArray[Any]]
@@ -40,10 +43,10 @@ Normal = Callable[[int, int, int], npt.NDArray[Any]]
 
 
 def welding(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
-    """Normal frames of a melt pool, some apart: neighbours are alike, and a few say little of a whole layer."""
+    """Normal frames of a melt pool, spread over a whole layer: neighbours are alike, and contours come last."""
     from monitor.camera.meltpool.camera import normal_frames
 
-    return normal_frames(count, seed, side_px, side_px, every=7)
+    return normal_frames(count, seed, side_px, side_px, every=LAYER_FRAMES // count)
 
 
 def scanning(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
@@ -65,8 +68,8 @@ class Scene(NamedTuple):
     folder: Path = Path("demo")
     side_px: int = 64
     rate_hz: float = 1000.0
-    groups: int = 300  # runs of the simulated machine, each with a scan direction, focus and brightness of its own
-    group_frames: int = 20
+    groups: int = 150  # runs of the simulated machine, each with a scan direction, focus and brightness of its own
+    group_frames: int = 40
     calibration: Calibration = Calibration(latent=16, max_steps=2000, false_alarm_rate=0.0005)
     anomaly_rate: float = 1 / 600
     seed: int = 2026
@@ -133,8 +136,13 @@ def show(scene: Scene) -> int:
             screen.say(f"the camera failed:\n{camera_log.read_text().strip()}")
             return 1
         status = _wait_until_judged(ports, count)
-        alarms = msgspec.json.decode(_get(ports, "/api/v1/alarms?limit=1000"), type=dict[str, list[Alarm]])["alarms"]
-    return _summarise(status, alarms, truth)
+    return _summarise(status, _alarms(scene), truth)
+
+
+def _alarms(scene: Scene) -> list[Alarm]:
+    """Every alarm of the demonstration, from the journal of the daemon that has ended."""
+    with contextlib.closing(Journal(scene.folder / JOURNAL, CAMERA)) as journal:
+        return journal.alarms(sys.maxsize)
 
 
 def _camera_arguments(scene: Scene, ports: Ports, count: int, truth: Path) -> list[str]:
@@ -166,8 +174,8 @@ def _calibrated(scene: Scene) -> Bundle:
 
 def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
     path = scene.folder / "framewatch.yaml"
-    journal = scene.folder / "journal.db"
-    for old in scene.folder.glob("journal.db*"):  # each demonstration tells of its own alarms only
+    journal = scene.folder / JOURNAL
+    for old in scene.folder.glob(f"{JOURNAL}*"):  # each demonstration tells of its own alarms only
         old.unlink()
     path.write_text(
         "# Written by `framewatch demo`.\n"

@@ -1,9 +1,9 @@
 """When anomalies begin and end in a simulated camera's frames, and the truth about them. Pure; seeded."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -28,15 +28,30 @@ class Truth(msgspec.Struct, frozen=True, omit_defaults=True):
     first_t_ns: int | None = None  # exposure of its first frame by the sender's clock, once it was sent
 
 
+class Place(NamedTuple):
+    """Where the process was at a frame, as the frame says it."""
+
+    layer: int | None = None
+    xy: tuple[float, float] | None = None
+    context: str = ""
+
+
+NOWHERE: Final = Place()
+
+
 @dataclass(frozen=True)
 class Event:
-    """One anomaly: what it is and when. How exactly it looks follows from *seed*, the same in each of its frames."""
+    """One anomaly: what it is, when, and where the process was when it began.
+
+    How exactly it looks follows from *seed*, the same in each of its frames.
+    """
 
     kind: str
     first_seq: int
     last_seq: int
     strength: float
     seed: int
+    place: Place = NOWHERE
 
     def draws(self) -> np.random.Generator:
         """The event's own random numbers: the same ones at every call."""
@@ -52,7 +67,7 @@ class Event:
 
     @property
     def truth(self) -> Truth:
-        return Truth(self.kind, self.first_seq, self.last_seq, self.strength)
+        return Truth(self.kind, self.first_seq, self.last_seq, self.strength, *self.place)
 
 
 class Schedule:
@@ -74,19 +89,27 @@ class Schedule:
         self._free_from = GAP_FRAMES
 
     def over(
-        self, first: int, count: int, *, begin: bool = True, quiet: bool = False, last: bool = False
+        self,
+        first: int,
+        count: int,
+        place: Callable[[int], Place] = lambda frame: NOWHERE,
+        *,
+        begin: bool = True,
+        quiet: bool = False,
+        last: bool = False,
     ) -> tuple[list[Event], list[Event]]:
         """The anomalies within the *count* frames from *first* on, and those that end there or have ended before them.
 
-        Calls must follow each other without a gap. Without *begin* none begins here (between two scan vectors); while
-        *quiet* (the process is off) a running one ends, too; *last* ends it with these frames: no more will come.
+        Calls must follow each other without a gap. *place* says where the process is at each of these frames, counted
+        from 0. Without *begin* none begins here (between two scan vectors); while *quiet* (the process is off) a
+        running one ends, too; *last* ends it with these frames: no more will come.
         """
         stop = first + count
         held: list[Event] = []
         ended: list[Event] = []
         begin = begin and not quiet
         if self._event is None and begin:
-            self._event = self._next(first, stop)
+            self._event = self._next(first, stop, place)
         while self._event is not None and self._event.first_seq < stop:
             event = self._event
             if quiet:
@@ -99,22 +122,23 @@ class Schedule:
                 break
             ended.append(event)
             self._free_from = event.last_seq + GAP_FRAMES
-            self._event = self._next(max(first, self._free_from), stop) if begin else None
+            self._event = self._next(first, stop, place) if begin else None
         return held, ended
 
     def begun(self, seq: int) -> Event | None:
         """The anomaly that was going on before frame *seq*, as long as it would have lasted."""
         return self._event if self._event is not None and self._event.first_seq < seq else None
 
-    def _next(self, first: int, stop: int) -> Event | None:
+    def _next(self, first: int, stop: int, place: Callable[[int], Place]) -> Event | None:
         """The anomaly that begins in frames *first* to *stop*, if any does."""
-        first = max(first, self._free_from)
-        if first >= stop or self._rate == 0.0:
+        free = max(first, self._free_from)
+        if free >= stop or self._rate == 0.0:
             return None
-        wait = self._rng.geometric(self._rate)  # one draw, however many frames are asked for at a time
-        return self._draw(first + int(wait) - 1) if first + wait <= stop else None
+        wait = int(self._rng.geometric(self._rate))  # one draw, however many frames are asked for at a time
+        begins = free + wait - 1
+        return self._draw(begins, place(begins - first)) if begins < stop else None
 
-    def _draw(self, first_seq: int) -> Event:
+    def _draw(self, first_seq: int, place: Place) -> Event:
         kind = self._kinds[int(self._rng.integers(len(self._kinds)))]
         shortest, longest = self._durations[kind]
         frames = math.exp(self._rng.uniform(math.log(shortest), math.log(longest + 1)))
@@ -124,4 +148,5 @@ class Schedule:
             last_seq=first_seq + min(int(frames), longest) - 1,
             strength=round(float(self._rng.uniform(0.6, 1.4)), 3),
             seed=int(self._rng.integers(2**63)),
+            place=place,
         )

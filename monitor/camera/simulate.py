@@ -101,19 +101,31 @@ def camera_of(
     seed: int = 0,
     anomaly_rate: float = 0.0,
     kinds: tuple[str, ...] | None = None,
+    bank: int | None = None,
 ) -> Simulated:
     """That one of CAMERAS, with frames of *size* (height, width) and anomalies of *kinds* (None: all it has).
 
-    *anomaly_rate* is the chance of an anomaly to begin at a normal frame. Raises CameraError.
+    *anomaly_rate* is the chance of an anomaly to begin at a normal frame. With *bank* the melt pool's first so many
+    frames are computed at once, and shown again and again with fresh noise. Raises CameraError.
     """
     model = CAMERAS.get(name)
     if model is None:
         raise CameraError(f"no such camera: {name}; there are {', '.join(CAMERAS)}")
     height, width = size or (model.side_px, model.side_px)
     try:
-        return model.load()(height=height, width=width, seed=seed, anomaly_rate=anomaly_rate, kinds=kinds)
+        camera = model.load()(height=height, width=width, seed=seed, anomaly_rate=anomaly_rate, kinds=kinds)
     except ValueError as error:
         raise CameraError(f"{name}: {error}") from error
+    return camera if bank is None else _banked(name, camera, bank)
+
+
+def _banked(name: str, camera: Simulated, frames: int) -> Simulated:
+    from monitor.camera.meltpool.bank import Bank
+    from monitor.camera.meltpool.camera import MeltPool
+
+    if not isinstance(camera, MeltPool):
+        raise CameraError(f"{name}: only the melt pool has a bank of frames")
+    return Bank(camera, frames)
 
 
 def _melt_pool() -> Callable[..., Simulated]:

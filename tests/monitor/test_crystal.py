@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from monitor.camera.stem.crystal import ATOMIC_NUMBER, CRYSTALS, GRAPHENE, STRONTIUM_TITANATE, Columns, Lattice
+from monitor.camera.stem.crystal import (
+    CRYSTALS,
+    GRAPHENE_001,
+    STRONTIUM_TITANATE_001,
+    Axes,
+    Columns,
+    Lattice,
+)
+from monitor.camera.stem.materials import ATOMIC_NUMBER, GOLD, STRONTIUM_TITANATE
 
 FIELD_PM = np.array([6000.0, 5000.0])
 
@@ -50,7 +58,7 @@ def test_nearest_columns_are_as_far_apart_as_in_life(
 
 
 def test_every_carbon_atom_has_three_neighbours() -> None:
-    columns = field(Lattice(GRAPHENE, 1.0))
+    columns = field(Lattice(GRAPHENE_001, 1.0))
     tree = cKDTree(columns.xy_pm)
     inside = ((columns.xy_pm > 300) & (columns.xy_pm < FIELD_PM - 300)).all(axis=1)
     bonds = [len(near) - 1 for near in tree.query_ball_point(columns.xy_pm[inside], 150.0)]
@@ -105,22 +113,41 @@ def test_the_nearest_hole_is_near_and_no_column_lies_in_it(name: str) -> None:
 
 
 def test_brightness_goes_with_the_power_1_7_of_the_atomic_number() -> None:
-    columns = field(Lattice(STRONTIUM_TITANATE))
+    columns = field(Lattice(STRONTIUM_TITANATE_001))
     strontium, titanium, oxygen = (columns.weight[columns.site == site][0] for site in (0, 1, 2))
     assert strontium / titanium == pytest.approx(38**1.7 / (22**1.7 + 8**1.7))
     assert strontium / oxygen == pytest.approx((38 / 8) ** 1.7)
-    assert strontium == STRONTIUM_TITANATE.brightest
+    assert strontium == STRONTIUM_TITANATE_001.brightest
 
 
 def test_thermal_vibration_follows_from_the_debye_waller_factor() -> None:
-    site = STRONTIUM_TITANATE.sites[0]
-    assert site.debye_waller_a2 == pytest.approx(8 * math.pi**2 * (site.vibration_pm / 100) ** 2)
-    assert 8.0 < site.vibration_pm < 10.0
+    """Sr and O vibrate as their own B says; a column of Ti and O in between, nearer to Ti, which is most of it."""
+    strontium, mixed, oxygen, _ = (site.vibration_pm for site in STRONTIUM_TITANATE_001.sites)
+    of = {name: 100 * math.sqrt(b / (8 * math.pi**2)) for name, b in STRONTIUM_TITANATE.debye_waller_a2.items()}
+    assert (strontium, oxygen) == pytest.approx((of["Sr"], of["O"]))
+    assert of["Ti"] < mixed < of["Ti"] + 0.3 * (of["O"] - of["Ti"])
+    assert 8.0 < strontium < 10.0
+
+
+# What a material looks like along an axis
+
+
+def test_atoms_above_each_other_make_one_column_and_those_of_the_next_repeat_are_not_counted_again() -> None:
+    species = [[site.species for site in crystal.sites] for crystal in CRYSTALS.values()]
+    assert species == [[("Sr",), ("Ti", "O"), ("O",), ("O",)], [("C",)] * 4, [("Si",)] * 4]
+
+
+def test_another_axis_of_a_cubic_crystal_shows_another_rectangle() -> None:
+    """Gold along [110]: one column in the corner and one in the middle of a / sqrt(2) by a."""
+    axes = Axes((0.5, -0.5, 0.0), (0.0, 0.0, 1.0), (0.5, 0.5, 0.0))
+    assert axes.cell_pm(GOLD) == pytest.approx((407.9 / math.sqrt(2.0), 407.9))
+    assert [(site.species, site.xy) for site in axes.sites(GOLD, {})] == [(("Au",), (0.0, 0.0)), (("Au",), (0.5, 0.5))]
 
 
 @pytest.mark.parametrize("name", CRYSTALS)
-def test_every_species_has_its_atomic_number(name: str) -> None:
+def test_every_bright_column_has_guests_and_every_guest_an_atomic_number(name: str) -> None:
     crystal = CRYSTALS[name]
-    species = {one for site in crystal.sites for one in (*site.species, *(g for guest in site.guests for g in guest))}
-    assert species | set(crystal.added) <= set(ATOMIC_NUMBER)
-    assert any(site.guests for site in crystal.sites)
+    guests = {one for site in crystal.sites for guest in site.guests for one in guest}
+    assert guests | set(crystal.added) <= set(ATOMIC_NUMBER)
+    for site in crystal.sites:
+        assert bool(site.guests) == (site.species != ("O",))

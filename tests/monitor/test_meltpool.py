@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from monitor.camera.meltpool.alloys import ALLOYS
 from monitor.camera.meltpool.anomalies import DURATIONS_FRAMES, KINDS
 from monitor.camera.meltpool.camera import FRAME_S, PAUSE_FRAMES, STRATEGY, MeltPool, normal_frames
-from monitor.camera.meltpool.scan import Beam, Strategy, rectangle
+from monitor.camera.meltpool.outline import rectangle
+from monitor.camera.meltpool.scan import Beam, Strategy
 from monitor.camera.publisher import Shot
 from monitor.camera.schedule import GAP_FRAMES, Truth
 

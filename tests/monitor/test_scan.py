@@ -9,92 +9,34 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from monitor.camera.meltpool.scan import (
-    BRACKET,
-    CONTEXTS,
-    Beam,
-    Outline,
-    Path,
-    Strategy,
-    Stretch,
-    at,
-    disc,
-    layer_path,
-    lug,
-    rectangle,
-    stretches,
+from outline_examples import (
+    ISLAND,
+    SHAPES,
+    Array,
+    angles,
+    points_between,
+    scribbles,
+    shapes,
+    to_edge,
+    turned,
+    within,
 )
+
+from monitor.camera.meltpool.outline import BRACKET, Outline, rectangle
+from monitor.camera.meltpool.scan import CONTEXTS, Beam, Path, Strategy, Stretch, at, layer_path, stretches
 
 FRAME_S = 1e-4
 HATCH, CONTOUR = CONTEXTS.index("hatch"), CONTEXTS.index("contour")
-L_SHAPE: Outline = (
-    ((-1.0, -1.0), (1.5, -1.0), (1.5, 0.0), (0.2, 0.0), (0.2, 1.0), (-1.0, 1.0)),
-    ((-0.7, -0.7), (-0.2, -0.7), (-0.2, -0.2), (-0.7, -0.2)),
-)
-ISLAND: Outline = (*rectangle(4.0, 3.0), *disc(1.2), *rectangle(0.8, 0.6))
-TWO_PARTS: Outline = (((0.0, 0.0), (1.0, 0.0), (0.5, 0.9)), ((2.0, 0.0), (3.0, 0.0), (3.0, 1.0), (2.0, 1.0)))
-SPIKED: Outline = (((0.0, 0.0), (3.0, 0.0), (3.0, 2.0), (1.6, 2.0), (1.5, 0.5), (1.4, 2.0), (0.0, 2.0)),)
-SHAPES = {
-    "bracket": BRACKET,
-    "rectangle": rectangle(3.0, 2.0),
-    "disc": disc(1.0),
-    "L with a square hole": L_SHAPE,
-    "island in a hole": ISLAND,
-    "two parts": TWO_PARTS,
-    "deep notch": SPIKED,
-}
-Array = np.ndarray[Any, np.dtype[Any]]
-
-shapes = st.sampled_from(list(SHAPES.values()))
-angles = st.floats(-10.0, 10.0)
-
-
-def mirrored(outline: Outline) -> Outline:
-    """The same edges, gone along the other way round."""
-    return tuple(tuple(reversed(ring)) for ring in outline)
-
-
-def turned(outline: Outline, angle_rad: float) -> Outline:
-    c, s = math.cos(angle_rad), math.sin(angle_rad)
-    return tuple(tuple((c * x - s * y, s * x + c * y) for x, y in ring) for ring in outline)
-
-
-def area(outline: Outline) -> float:
-    """Of rings that lie in one another or apart, by the shoelace formula."""
-    total = 0.0
-    for ring in outline:
-        x, y = np.array(ring).T
-        holes = sum(enclosed(np.array(ring[:1]), other)[0] for other in outline if other is not ring)
-        total += (-1) ** holes * abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2
-    return float(total)
-
-
-def enclosed(points: Array, ring: Any) -> Array:
-    """How often *ring* goes round each of *points* (n, 2), 0 or 1: by the angle it is seen under."""
-    away = np.array(ring)[None] - points[:, None]
-    turn = away[..., 0] + 1j * away[..., 1]
-    return np.abs(np.rint(np.angle(np.roll(turn, -1, axis=1) / turn).sum(axis=1) / (2 * math.pi))).astype(int)
-
-
-def within(points: Array, outline: Outline) -> Array:
-    return np.sum([enclosed(points, ring) for ring in outline], axis=0) % 2 == 1
-
-
-def to_edge(points: Array, outline: Outline) -> Array:
-    """How far each of *points* (n, 2) is from the nearest edge."""
-    nearest = np.full(len(points), np.inf)
-    for ring in outline:
-        for start, stop in zip(ring, ring[1:] + ring[:1], strict=True):
-            edge = np.subtract(stop, start) if start != stop else np.full(2, 1e-12)
-            along = np.clip((points - start) @ edge / (edge @ edge), 0.0, 1.0)
-            nearest = np.minimum(nearest, np.hypot(*(points - start - along[:, None] * edge).T))
-    return nearest
 
 
 def lit(path: Path, context: int) -> Array:
     """Which pieces of *path* are scanned in *context* with the laser on."""
     return np.asarray((path.watts > 0) & (path.context == context))
+
+
+def scanned(path: Path, vector: int) -> Array:
+    """The pieces of *vector* with the laser on, from its first to its last."""
+    return np.flatnonzero((path.watts > 0) & (path.vector == vector))
 
 
 def lengths(path: Path) -> Array:
@@ -104,9 +46,7 @@ def lengths(path: Path) -> Array:
 def points_on(path: Path, context: int) -> Array:
     """Many points of what is scanned in *context*, ends included."""
     chosen = lit(path, context)
-    share = np.linspace(0.0, 1.0, 21)[:, None, None]
-    points = path.xy_mm[:-1][chosen] * (1 - share) + path.xy_mm[1:][chosen] * share
-    return np.asarray(points.reshape(-1, 2))
+    return points_between(path.xy_mm[:-1][chosen], path.xy_mm[1:][chosen])
 
 
 def hatch_lines(path: Path, angle_rad: float) -> list[tuple[float, int]]:
@@ -133,25 +73,6 @@ def test_the_hatch_lies_in_the_part_and_keeps_its_distance_from_every_edge(outli
     points = points_on(layer_path(strategy, 0, angle), HATCH)
     assert within(points, outline).all()
     assert to_edge(points, outline).min() >= strategy.hatch_offset_mm - 1e-9
-
-
-@settings(max_examples=40, deadline=None)
-@given(shapes, angles)
-def test_a_hatch_vector_ends_only_where_the_part_does(outline: Outline, angle: float) -> None:
-    strategy = Strategy(outline)
-    path = layer_path(strategy, 0, angle)
-    chosen = lit(path, HATCH)
-    ends = np.concatenate([path.xy_mm[:-1][chosen], path.xy_mm[1:][chosen]])
-    np.testing.assert_allclose(to_edge(ends, outline), strategy.hatch_offset_mm, atol=1e-9)
-
-
-@pytest.mark.parametrize("outline", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("angle", [0.0, 0.4, math.pi / 2, 2.7])
-def test_the_hatch_covers_the_part(outline: Outline, angle: float) -> None:
-    strategy = Strategy(outline, hatch_mm=0.01, contour_offset_mm=1e-5, hatch_offset_mm=2e-5)
-    path = layer_path(strategy, 0, angle)
-    covered = lengths(path)[lit(path, HATCH)].sum() * strategy.hatch_mm
-    assert covered == pytest.approx(area(outline), rel=0.01)
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, math.pi / 2, 2.7])
@@ -186,27 +107,23 @@ def test_the_hatch_turns_from_layer_to_layer(turn_deg: float) -> None:
 
 
 @pytest.mark.parametrize("outline", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("way_round", [lambda rings: rings, mirrored])
-def test_a_contour_follows_each_ring_inside_the_material(outline: Outline, way_round: Any) -> None:
-    strategy = Strategy(way_round(outline))
+def test_a_contour_follows_each_ring_at_its_distance_and_closes(outline: Outline) -> None:
+    strategy = Strategy(outline)
     path = layer_path(strategy, 0, 0.3)
     points = points_on(path, CONTOUR)
     assert within(points, outline).all()
     assert to_edge(points, outline).min() == pytest.approx(strategy.contour_offset_mm, abs=1e-9)
-    # Only in front of a corner is it further away from the edge, and not much.
-    assert to_edge(points, outline).max() <= math.sqrt(2) * strategy.contour_offset_mm + 1e-9
-    assert np.quantile(to_edge(points, outline), 0.8) == pytest.approx(strategy.contour_offset_mm, abs=1e-9)
-    assert len(np.unique(path.vector[lit(path, CONTOUR)])) == len(outline)
-    for vector in np.unique(path.vector[lit(path, CONTOUR)]):
-        pieces = np.flatnonzero(lit(path, CONTOUR) & (path.vector == vector))
-        np.testing.assert_allclose(path.xy_mm[pieces[-1] + 1], path.xy_mm[pieces[0]], atol=1e-12)  # it closes
+    vectors = np.unique(path.vector[lit(path, CONTOUR)])
+    assert len(vectors) == len(outline)
+    for vector in vectors:
+        pieces = scanned(path, vector)
+        np.testing.assert_allclose(path.xy_mm[pieces[-1] + 1], path.xy_mm[pieces[0]], atol=1e-12)
 
 
 def test_contours_come_after_the_hatch_in_the_order_of_the_rings() -> None:
     path = layer_path(Strategy(ISLAND), 0, 0.3)
     assert (np.diff(path.context) >= 0).all()
-    shown = [path.xy_mm[:-1][lit(path, CONTOUR) & (path.vector == v)] for v in np.unique(path.vector)[-3:]]
-    widths = [float(np.ptp(points[:, 0])) for points in shown]
+    widths = [float(np.ptp(path.xy_mm[scanned(path, vector), 0])) for vector in np.unique(path.vector)[-3:]]
     assert widths == pytest.approx([4.0 - 0.1, 2.4 + 0.1, 0.8 - 0.1], abs=0.01)
 
 
@@ -254,7 +171,7 @@ def test_the_laser_is_off_between_vectors_and_never_within_one(
     path = layer_path(Strategy(outline, skywriting_s=skywriting_s), 0, angle)
     on = path.watts > 0
     for before, after in itertools.pairwise(np.unique(path.vector)):
-        last, first = (np.flatnonzero(on & (path.vector == v)) for v in (before, after))
+        last, first = scanned(path, before), scanned(path, after)
         assert (np.diff(last) == 1).all()
         assert not on[last[-1] + 1 : first[0]].any()
         assert first[0] > last[-1] + 1
@@ -265,25 +182,23 @@ def test_the_mirror_runs_up_to_each_vector_and_past_it_at_the_vectors_speed() ->
     strategy = Strategy(rectangle(2.0, 2.0), skywriting_s=4e-4)
     path = layer_path(strategy, 0, 0.2)
     for vector in np.unique(path.vector):
-        pieces = np.flatnonzero((path.watts > 0) & (path.vector == vector))
+        pieces = scanned(path, vector)
         ends = [(pieces[0], path.times_s[pieces[0]], -1), (pieces[-1], path.times_s[pieces[-1] + 1], 1)]
         for piece, moment, sign in ends:
             step = (path.xy_mm[piece + 1] - path.xy_mm[piece]) / (path.times_s[piece + 1] - path.times_s[piece])
-            away_s = sign * np.array([1e-4, 2.5e-4, 4e-4])
+            away_s = sign * np.array([1e-4, 2.5e-4, 3.9e-4])
             places, watts = at(path, moment + away_s)
             np.testing.assert_allclose(places, at(path, moment)[0] + away_s[:, None] * step, atol=1e-9)
-            assert not watts[away_s != 0.0][: 2 if sign < 0 else 3].any()
+            assert not watts.any()
 
 
 def test_over_a_narrow_hole_the_mirror_goes_straight_on() -> None:
-    hole = tuple((x, y) for x, y in rectangle(0.1, 1.9)[0])
-    strategy = Strategy((*rectangle(3.0, 3.0), hole), skywriting_s=1e-3)  # 0.8 mm: more than the gap
+    outline = (*rectangle(3.0, 3.0), *rectangle(0.1, 1.9))
+    strategy = Strategy(outline, skywriting_s=1e-3)  # 0.8 mm: more than the gap
     path = layer_path(strategy, 0, 0.0)
-    middle = [v for v in np.unique(path.vector) if path.context[path.vector == v][0] == HATCH]
     crossed = 0
-    for before, after in itertools.pairwise(middle):
-        last = np.flatnonzero((path.watts > 0) & (path.vector == before))[-1]
-        first = np.flatnonzero((path.watts > 0) & (path.vector == after))[0]
+    for before, after in itertools.pairwise(np.unique(path.vector[path.context == HATCH])):
+        last, first = scanned(path, before)[-1], scanned(path, after)[0]
         gap = path.xy_mm[first] - path.xy_mm[last + 1]
         if abs(gap[1]) < 1e-9:
             crossed += 1
@@ -405,18 +320,7 @@ def test_frames_need_a_spacing_in_time(frame_s: float) -> None:
         list(stretches(layer_path(Strategy(BRACKET), 0, 0.0), frame_s))
 
 
-# Shapes
-
-
-def test_the_shapes_have_the_sizes_they_were_asked_for() -> None:
-    assert area(rectangle(3.0, 2.0)) == pytest.approx(6.0)
-    assert area(disc(1.5)) == pytest.approx(math.pi * 1.5**2, rel=0.01)
-    assert area(lug(4.0, 2.5, 1.1)) == pytest.approx(2.75 * 2.5 + math.pi * (1.25**2 / 2 - 0.55**2), rel=0.01)
-    for outline, size in ((rectangle(3.0, 2.0), (3.0, 2.0)), (disc(1.5), (3.0, 3.0)), (BRACKET, (4.0, 2.5))):
-        corners = np.array(outline[0])
-        assert np.ptp(corners, axis=0) == pytest.approx(size)
-        assert corners.min(axis=0) == pytest.approx(np.array(size) / -2)
-    assert len(BRACKET[1]) >= 24
+# Parts with little room, and none
 
 
 def test_a_wall_too_thin_for_a_hatch_gets_its_contour_only() -> None:
@@ -439,40 +343,19 @@ def test_whole_spacings_make_as_many_lines_however_they_are_rounded(lines: int, 
     assert len(hatch_lines(layer_path(Strategy(outline), 0, angle), angle)) == lines
 
 
-def test_a_point_that_only_repeats_another_changes_nothing() -> None:
-    ring = BRACKET[0]
-    closed = ((*ring[:3], ring[2], *ring[3:], ring[0]), BRACKET[1])
-    usual, repeated = (layer_path(Strategy(outline), 0, 0.3) for outline in (BRACKET, closed))
-    first_contour = usual.vector[lit(usual, CONTOUR)][0]
-    before = usual.times_s[:-1][usual.vector < first_contour]
-    np.testing.assert_array_equal(repeated.times_s[: len(before)], before)
-    np.testing.assert_allclose(repeated.times_s[-1], usual.times_s[-1], rtol=0.02)  # the contour may begin elsewhere
-
-
 @pytest.mark.parametrize(
     ("outline", "reason"),
-    [
-        ((), "without a ring"),
-        (((),), "finite"),
-        ((((0.0, 0.0), (1.0, 1.0)),), "at least 3"),
-        ((((0.0, 0.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0)),), "at least 3"),
-        ((((0.0, 0.0), (math.nan, 1.0), (1.0, 0.0)),), "finite"),
-        ((((0.0, 0.0), (math.inf, 1.0), (1.0, 0.0)),), "finite"),
-        ((((0.0, 0.0, 0.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0)),), "finite"),
-        ((((0.0, 0.0), (1.0, 1.0), (2.0, 2.0)),), "no contour"),
-        (rectangle(0.0, 1.0), "at least 3"),
-        (rectangle(3.0, 0.09), "no contour"),
-        (rectangle(3.0, 0.02), "no contour"),
-        ((((-1.0, -1.0), (1.0, 1.0), (1.0, -1.0), (-1.0, 1.1)),), "no contour"),
-        (lug(4.0, 2.5, 2.45), "no contour"),
-        ((*rectangle(3.0, 3.0), *rectangle(2.94, 2.94)), "no contour"),
-        ((*rectangle(2.0, 2.0), *rectangle(3.0, 1.0)), "no contour"),
-    ],
+    [((), "without a ring"), ((((0.0, 0.0), (1.0, 1.0)),), "at least 3"), (rectangle(3.0, 0.09), "no contour")],
 )
-def test_an_outline_that_cannot_be_scanned_is_refused_in_one_line(outline: Outline, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason) as refused:
+def test_an_outline_that_cannot_be_scanned_is_refused(outline: Outline, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         layer_path(Strategy(outline), 0, 0.3)
-    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("angle", [math.nan, math.inf, -math.inf])
+def test_a_direction_that_is_none_is_refused(angle: float) -> None:
+    with pytest.raises(ValueError, match="a first angle"):
+        layer_path(Strategy(BRACKET), 0, angle)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
@@ -499,12 +382,7 @@ def test_settings_that_make_no_sense_are_refused_in_one_line(bad: float, setting
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.lists(st.tuples(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0)), max_size=7).map(tuple), max_size=2).map(
-        tuple
-    ),
-    angles,
-)
+@given(scribbles, angles)
 def test_any_outline_is_scanned_within_itself_or_refused(outline: Outline, angle: float) -> None:
     strategy = Strategy(outline, hatch_mm=0.2)
     with contextlib.suppress(ValueError):

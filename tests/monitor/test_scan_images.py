@@ -14,21 +14,21 @@ from scipy.optimize import minimize
 
 from monitor.camera.publisher import Shot
 from monitor.camera.schedule import GAP_FRAMES, Truth
-from monitor.camera.stem.crystal import CRYSTALS, GRAPHENE, Lattice
+from monitor.camera.stem.crystal import CRYSTALS, Lattice
 from monitor.camera.stem.defects import DURATIONS_FRAMES, KINDS
 from monitor.camera.stem.images import (
     FRAMES_PER_AREA,
     OFFSET,
     PAUSE_FRAMES,
     PROBE_PM,
+    SHOT_FRAMES,
     SOURCE_PM,
     STAGE_NM,
-    Scan,
     ScanImages,
     detect,
-    project,
-    wander,
+    normal_frames,
 )
+from monitor.camera.stem.projection import Scan, project
 
 PERIOD_FRAMES = FRAMES_PER_AREA + PAUSE_FRAMES
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,10 +50,6 @@ def anomalous(truths: list[Truth], frames: int) -> Array:
     for truth in truths:
         flags[truth.first_seq : truth.last_seq + 1] = True
     return flags
-
-
-def still(images: int, lines: int) -> Scan:
-    return Scan(np.zeros((images, 2)), np.zeros((images, 2)), np.zeros((images, lines)))
 
 
 def in_pixels(camera: ScanImages, shot: Shot, xy_pm: Array) -> Array:
@@ -156,6 +152,14 @@ def test_runs_differ_in_how_the_microscope_was_set() -> None:
         assert least < np.std([getattr(scene, name) for scene in scenes]) < most
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_normal_frames_are_the_camera_s_own_without_the_pauses(every: int) -> None:
+    count = (FRAMES_PER_AREA + SHOT_FRAMES) // every
+    pixels, _, shots = film(ScanImages(16, 24, 5), PERIOD_FRAMES + SHOT_FRAMES)
+    active = np.array([shot.active for shot in shots])
+    np.testing.assert_array_equal(normal_frames(count, 5, 16, 24, every), pixels[active][::every][:count])
+
+
 def test_a_film_goes_on_where_it_stopped() -> None:
     camera = ScanImages(16, 16, 1, 0.05)
     _, first, before = film(camera, 300)
@@ -171,45 +175,6 @@ def test_consecutive_images_are_alike_and_yet_never_the_same() -> None:
     alike = np.corrcoef(frames)
     assert np.diag(alike, 1).mean() > np.diag(alike, 60).mean() + 0.2
     assert (frames[1:] != frames[:-1]).any(axis=1).all()
-
-
-# The projection
-
-
-def test_columns_are_gaussians_where_they_are_across_the_seams_of_the_tiles() -> None:
-    rng = np.random.default_rng(1)
-    count, shape, pixel_pm = 60, (150, 130), 20.0
-    places = rng.uniform(-1600.0, 1600.0, (2, count, 2))
-    peaks, widths = rng.uniform(0.2, 1.0, (2, count)), rng.uniform(40.0, 80.0, (2, count))
-    images = project(places, peaks, widths, still(2, shape[0]), shape, pixel_pm)
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    y, x = pixel_pm * (rows - (shape[0] - 1) / 2), pixel_pm * (columns - (shape[1] - 1) / 2)
-    for image, place, peak, width in zip(images, places, peaks, widths, strict=True):
-        squared = (x[..., None] - place[:, 0]) ** 2 + (y[..., None] - place[:, 1]) ** 2
-        np.testing.assert_allclose(image, (peak * np.exp(-squared / (2 * width**2))).sum(axis=-1), atol=1e-3)
-
-
-def test_a_line_out_of_place_shows_what_lies_there() -> None:
-    lines = np.random.default_rng(2).normal(0.0, 8.0, (1, 64))
-    scan = still(1, 64)._replace(lines_pm=lines)
-    image = project(np.zeros((1, 1, 2)), np.ones((1, 1)), np.full((1, 1), 60.0), scan, (64, 64), 20.0)[0]
-    at = 20.0 * (np.arange(64) - 31.5)
-    exact = np.exp(-((at + lines[0][:, None]) ** 2 + at[:, None] ** 2) / (2 * 60.0**2))
-    np.testing.assert_allclose(image, exact, atol=0.01)
-
-
-def test_drift_within_an_image_shears_and_stretches_it() -> None:
-    drift = np.array([[256.0, -128.0]])
-    places = np.array([[[0.0, y] for y in (-480.0, 0.0, 480.0)]])
-    scan = still(1, 64)._replace(drift_pm=drift)
-    image = project(places, np.ones((1, 3)), np.full((1, 3), 40.0), scan, (64, 64), 20.0)[0]
-    pitch = 20.0 - 128.0 / 64
-    for y in (-480.0, 0.0, 480.0):
-        row, column = 31.5 + y / pitch, 31.5 - 256.0 * (y / pitch / 64) / 20.0
-        part = image[round(row) - 5 : round(row) + 6]
-        rows, columns = np.mgrid[round(row) - 5 : round(row) + 6, :64]
-        assert (part * rows).sum() / part.sum() == pytest.approx(row, abs=0.1)
-        assert (part * columns).sum() / part.sum() == pytest.approx(column, abs=0.1)
 
 
 # The detector
@@ -235,15 +200,6 @@ def test_a_higher_dose_is_less_noisy_and_no_brighter() -> None:
     few, many = (film(ScanImages(64, 64, 2, dose=dose, bits=16), 8)[0].astype(float) for dose in (10.0, 4000.0))
     assert few.mean() == pytest.approx(many.mean(), rel=0.02)
     assert np.diff(few, axis=1).std() > 1.5 * np.diff(many, axis=1).std()
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**31), st.floats(1.0, 500.0))
-def test_a_wander_has_variance_one_and_its_memory(seed: int, memory: float) -> None:
-    walk = wander(np.random.default_rng(seed), np.random.default_rng(seed).standard_normal(400), 20, memory)
-    assert walk[-1].std() == pytest.approx(1.0, abs=0.25)
-    correlation = np.corrcoef(walk[0], walk[1])[0, 1]
-    assert correlation == pytest.approx(math.exp(-1 / memory), abs=0.2)
 
 
 # What can be measured in the images
@@ -282,7 +238,7 @@ def test_columns_are_as_bright_as_their_atomic_numbers_say() -> None:
         pictures = [np.ones(shot.pixels.size)]
         for kind in ((0,), (1,), (2, 3)):
             mine = np.isin(columns.site, kind)
-            scan = still(1, 128)._replace(middle_pm=middle)
+            scan = Scan(middle, np.zeros((1, 2)), np.zeros((1, 128)))
             peaks = 1.0 / widths[mine] ** 2  # of equal brightness in all
             picture = project(
                 columns.xy_pm[mine][None],
@@ -328,7 +284,7 @@ def test_drift_is_slow_and_goes_its_own_way_in_each_run() -> None:
 def test_carbon_atoms_stand_out_from_the_middle_of_their_rings() -> None:
     camera = ScanImages(128, 128, 1, crystal="graphene", pixel_pm=10.0)
     shot = film(camera, 1)[2][0]
-    assert GRAPHENE.repeats == 1
+    assert CRYSTALS["graphene"].repeats == 1
     assert heights(camera, shot, 0).mean() > 1.4 * heights(camera, shot, None).mean()
 
 

@@ -1,28 +1,19 @@
-"""The desk without clock or sockets, then the real process over real shared memory, a real socket and a real file."""
+"""The desk of the side process, without clock or sockets: what becomes of event records, and what is told of a loss."""
 
-import os
-import select
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import httpx
 import msgspec
 import pytest
-import zmq
 from daemon_example import beat, record, some_config, some_orders
 
 from monitor import eventlog
 from monitor.alarms import Alarm
 from monitor.config import Config
-from monitor.eventlog import SLOTS, EventRecord
+from monitor.eventlog import SLOTS
 from monitor.journal import Journal
 from monitor.orders import Memory, Orders
 from monitor.side import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
@@ -47,440 +38,169 @@ def daemon(config: Config) -> Iterator[tuple[Orders, Memory]]:
         yield made
 
 
-class TestDesk:
-    @pytest.fixture
-    def journal(self, config: Config) -> Iterator[Journal]:
-        opened = Journal(Path(config.journal), config.camera)
-        yield opened
-        opened.close()
-
-    @pytest.fixture
-    def desk(self, daemon: tuple[Orders, Memory], journal: Journal) -> Desk:
-        return Desk(*daemon, journal, NOW_NS)
-
-    @pytest.fixture
-    def memory(self, daemon: tuple[Orders, Memory]) -> Memory:
-        return daemon[1]
-
-    def test_a_record_becomes_a_journalled_alarm_on_its_topic(
-        self, desk: Desk, memory: Memory, journal: Journal
-    ) -> None:
-        eventlog.append(memory.log, record("began"))
-        [telegram] = desk.step(SETTLED_NS, T_NS)
-        assert telegram.topic == "alarm.melt"
-        assert journal.alarms(10) == [msgspec.json.decode(telegram.body, type=Alarm)]
-        assert desk.raised == {("t2", "medium"): 1}
-        assert desk.step(SETTLED_NS + 1, T_NS) == []
-
-    def test_alarms_wait_until_subscribers_are_back_but_not_for_the_journal(
-        self, desk: Desk, memory: Memory, journal: Journal
-    ) -> None:
-        eventlog.append(memory.log, record("began"))
-        assert desk.step(SETTLED_NS - 1, T_NS) == []
-        assert len(journal.alarms(10)) == 1
-        assert len(desk.step(SETTLED_NS, T_NS)) == 1
-
-    def test_the_last_step_keeps_nothing_back(self, desk: Desk, memory: Memory) -> None:
-        eventlog.append(memory.log, record("began"))
-        assert len(desk.step(NOW_NS, T_NS, last=True)) == 1
-
-    def test_a_new_desk_goes_on_where_the_old_one_stopped(
-        self, desk: Desk, daemon: tuple[Orders, Memory], journal: Journal
-    ) -> None:
-        given, memory = daemon
-        eventlog.append(memory.log, record("began"))
-        desk.step(SETTLED_NS, T_NS)
-        eventlog.append(memory.log, record("grew", last_seq=30, frames_over=8))
-        after = Desk(given, memory, journal, NOW_NS)
-        after.step(NOW_NS, T_NS)
-        assert [(alarm.rev, alarm.frames_over) for alarm in after.book.active] == [(2, 8)]
-        assert after.raised == {("t2", "medium"): 1}
-
-    def test_a_new_boot_keeps_open_alarms_and_reads_its_log_from_the_start(
-        self, desk: Desk, daemon: tuple[Orders, Memory], journal: Journal, config: Config
-    ) -> None:
-        eventlog.append(daemon[1].log, record("began"))
-        desk.step(SETTLED_NS, T_NS)
-        with some_orders(config) as (given, memory):
-            after = Desk(msgspec.structs.replace(given, boot="boot-2"), memory, journal, NOW_NS)
-            assert len(after.book.active) == 1
-            eventlog.append(memory.log, record("settled", epoch="hot-2"))
-            beat(memory, NOW_NS)
-            after.step(NOW_NS, T_NS)
-        assert after.book.active == []
-
-    def test_a_lost_hot_process_is_told_at_once_and_every_second(self, desk: Desk, memory: Memory) -> None:
-        lost_ns = SETTLED_NS + LOST_NS
-        beat(memory, SETTLED_NS)
-        assert desk.step(lost_ns, T_NS) == []
-        topics = [telegram.topic for telegram in desk.step(lost_ns + 1, T_NS)]
-        assert topics == ["alarm.melt", "heartbeat.melt", "permit.melt"]
-        assert desk.step(lost_ns + TELL_NS, T_NS) == []
-        again = desk.step(lost_ns + TELL_NS + 1, T_NS)
-        assert [telegram.topic for telegram in again] == ["heartbeat.melt", "permit.melt"]
-
-    def test_what_is_told_of_a_lost_hot_process(self, desk: Desk, memory: Memory) -> None:
-        memory.vitals["last_seq"][0] = 77
-        told = {t.topic: msgspec.json.decode(t.body) for t in desk.step(SETTLED_NS + LOST_NS, T_NS)}
-        assert told["alarm.melt"]["source"] == "degraded"
-        assert told["heartbeat.melt"] == {
-            "v": 1,
-            "camera": "melt",
-            "t_ns": T_NS,
-            "state": "degraded",
-            "why": LOST_WHY,
-            "seq": 77,
-            "coverage": 0.0,
-            "frame_age_p99_ms": 0.0,
-            "active_alarms": 1,
-        }
-        assert told["permit.melt"] == {
-            "v": 1,
-            "camera": "melt",
-            "epoch": "hot-1",
-            "n": 0,
-            "t_ns": T_NS,
-            "ttl_ms": 500,
-            "permit": False,
-            "why": LOST_WHY,
-            "mode": "advisory",
-        }
-
-    def test_a_hot_process_that_is_back_clears_the_alarm_and_speaks_for_itself(
-        self, desk: Desk, memory: Memory
-    ) -> None:
-        desk.step(SETTLED_NS + LOST_NS, T_NS)
-        beat(memory, SETTLED_NS + 2 * LOST_NS)
-        [telegram] = desk.step(SETTLED_NS + 2 * LOST_NS, T_NS)
-        alarm = msgspec.json.decode(telegram.body, type=Alarm)
-        assert (alarm.source, alarm.state, alarm.rev) == ("degraded", "cleared", 2)
-
-    def test_a_side_process_that_was_restarted_meanwhile_clears_it_too(
-        self, desk: Desk, daemon: tuple[Orders, Memory], journal: Journal
-    ) -> None:
-        desk.step(SETTLED_NS + LOST_NS, T_NS)
-        beat(daemon[1], SETTLED_NS + 2 * LOST_NS)
-        after = Desk(*daemon, journal, SETTLED_NS + 2 * LOST_NS)
-        after.step(SETTLED_NS + 2 * LOST_NS, T_NS)
-        assert after.book.active == []
-
-    def test_overwritten_records_are_confessed_for_a_minute(self, desk: Desk, memory: Memory) -> None:
-        for event in range(SLOTS + 9):
-            eventlog.append(memory.log, record("began", event=event))
-        desk.step(SETTLED_NS, T_NS)
-        assert desk.why(SETTLED_NS) == "10 event records were overwritten before they were read"
-        assert desk.why(SETTLED_NS + 61 * 10**9) == ""
-
-    def test_a_disk_that_does_not_answer_is_confessed(
-        self, desk: Desk, memory: Memory, journal: Journal, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        hanging, answer = threading.Event(), threading.Event()
-        commit = journal.commit
-
-        def hang(*args: Any) -> list[int]:
-            hanging.set()
-            answer.wait(PATIENCE_S)
-            return commit(*args)
-
-        monkeypatch.setattr(journal, "commit", hang)
-        eventlog.append(memory.log, record("began"))
-        step = threading.Thread(target=desk.step, args=(SETTLED_NS, T_NS))
-        step.start()
-        assert hanging.wait(PATIENCE_S)
-        assert desk.why(SETTLED_NS + SLOW_DISK_NS) == ""
-        assert desk.why(SETTLED_NS + SLOW_DISK_NS + 10**9) == "the journal has not answered for 3 s"
-        answer.set()
-        step.join(PATIENCE_S)
-        assert desk.why(SETTLED_NS + SLOW_DISK_NS + 10**9) == ""
-
-    def test_a_file_that_is_locked_does_not_hold_alarms_up(self, desk: Desk, memory: Memory, config: Config) -> None:
-        other = sqlite3.connect(config.journal, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        eventlog.append(memory.log, record("began"))
-        [telegram] = desk.step(SETTLED_NS, T_NS)
-        assert msgspec.json.decode(telegram.body)["journaled"] is False
-        assert desk.why(SETTLED_NS) == "the journal cannot be written: database is locked"
-        other.execute("ROLLBACK")
-        other.close()
-        desk.step(SETTLED_NS + 10**9, T_NS)
-        assert desk.why(SETTLED_NS + 10**9) == ""
-
-
-class Side:
-    """A side process and those around it: the supervisor that starts it, the hot process that feeds it."""
-
-    def __init__(self, given: Orders, memory: Memory) -> None:
-        self.orders = given
-        self.memory = memory
-        self._events = 0
-        self._beating = threading.Event()
-        self._stopped = threading.Event()
-        self._beating.set()
-        self._heart = threading.Thread(target=self._beat)
-        self._heart.start()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(0.05):
-            if self._beating.is_set():
-                beat(self.memory, time.monotonic_ns())
-
-    def hold_breath(self) -> None:
-        self._beating.clear()
-
-    def breathe(self) -> None:
-        self._beating.set()
-
-    def start(self, ready: bool = True) -> "subprocess.Popen[bytes]":
-        self.memory.vitals["side_beat_ns"][0] = 0
-        process = subprocess.Popen(
-            [sys.executable, "-m", "monitor.side"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(self.orders.memory_fd, self.orders.wake_fd),
-        )
-        self.process = process
-        assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode(self.orders))
-        process.stdin.close()
-        process.stdin = None
-        if ready:
-            wait_for(lambda: self.memory.vitals["side_beat_ns"][0] > 0 or process.poll() is not None)
-            assert process.poll() is None, process.communicate()[1].decode()
-        return process
-
-    def tell(self, told: EventRecord) -> None:
-        eventlog.append(self.memory.log, told)
-        os.eventfd_write(self.orders.wake_fd, 1)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.communicate(timeout=PATIENCE_S)
-
-    def stop(self) -> tuple[int, str, str]:
-        assert self.process is not None
-        self.process.terminate()
-        out, err = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, out.decode(), err.decode()
-
-    def close(self) -> None:
-        self._stopped.set()
-        self._heart.join()
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-
-
-def wait_for(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Look at memory that another process writes until *holds*; nothing rings when it does."""
-    never = threading.Event()
-    deadline = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        never.wait(0.005)
-
-
-class Received(NamedTuple):
-    topic: str
-    body: dict[str, Any]
-
-
-class Subscriber:
-    """A real SUB socket that keeps all it hears."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._socket.subscribe(b"")
-        self._socket.connect(endpoint)
-        self.heard: list[Received] = []
-
-    def joined(self) -> None:
-        assert self._monitor.poll(int(PATIENCE_S * 1000)), "never connected"
-        self._monitor.recv_multipart()
-
-    def until(self, heard: Callable[[Received], bool]) -> Received:
-        """The next message that is the one; all are kept."""
-        deadline = time.monotonic() + PATIENCE_S
-        while (left_s := deadline - time.monotonic()) > 0:
-            if self._socket.poll(int(left_s * 1000)):
-                topic, body = self._socket.recv_multipart()
-                self.heard.append(Received(topic.decode(), msgspec.json.decode(body)))
-                if heard(self.heard[-1]):
-                    return self.heard[-1]
-        raise AssertionError(f"not heard; only {self.heard}")
-
-    def alarm(self, rev: int) -> dict[str, Any]:
-        return self.until(lambda told: told.topic == "alarm.melt" and told.body["rev"] == rev).body
-
-    def close(self) -> None:
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._context.destroy(0)
+@pytest.fixture
+def journal(config: Config) -> Iterator[Journal]:
+    opened = Journal(Path(config.journal), config.camera)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
-def side(config: Config) -> Iterator[Side]:
+def desk(daemon: tuple[Orders, Memory], journal: Journal) -> Desk:
+    return Desk(*daemon, journal, NOW_NS)
+
+
+@pytest.fixture
+def memory(daemon: tuple[Orders, Memory]) -> Memory:
+    return daemon[1]
+
+
+def test_a_record_becomes_a_journalled_alarm_on_its_topic(desk: Desk, memory: Memory, journal: Journal) -> None:
+    eventlog.append(memory.log, record("began"))
+    [telegram] = desk.step(SETTLED_NS, T_NS)
+    assert telegram.topic == "alarm.melt"
+    assert journal.alarms(10) == [msgspec.json.decode(telegram.body, type=Alarm)]
+    assert desk.raised == {("t2", "medium"): 1}
+    assert desk.step(SETTLED_NS + 1, T_NS) == []
+
+
+def test_alarms_wait_until_subscribers_are_back_but_not_for_the_journal(
+    desk: Desk, memory: Memory, journal: Journal
+) -> None:
+    eventlog.append(memory.log, record("began"))
+    assert desk.step(SETTLED_NS - 1, T_NS) == []
+    assert len(journal.alarms(10)) == 1
+    assert len(desk.step(SETTLED_NS, T_NS)) == 1
+
+
+def test_the_last_step_keeps_nothing_back(desk: Desk, memory: Memory) -> None:
+    eventlog.append(memory.log, record("began"))
+    assert len(desk.step(NOW_NS, T_NS, last=True)) == 1
+
+
+def test_a_new_desk_goes_on_where_the_old_one_stopped(
+    desk: Desk, daemon: tuple[Orders, Memory], journal: Journal
+) -> None:
+    given, memory = daemon
+    eventlog.append(memory.log, record("began"))
+    desk.step(SETTLED_NS, T_NS)
+    eventlog.append(memory.log, record("grew", last_seq=30, frames_over=8))
+    after = Desk(given, memory, journal, NOW_NS)
+    after.step(NOW_NS, T_NS)
+    assert [(alarm.rev, alarm.frames_over) for alarm in after.book.active] == [(2, 8)]
+    assert after.raised == {("t2", "medium"): 1}
+
+
+def test_a_new_boot_keeps_open_alarms_and_reads_its_log_from_the_start(
+    desk: Desk, daemon: tuple[Orders, Memory], journal: Journal, config: Config
+) -> None:
+    eventlog.append(daemon[1].log, record("began"))
+    desk.step(SETTLED_NS, T_NS)
     with some_orders(config) as (given, memory):
-        made = Side(given, memory)
-        yield made
-        made.close()
+        after = Desk(msgspec.structs.replace(given, boot="boot-2"), memory, journal, NOW_NS)
+        assert len(after.book.active) == 1
+        eventlog.append(memory.log, record("settled", epoch="hot-2"))
+        beat(memory, NOW_NS)
+        after.step(NOW_NS, T_NS)
+    assert after.book.active == []
 
 
-@pytest.fixture
-def subscriber(config: Config) -> Iterator[Subscriber]:
-    made = Subscriber(config.outputs.alarms)
-    yield made
-    made.close()
+def test_a_lost_hot_process_is_told_at_once_and_every_second(desk: Desk, memory: Memory) -> None:
+    lost_ns = SETTLED_NS + LOST_NS
+    beat(memory, SETTLED_NS)
+    assert desk.step(lost_ns, T_NS) == []
+    topics = [telegram.topic for telegram in desk.step(lost_ns + 1, T_NS)]
+    assert topics == ["alarm.melt", "heartbeat.melt", "permit.melt"]
+    assert desk.step(lost_ns + TELL_NS, T_NS) == []
+    again = desk.step(lost_ns + TELL_NS + 1, T_NS)
+    assert [telegram.topic for telegram in again] == ["heartbeat.melt", "permit.melt"]
 
 
-class TestProcess:
-    def test_an_event_is_heard_and_journalled_and_the_process_leaves_in_order(
-        self, side: Side, subscriber: Subscriber, config: Config
-    ) -> None:
-        process = side.start()
-        subscriber.joined()
-        side.tell(record("began"))
-        raised = subscriber.alarm(rev=1)
-        wait_for(lambda: side.memory.vitals["active_alarms"][0] == 1)
-        assert int(side.memory.vitals["side_pid"][0]) == process.pid
-
-        with httpx.Client(base_url=f"http://127.0.0.1:{config.http.port}", trust_env=False) as http:
-            assert http.get("/healthz").text == "alive"
-            assert http.get("/readyz").status_code == 200
-            assert [alarm["id"] for alarm in http.get("/api/v1/alarms?state=active").json()["alarms"]] == [raised["id"]]
-            assert (
-                'framewatch_alarms_total{camera="melt",priority="medium",source="t2"} 1.0' in http.get("/metrics").text
-            )
-            assert "<!doctype html>" in http.get("/").text
-
-        side.tell(record("ended", last_seq=30, frames_over=9))
-        assert side.stop() == (0, "", "")
-        cleared = subscriber.alarm(rev=2)
-        assert (cleared["id"], cleared["state"], cleared["frames_over"]) == (raised["id"], "cleared", 9)
-        journal = Journal(Path(config.journal), config.camera)
-        assert [alarm.rev for alarm in journal.changes(raised["id"])] == [1, 2]
-        journal.close()
-
-    def test_killed_between_records_it_loses_nothing_and_raises_nothing_twice(
-        self, side: Side, subscriber: Subscriber, config: Config
-    ) -> None:
-        side.start()
-        subscriber.joined()
-        side.tell(record("began", event=1))
-        subscriber.alarm(rev=1)
-        side.tell(record("began", event=2))
-        side.kill()  # it may or may not have read the second one
-        side.tell(record("grew", event=1, last_seq=20, frames_over=6))
-        side.start()
-        side.tell(record("ended", event=1, last_seq=21, frames_over=7))
-        subscriber.alarm(rev=3)
-        side.kill()
-        side.start()
-        side.tell(record("ended", event=2, last_seq=40, frames_over=8))
-        last = subscriber.until(lambda told: told.body.get("frames_over") == 8).body
-        assert (last["rev"], last["state"]) == (2, "cleared")
-        assert side.stop()[0] == 0
-
-        journal = Journal(Path(config.journal), config.camera)
-        first, second = reversed(journal.alarms(10))
-        assert sum(journal.raised().values()) == 2
-        for alarm, revisions in ((first, [1, 2, 3]), (second, [1, 2])):
-            assert [change.rev for change in journal.changes(alarm.id)] == revisions
-            heard = [told.body["rev"] for told in subscriber.heard if told.body.get("id") == alarm.id]
-            assert list(dict.fromkeys(heard)) == revisions, "each is heard, in order"
-        journal.close()
-
-    def test_it_speaks_for_a_hot_process_that_is_lost(self, side: Side, subscriber: Subscriber) -> None:
-        side.start()
-        subscriber.joined()
-        side.hold_breath()
-        lost = subscriber.until(lambda told: told.topic == "heartbeat.melt").body
-        withheld = subscriber.until(lambda told: told.topic == "permit.melt").body
-        assert (lost["state"], lost["why"]) == ("degraded", LOST_WHY)
-        assert withheld["permit"] is False
-        side.breathe()
-        cleared = subscriber.until(lambda told: told.body.get("state") == "cleared").body
-        assert (cleared["source"], cleared["rev"]) == ("degraded", 2)
-
-    def test_it_leaves_when_its_parent_dies(self, side: Side, config: Config) -> None:
-        side.tell(record("began"))
-        read_end, write_end = os.pipe()
-        parent = (
-            "import subprocess, sys\n"
-            f"child = subprocess.Popen([sys.executable, '-m', 'monitor.side'], stdin=subprocess.PIPE, pass_fds="
-            f"({side.orders.memory_fd}, {side.orders.wake_fd}, {write_end}))\n"
-            "child.communicate(sys.stdin.buffer.read())\n"
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", parent],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(side.orders.memory_fd, side.orders.wake_fd, write_end),
-        )
-        os.close(write_end)
-        assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode(side.orders))
-        process.stdin.close()
-        wait_for(lambda: side.memory.vitals["side_beat_ns"][0] > 0)
-        process.kill()
-        process.wait(PATIENCE_S)
-        gone, _, _ = select.select([read_end], [], [], PATIENCE_S)
-        os.close(read_end)
-        assert gone, "the side process still holds its end of the pipe"
-        journal = Journal(Path(config.journal), config.camera)
-        assert [alarm.rev for alarm in journal.alarms(10)] == [1]
-        journal.close()
-
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_signals_end_it_without_complaint(self, side: Side, number: signal.Signals) -> None:
-        process = side.start()
-        process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, out, err) == (0, b"", b"")
-
-    def test_it_never_imports_torch(self) -> None:
-        script = "import sys, monitor.side; sys.exit('torch' in sys.modules)"
-        assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+def test_what_is_told_of_a_lost_hot_process(desk: Desk, memory: Memory) -> None:
+    memory.vitals["last_seq"][0] = 77
+    told = {t.topic: msgspec.json.decode(t.body) for t in desk.step(SETTLED_NS + LOST_NS, T_NS)}
+    assert told["alarm.melt"]["source"] == "degraded"
+    assert told["heartbeat.melt"] == {
+        "v": 1,
+        "camera": "melt",
+        "t_ns": T_NS,
+        "state": "degraded",
+        "why": LOST_WHY,
+        "seq": 77,
+        "coverage": 0.0,
+        "frame_age_p99_ms": 0.0,
+        "active_alarms": 1,
+    }
+    assert told["permit.melt"] == {
+        "v": 1,
+        "camera": "melt",
+        "epoch": "hot-1",
+        "n": 0,
+        "t_ns": T_NS,
+        "ttl_ms": 500,
+        "permit": False,
+        "why": LOST_WHY,
+        "mode": "advisory",
+    }
 
 
-class TestStart:
-    """What the operator must mend is one line that names the key, and exit status 2."""
+def test_a_hot_process_that_is_back_clears_the_alarm_and_speaks_for_itself(desk: Desk, memory: Memory) -> None:
+    desk.step(SETTLED_NS + LOST_NS, T_NS)
+    beat(memory, SETTLED_NS + 2 * LOST_NS)
+    [telegram] = desk.step(SETTLED_NS + 2 * LOST_NS, T_NS)
+    alarm = msgspec.json.decode(telegram.body, type=Alarm)
+    assert (alarm.source, alarm.state, alarm.rev) == ("degraded", "cleared", 2)
 
-    def refusal(self, config: Config) -> str:
-        with some_orders(config) as (given, memory):
-            side = Side(given, memory)
-            process = side.start(ready=False)
-            out, err = process.communicate(timeout=PATIENCE_S)
-            side.close()
-        assert (process.returncode, out) == (2, b"")
-        [line] = err.decode().splitlines()
-        return line
 
-    def test_http_port_in_use(self, config: Config) -> None:
-        with socket.create_server(("127.0.0.1", config.http.port)):
-            assert (
-                self.refusal(config)
-                == f"framewatch: framewatch.yaml: http.port: {config.http.port} is in use; choose another"
-            )
+def test_a_side_process_that_was_restarted_meanwhile_clears_it_too(
+    desk: Desk, daemon: tuple[Orders, Memory], journal: Journal
+) -> None:
+    desk.step(SETTLED_NS + LOST_NS, T_NS)
+    beat(daemon[1], SETTLED_NS + 2 * LOST_NS)
+    after = Desk(*daemon, journal, SETTLED_NS + 2 * LOST_NS)
+    after.step(SETTLED_NS + 2 * LOST_NS, T_NS)
+    assert after.book.active == []
 
-    def test_alarm_endpoint_in_use(self, config: Config) -> None:
-        endpoint = config.outputs.alarms
-        with socket.create_server(("127.0.0.1", int(endpoint.rsplit(":", 1)[1]))):
-            assert (
-                self.refusal(config)
-                == f"framewatch: framewatch.yaml: outputs.alarms: {endpoint} is in use; choose another"
-            )
 
-    @pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
-    def test_an_address_of_another_machine(self, config: Config, host: str) -> None:
-        http = msgspec.structs.replace(config.http, host=host)
-        assert self.refusal(msgspec.structs.replace(config, http=http)).startswith(
-            f"framewatch: framewatch.yaml: http.host: '{host}' is no address"
-        )
+def test_overwritten_records_are_confessed_for_a_minute(desk: Desk, memory: Memory) -> None:
+    for event in range(SLOTS + 9):
+        eventlog.append(memory.log, record("began", event=event))
+    desk.step(SETTLED_NS, T_NS)
+    assert desk.why(SETTLED_NS) == "10 event records were overwritten before they were read"
+    assert desk.why(SETTLED_NS + 61 * 10**9) == ""
 
-    def test_a_journal_that_cannot_be_opened(self, config: Config, tmp_path: Path) -> None:
-        wrong = msgspec.structs.replace(config, journal=str(tmp_path / "no" / "journal.db"))
-        assert self.refusal(wrong).startswith(f"framewatch: framewatch.yaml: journal: {wrong.journal} cannot be opened")
+
+def test_a_disk_that_does_not_answer_is_confessed(
+    desk: Desk, memory: Memory, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, answer = threading.Event(), threading.Event()
+    commit = journal.commit
+
+    def hang(*args: Any) -> list[int]:
+        hanging.set()
+        answer.wait(PATIENCE_S)
+        return commit(*args)
+
+    monkeypatch.setattr(journal, "commit", hang)
+    eventlog.append(memory.log, record("began"))
+    step = threading.Thread(target=desk.step, args=(SETTLED_NS, T_NS))
+    step.start()
+    assert hanging.wait(PATIENCE_S)
+    assert desk.why(SETTLED_NS + SLOW_DISK_NS) == ""
+    assert desk.why(SETTLED_NS + SLOW_DISK_NS + 10**9) == "the journal has not answered for 3 s"
+    answer.set()
+    step.join(PATIENCE_S)
+    assert desk.why(SETTLED_NS + SLOW_DISK_NS + 10**9) == ""
+
+
+def test_a_file_that_is_locked_does_not_hold_alarms_up(desk: Desk, memory: Memory, config: Config) -> None:
+    other = sqlite3.connect(config.journal, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    eventlog.append(memory.log, record("began"))
+    [telegram] = desk.step(SETTLED_NS, T_NS)
+    assert msgspec.json.decode(telegram.body)["journaled"] is False
+    assert desk.why(SETTLED_NS) == "the journal cannot be written: database is locked"
+    other.execute("ROLLBACK")
+    other.close()
+    desk.step(SETTLED_NS + 10**9, T_NS)
+    assert desk.why(SETTLED_NS + 10**9) == ""

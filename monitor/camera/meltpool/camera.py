@@ -10,12 +10,10 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 from monitor.camera.meltpool.alloys import ALLOYS
 from monitor.camera.meltpool.anomalies import (
@@ -31,12 +29,14 @@ from monitor.camera.meltpool.anomalies import (
 )
 from monitor.camera.meltpool.heat import past, rise
 from monitor.camera.meltpool.lens import Lens
+from monitor.camera.meltpool.outline import BRACKET
 from monitor.camera.meltpool.radiance import Glow, Optics
-from monitor.camera.meltpool.scan import BRACKET, Path, Strategy, at, layer_path, stretches
+from monitor.camera.meltpool.scan import Path, Strategy, at, layer_path, stretches
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
-from monitor.camera.schedule import Event, Schedule, Truth
+from monitor.camera.schedule import Event, Place, Schedule, Truth
 from monitor.camera.sensor import Exposed, Sensor, read_out
+from monitor.camera.wander import Wander
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -94,10 +94,10 @@ class Leg(NamedTuple):
         """Its first *count* frames."""
         return self._replace(times_s=self.times_s[:count], xy_mm=self.xy_mm[:count], ahead_rad=self.ahead_rad[:count])
 
-    def place(self, frame: int) -> dict[str, Any]:
+    def place(self, frame: int) -> Place:
         """Where the process was at one of its frames, as a Truth says it."""
         x, y = (round(float(value), 3) for value in self.xy_mm[frame])
-        return {"layer": self.layer, "context": self.context, "xy": (x, y)}
+        return Place(self.layer, (x, y), self.context)
 
 
 class Take(NamedTuple):
@@ -160,7 +160,6 @@ class MeltPool:
             raise ValueError(f"no such alloy: {self.alloy}; there are {', '.join(ALLOYS)}")
         wander, events, noise, scene = (np.random.default_rng([self.seed, part]) for part in range(4))
         self._schedule = Schedule(DURATIONS_FRAMES, self.anomaly_rate, events, self.kinds)
-        self._places: dict[int, dict[str, Any]] = {}  # by the first frame of an anomaly
         self.readout = Readout(noise)
         self.scene = _scene(scene)
         shorter = min(self.height, self.width)
@@ -192,15 +191,14 @@ class MeltPool:
             leg = leg if end is None else leg.first(end - self._seq)
             first, count = self._seq, len(leg.times_s)
             last = first + count == end
-            events, ended = self._schedule.over(first, count, begin=leg.active, quiet=leg.recoating, last=last)
-            for event in events:
-                if event.first_seq >= first:
-                    self._places[event.first_seq] = leg.place(event.first_seq - first)
+            events, ended = self._schedule.over(
+                first, count, leg.place, begin=leg.active, quiet=leg.recoating, last=last
+            )
             take = Take(
                 self._expose(leg, first, events),
                 self._facts(leg),
                 tuple(event for event in events if event.kind in SENSOR_FAULTS),
-                tuple(self._truth(event) for event in ended),
+                tuple(event.truth for event in ended),
                 first,
             )
             self._seq += count
@@ -210,7 +208,7 @@ class MeltPool:
     def unfinished(self) -> Truth | None:
         """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
         event = self._schedule.begun(self._seq)
-        return self._truth(event) if event is not None else None
+        return None if event is None else event.truth
 
     def _facts(self, leg: Leg) -> Shot:
         return Shot(
@@ -222,9 +220,6 @@ class MeltPool:
             active=leg.active,
             pause_s=leg.pause_s,
         )
-
-    def _truth(self, event: Event) -> Truth:
-        return msgspec.structs.replace(event.truth, **self._places[event.first_seq])
 
     def _expose(self, leg: Leg, first: int, events: list[Event]) -> Exposed:
         """The frames (n, height, width) of *leg*, from the *first* one on, before they are read out."""
@@ -306,33 +301,6 @@ class MeltPool:
             times_s = stretch.times_s[-1] + self.frame_s * np.arange(1, PAUSE_FRAMES + 1)
             still = np.repeat(stretch.xy_mm[-1:], PAUSE_FRAMES, axis=0)
             yield Leg(path, layer, "", False, times_s, still, np.zeros(PAUSE_FRAMES), recoating=True)
-
-
-class Wander:
-    """Slowly correlated random numbers: each quantity a sum of AR(1) parts (standard deviation, memory in s)."""
-
-    def __init__(
-        self, rng: np.random.Generator, quantities: tuple[tuple[tuple[float, float], ...], ...], frame_s: float
-    ) -> None:
-        self._rng = rng
-        self._parts = [
-            (index, sd, math.exp(-frame_s / memory_s) if memory_s else 0.0)
-            for index, parts in enumerate(quantities)
-            for sd, memory_s in parts
-        ]
-        self._count = len(quantities)
-        self._state = rng.standard_normal(len(self._parts))
-
-    def next(self, frames: int) -> Doubles:
-        """The next values (quantities, frames)."""
-        total = np.zeros((self._count, frames))
-        steps = self._rng.standard_normal((len(self._parts), frames))
-        for number, (index, sd, keep) in enumerate(self._parts):
-            steps[number] *= math.sqrt(1.0 - keep**2)
-            walk, _ = lfilter([1.0], [1.0, -keep], steps[number], zi=[keep * self._state[number]])
-            self._state[number] = walk[-1]
-            total[index] += sd * walk
-        return total
 
 
 def _scene(rng: np.random.Generator) -> Scene:

@@ -4,20 +4,25 @@ Lengths are picometres; places are (x, y) with x along the fast scan and y down 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from monitor.camera.stem.materials import ATOMIC_NUMBER, GRAPHENE, SILICON, STRONTIUM_TITANATE, Material
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
-
-ATOMIC_NUMBER: Final = {"C": 6, "O": 8, "Si": 14, "Ti": 22, "Ge": 32, "Sr": 38, "Nb": 41, "La": 57}
+Species = tuple[str, ...]
+Vector = tuple[float, float, float]
 
 Z_POWER: Final = 1.7
 """Scattering to high angles goes with Z squared (Rutherford; Pennycook and Jesson 1991), less what the electrons of the
-atom screen: about Z^1.7 for single atoms (Krivanek et al. 2010)."""
+atom screen: about Z^1.7 for single atoms (Krivanek et al. 2010). A column is taken as the sum of its atoms, which holds
+for thin foils: in thick ones channelling wears the beam down on heavy columns first, and the contrast of columns is
+less than here."""
 
 ADDED: Final = -1
 """The site of a column that the perfect crystal does not have."""
@@ -26,28 +31,21 @@ ADDED: Final = -1
 class Site(NamedTuple):
     """A column of the unit cell: the atoms of one repeat along the beam."""
 
-    name: str
-    species: tuple[str, ...]
+    species: Species
     xy: tuple[float, float]  # in cells
-    debye_waller_a2: float  # B in square angstroms, as the literature gives it; B = 8 pi^2 <u^2>
-    guests: tuple[tuple[str, ...], ...] = ()  # what may replace its atoms; nothing: too faint to bother
+    vibration_pm: float  # root mean square thermal displacement along one axis
+    guests: tuple[Species, ...] = ()  # what may replace its atoms; nothing: too faint to bother
 
     @property
     def strength(self) -> float:
         """What one repeat scatters to high angles."""
         return scattering(self.species)
 
-    @property
-    def vibration_pm(self) -> float:
-        """Root mean square thermal displacement along one axis."""
-        return 100.0 * math.sqrt(self.debye_waller_a2 / (8.0 * math.pi**2))
-
 
 @dataclass(frozen=True)
 class Crystal:
     """A crystal seen along an axis. Its cell is the rectangle that repeats in the picture."""
 
-    name: str
     cell_pm: tuple[float, float]
     sites: tuple[Site, ...]
     holes: tuple[tuple[float, float], ...]  # in cells: the widest gaps between its columns
@@ -56,7 +54,7 @@ class Crystal:
     poisson_ratio: float
     background: float  # what the whole picture has on top, in peaks of the brightest column
     headroom: float  # how many such peaks fit between black and white
-    added: tuple[str, ...]  # one repeat of a column that lies where none should
+    added: Species  # one repeat of a column that lies where none should
 
     @property
     def brightest(self) -> float:
@@ -82,52 +80,71 @@ class Columns(NamedTuple):
         return Columns._make(np.concatenate(pair) for pair in zip(self, other, strict=True))
 
 
-def scattering(species: tuple[str, ...]) -> float:
+def scattering(species: Species) -> float:
     """What atoms of *species* scatter to high angles: the sum of Z^1.7."""
     return float(sum(ATOMIC_NUMBER[one] ** Z_POWER for one in species))
 
 
-STRONTIUM_TITANATE: Final = Crystal(
-    # Lattice constant and thermal factors at room temperature: Abramov et al. 1995. Guests: the usual donors, and
-    # the other cation (antisite).
-    name="SrTiO3",
-    cell_pm=(390.5, 390.5),
-    sites=(
-        Site("Sr", ("Sr",), (0.0, 0.0), 0.62, (("La",), ("Ti",))),
-        Site("Ti-O", ("Ti", "O"), (0.5, 0.5), 0.44, (("Nb", "O"), ("Sr",))),
-        Site("O", ("O",), (0.5, 0.0), 0.73),
-        Site("O", ("O",), (0.0, 0.5), 0.73),
-    ),
+class Axes(NamedTuple):
+    """Three lattice vectors at right angles, in cell edges of a material: right, down, and along the beam."""
+
+    right: Vector
+    down: Vector
+    beam: Vector
+
+    def cell_pm(self, material: Material) -> tuple[float, float]:
+        """The sides of the rectangle that repeats in the picture."""
+        right, down = (1e3 * math.hypot(*np.multiply(one, material.cell_nm)) for one in (self.right, self.down))
+        return right, down
+
+    def sites(self, material: Material, guests: Mapping[Species, tuple[Species, ...]]) -> tuple[Site, ...]:
+        """The columns of *material* in that rectangle; *guests* says what may replace the atoms of which."""
+        columns: dict[tuple[float, float], dict[float, str]] = {}
+        for species, place in material.atoms:
+            x, y, z = (float(part) for part in np.round(np.linalg.solve(np.transpose(self), place), 9) % 1.0)
+            columns.setdefault((x, y), {})[z] = species  # atoms that are the same by symmetry meet here
+        made = ((tuple(column.values()), xy) for xy, column in columns.items())
+        return tuple(Site(one, xy, _vibration_pm(material, one), guests.get(one, ())) for one, xy in made)
+
+
+def _vibration_pm(material: Material, species: Species) -> float:
+    """Of a column of *species*: the mean of their B, each as it shows."""
+    b_a2 = sum(scattering((one,)) * material.debye_waller_a2[one] for one in species) / scattering(species)
+    return 100.0 * math.sqrt(b_a2 / (8.0 * math.pi**2))
+
+
+_ALONG_C: Final = Axes((1, 0, 0), (0, 1, 0), (0, 0, 1))
+_ALONG_110: Final = Axes((0.5, -0.5, 0), (0, 0, 1), (0.5, 0.5, 0))
+
+# Thickness, background and headroom are what such images commonly have; Poisson ratios are rounded.
+STRONTIUM_TITANATE_001: Final = Crystal(
+    cell_pm=_ALONG_C.cell_pm(STRONTIUM_TITANATE),
+    # The usual donors, and the other cation (antisite).
+    sites=_ALONG_C.sites(STRONTIUM_TITANATE, {("Sr",): (("La",), ("Ti",)), ("Ti", "O"): (("Nb", "O"), ("Sr",))}),
     holes=((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)),
-    spacing_pm=390.5 / 2,
+    spacing_pm=1e3 * STRONTIUM_TITANATE.cell_nm[0] / 2,
     repeats=25,  # 10 nm
     poisson_ratio=0.24,
     background=0.18,
     headroom=1.3,
     added=("Sr",),
 )
-
-GRAPHENE: Final = Crystal(
-    # 142 pm from atom to atom (Castro Neto et al. 2009). The thermal factor is of the size of graphite's in the plane.
-    name="graphene",
-    cell_pm=(246.0, 246.0 * math.sqrt(3.0)),
-    sites=tuple(Site("C", ("C",), xy, 0.35, (("Si",),)) for xy in ((0.0, 0.0), (0.5, 1 / 6), (0.5, 0.5), (0.0, 2 / 3))),
+GRAPHENE_001: Final = Crystal(
+    cell_pm=_ALONG_C.cell_pm(GRAPHENE),
+    sites=_ALONG_C.sites(GRAPHENE, {("C",): (("Si",),)}),
     holes=((0.0, 1 / 3), (0.5, 5 / 6)),
-    spacing_pm=246.0 / math.sqrt(3.0),
+    spacing_pm=1e3 * GRAPHENE.cell_nm[0] / math.sqrt(3.0),
     repeats=1,
     poisson_ratio=0.17,
     background=0.1,
     headroom=5.0,  # a single silicon atom is four times as bright as carbon
     added=("C",),
 )
-
-SILICON: Final = Crystal(
-    # Pairs of columns 136 pm apart, "dumbbells". 543.1 pm; B as Aldred and Hart 1973 measured it.
-    name="Si",
-    cell_pm=(543.1 / math.sqrt(2.0), 543.1),
-    sites=tuple(Site("Si", ("Si",), xy, 0.46, (("Ge",),)) for xy in ((0.0, 0.0), (0.0, 0.25), (0.5, 0.5), (0.5, 0.75))),
+SILICON_110: Final = Crystal(
+    cell_pm=_ALONG_110.cell_pm(SILICON),
+    sites=_ALONG_110.sites(SILICON, {("Si",): (("Ge",),)}),  # pairs of columns: "dumbbells"
     holes=((0.5, 0.125), (0.0, 0.625)),
-    spacing_pm=543.1 / 4,
+    spacing_pm=1e3 * SILICON.cell_nm[2] / 4,
     repeats=25,
     poisson_ratio=0.22,
     background=0.15,
@@ -135,8 +152,8 @@ SILICON: Final = Crystal(
     added=("Si",),
 )
 
-CRYSTALS: Final = {crystal.name: crystal for crystal in (STRONTIUM_TITANATE, GRAPHENE, SILICON)}
-"""By name: SrTiO3 along [001], graphene from above, silicon along [110]."""
+CRYSTALS: Final = {"SrTiO3": STRONTIUM_TITANATE_001, "graphene": GRAPHENE_001, "Si": SILICON_110}
+"""What the imaging camera may look at, by name: SrTiO3 along [001], graphene from above, silicon along [110]."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +194,7 @@ class Lattice:
         xy: Floats = (cells * self.crystal.cell_pm) @ self._axes().T + self.origin_pm
         return xy
 
-    def _axes(self) -> npt.NDArray[Any]:
+    def _axes(self) -> Floats:
         """The directions of the cell's two sides, one per column."""
         cosine, sine = math.cos(self.rotation_rad), math.sin(self.rotation_rad)
         return np.array([[cosine, -sine], [sine, cosine]])
