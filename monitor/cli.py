@@ -22,7 +22,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")  # before torch loads: waiting threads must not take the others' cores
+    # Before torch and numpy load: waiting threads must not take the others' cores, and matrices as small as a camera's
+    # gain nothing from a second one.
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:

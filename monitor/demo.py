@@ -1,7 +1,6 @@
 """`framewatch demo`: the whole system on this machine, with a simulated camera and known anomalies."""
 
 import contextlib
-import itertools
 import signal
 import socket
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 import zmq
 
@@ -51,11 +49,9 @@ def welding(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
 
 def scanning(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
     """Normal images of a scanning transmission electron microscope."""
-    from monitor.camera.stem.images import ScanImages
+    from monitor.camera.stem.images import normal_frames
 
-    shots = ScanImages(side_px, side_px, seed).shots()
-    images = (image for shot, _ in shots if shot.active for image in shot.pixels)
-    return np.stack(list(itertools.islice(images, count)))
+    return normal_frames(count, seed, side_px, side_px)
 
 
 class Scene(NamedTuple):

@@ -8,6 +8,7 @@ import pytest
 # processes that spin on two cores take each other's time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from frames import QUICK, runs
 

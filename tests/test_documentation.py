@@ -12,6 +12,8 @@ import yaml
 import zmq
 
 from monitor import cli
+from monitor.camera.meltpool import anomalies
+from monitor.camera.stem import defects, diffraction
 from monitor.config import Config, read
 from monitor.wire.native import WireLimits, decode
 
@@ -87,7 +89,17 @@ def test_the_camera_of_the_readme_speaks_the_protocol(tmp_path: Path) -> None:
 
 
 def test_no_document_names_what_is_not_there() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/cameras.md"):
         text = (ROOT / document).read_text()
         for name in re.findall(r"`((?:monitor|models|calibration|tests|deploy)/[\w./-]+)`", text):
             assert (ROOT / name).exists(), f"{document} names {name}"
+
+
+def test_the_page_about_cameras_tells_how_long_each_anomaly_lasts_and_shows_its_pictures() -> None:
+    text = (ROOT / "docs" / "cameras.md").read_text()
+    for durations in (anomalies.DURATIONS_FRAMES, defects.DURATIONS_FRAMES, diffraction.DURATIONS_FRAMES):
+        for kind, (shortest, longest) in durations.items():
+            assert re.search(rf"^\| `{kind}` .* \| {shortest} to {longest} \|$", text, flags=re.MULTILINE), kind
+    pictures = re.findall(r"\]\((pictures/[\w.]+)\)", text)
+    assert len(pictures) == 3
+    assert all((ROOT / "docs" / picture).exists() for picture in pictures)

@@ -67,13 +67,14 @@ class Event:
 
     @property
     def truth(self) -> Truth:
+        """What a camera tells of it."""
         return Truth(self.kind, self.first_seq, self.last_seq, self.strength, *self.place)
 
 
 class Schedule:
     """Draws anomalies of *kinds*, each frame of normal operation with the chance *rate* to begin one.
 
-    Raises ValueError for a rate that is no probability and for kinds that *durations* does not know.
+    Raises ValueError for a rate that is no probability, for kinds that *durations* does not know, and for none at all.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class Schedule:
         if not 0.0 <= rate <= 1.0:  # NaN too
             raise ValueError(f"an anomaly rate of {rate} a frame: 0 to 1 is possible")
         self._kinds = tuple(durations) if kinds is None else kinds
+        if not self._kinds:
+            raise ValueError(f"no kinds of anomaly: name some of {', '.join(durations)}")
         if unknown := set(self._kinds) - set(durations):
             raise ValueError(f"no such anomaly: {', '.join(sorted(unknown))}; there are {', '.join(durations)}")
         self._durations, self._rate, self._rng = durations, rate, rng

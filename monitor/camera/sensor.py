@@ -11,11 +11,10 @@ Fixed = npt.NDArray[np.int16]
 Bytes = npt.NDArray[np.uint8]
 
 FRACTION_BITS: Final = 6  # grey levels are computed in 64ths
-NOISE_BITS: Final = 4  # and noise in 16ths of its standard deviation
-LARGEST_SIGMA: Final = 5.5  # of the noise
-LARGEST_DEVIATION: Final = 372  # 64ths: with the largest noise just inside 16 bits
+NOISE_BITS: Final = 8  # and noise in 256ths of its standard deviation: coarser steps would beat with the grey levels
 BRIGHTEST: Final = 300.0  # grey levels: what is brighter saturates whatever its noise
-POOL: Final = 1 << 22
+POOL: Final = 1 << 21
+REACH: Final = POOL >> 3  # pixels read out at a time: they stay in the cache, and begin at very many places of the pool
 POOL_SEED: Final = 20
 
 
@@ -50,6 +49,7 @@ class Sensor:
         self._pattern = np.maximum(pattern + 0.5, 0.5).astype(np.float32)
         self._gain = np.float32(1.0 / electrons_per_grey)
         self._read_variance = np.float32(read_noise_grey**2)
+        _normals()  # now, since they take a tenth of a second: a camera that has begun is not to be late
 
     def expose(self, electrons: Floats, noisier: float = 1.0) -> Exposed:
         """What *electrons* (n, h, w) are as grey levels; the read noise is *noisier* times its own."""
@@ -61,28 +61,33 @@ class Sensor:
         variance *= np.float32(1 << FRACTION_BITS)
         grey += self._pattern
         grey *= np.float32(1 << FRACTION_BITS)
-        np.minimum(variance, np.float32(LARGEST_DEVIATION), out=variance)
         return Exposed(grey.astype(np.int16), np.rint(variance).astype(np.int16))
 
 
 def read_out(exposed: Exposed, rng: np.random.Generator) -> Bytes:
-    """The frames (n, h, w) with fresh noise: *rng* says where in a long row of normal numbers it begins."""
-    size = exposed.level.size
-    pool = _normals(max(POOL, 1 << (size - 1).bit_length() + 1))
-    begin = int(rng.integers(len(pool) - size))
-    noise = pool[begin : begin + size].reshape(exposed.level.shape) * exposed.deviation
-    noise >>= NOISE_BITS
-    noise += exposed.level
-    np.clip(noise, 0, (256 << FRACTION_BITS) - 1, out=noise)
-    noise >>= FRACTION_BITS
-    pixels: Bytes = noise.astype(np.uint8)
+    """The frames (n, h, w) with fresh noise: *rng* says where in a long row of normal numbers each piece begins."""
+    pixels = np.empty(exposed.level.shape, np.uint8)
+    step = max(REACH // exposed.level[0].size, 1)
+    for first in range(0, len(pixels), step):
+        held = slice(first, first + step)
+        pixels[held] = _with_noise(exposed.level[held], exposed.deviation[held], rng)
     return pixels
 
 
-@lru_cache(maxsize=2)
-def _normals(count: int) -> Fixed:
-    """Standard normal numbers in 16ths."""
-    draws = np.random.default_rng(POOL_SEED).standard_normal(count, np.float32)
-    np.clip(draws, -LARGEST_SIGMA, LARGEST_SIGMA, out=draws)
+def _with_noise(level: Fixed, deviation: Fixed, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+    pool = _normals()
+    begin = int(rng.integers(len(pool) - level.size))
+    noise = np.multiply(pool[begin : begin + level.size].reshape(level.shape), deviation, dtype=np.int32)
+    noise >>= NOISE_BITS
+    noise += level
+    np.clip(noise, 0, (256 << FRACTION_BITS) - 1, out=noise)
+    noise >>= FRACTION_BITS
+    return noise
+
+
+@lru_cache(maxsize=1)
+def _normals() -> Fixed:
+    """Standard normal numbers in 256ths."""
+    draws = np.random.default_rng(POOL_SEED).standard_normal(POOL, np.float32)
     draws *= np.float32(1 << NOISE_BITS)
     return np.rint(draws).astype(np.int16)

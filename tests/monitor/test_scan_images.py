@@ -103,6 +103,7 @@ def fourier(camera: ScanImages, frame: Array, order: int = 1) -> complex:
         ({"bits": 12}, "12 bits a pixel: 8 or 16"),
         ({"anomaly_rate": 1.5}, "0 to 1"),
         ({"kinds": ("meteor",)}, "no such anomaly: meteor"),
+        ({"kinds": ()}, "no kinds of anomaly: name some of vacancy"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused_in_one_line(settings: dict[str, Any], message: str) -> None:

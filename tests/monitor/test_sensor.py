@@ -30,7 +30,7 @@ def test_the_mean_is_the_signal_and_the_variance_is_poissons(electrons: float) -
 def test_read_noise_is_there_in_the_dark_and_grows_as_asked() -> None:
     for noisier in (1.0, 2.0):
         read = frames(plain(offset_grey=20.0, read_noise_grey=1.5), 0.0, noisier=noisier)
-        assert read.mean() == pytest.approx(20.0, abs=0.03)
+        assert read.mean() == pytest.approx(20.0, abs=0.01)
         assert read.std() == pytest.approx(np.hypot(1.5 * noisier, 12**-0.5), rel=0.02)
 
 

@@ -18,7 +18,7 @@ SPACING: Final = 1 << _SPACING_BITS
 
 
 def patterns_for(frames: slice) -> npt.NDArray[np.int64]:
-    """The frames whose expected patterns the frames *frames* of a shot need: multiples of SPACING."""
+    """The frames (k,) whose expected patterns the frames *frames* of a shot need: multiples of SPACING."""
     return np.arange(frames.start // SPACING, -(-frames.stop // SPACING) + 1) * SPACING
 
 

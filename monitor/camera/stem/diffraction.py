@@ -67,10 +67,6 @@ class Spot(NamedTuple):
     left: int
     active: bool
 
-    def later(self, frames: int) -> tuple[float, float]:
-        """Column and row so many frames on, in the same line."""
-        return float(self.column + frames), float(self.row)
-
 
 class Scene(NamedTuple):
     """What one run has of its own: draws that hold from its first frame to its last."""
@@ -85,9 +81,10 @@ class Scene(NamedTuple):
 class Diffraction:
     """The camera. `shots` goes on where it stopped; frame numbers count from 0 at the first shot ever.
 
-    *electrons* is the mean number counted in a frame, *span_mrad* the angle that the frame's shorter side shows,
-    *scan* the probe positions along each side, *bits* 8 or 16 a pixel, *anomaly_rate* the chance of an anomaly to
-    begin at a frame of normal operation. Raises ValueError.
+    *electrons* is the mean number counted in a frame, *crystal* one of ZONES, *convergence_mrad* the beam's semi-angle,
+    *span_mrad* the angle that the frame's shorter side shows, *edge_mrad* that over which a disc's edge fades, *scan*
+    the probe positions along each side, *bits* 8 or 16 a pixel, *anomaly_rate* the chance of an anomaly to begin at a
+    frame of normal operation. A frame's place is its scan column and row. Raises ValueError.
     """
 
     height: int = 128
@@ -214,7 +211,7 @@ class Diffraction:
 
     def _place(self, at: Spot, frame: int) -> Place:
         """Where the probe is *frame* frames after *at*, as a Truth says it."""
-        return Place(at.layer, at.later(frame), self.crystal)
+        return Place(at.layer, (float(at.column + frame), float(at.row)), self.crystal)
 
     def _optics(self) -> Optics:
         scale = self.span_mrad / min(self.height, self.width) * self.scene.camera_length
@@ -236,8 +233,6 @@ class Diffraction:
                 raise ValueError(f"a side of {side} pixels: {SHORTEST_SIDE_PX} to {LONGEST_SIDE_PX} are possible")
         if self.crystal not in ZONES:
             raise ValueError(f"no such crystal: {self.crystal}; there are {', '.join(ZONES)}")
-        if self.kinds == ():
-            raise ValueError(f"no kinds of anomaly: name some of {', '.join(KINDS)}")
         if self.bits not in (8, 16):
             raise ValueError(f"{self.bits} bits a pixel: 8 and 16 are possible")
         for what, value, least, most in (

@@ -139,7 +139,7 @@ def diffuse(optics: Optics) -> Floats:
 
 
 def carbon_rings_mrad(wavelength_nm: float) -> tuple[float, ...]:
-    """Where amorphous carbon has its haloes."""
+    """Where amorphous carbon has its haloes: the radius of each in milliradians, by Bragg's law for small angles."""
     return tuple(1e3 * wavelength_nm / spacing_nm for spacing_nm, _ in CARBON_HALOES)
 
 

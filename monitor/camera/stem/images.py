@@ -91,8 +91,9 @@ class Path(NamedTuple):
 class ScanImages:
     """The camera. `shots` goes on where it stopped; frame numbers count from 0 at the first shot ever.
 
-    *anomaly_rate* is the chance of an anomaly to begin at a normal image; *dose* counts electrons per pixel on the
-    brightest column; *bits* is 8 or 16. Raises ValueError.
+    *anomaly_rate* is the chance of an anomaly to begin at a normal image, *crystal* one of CRYSTALS, *pixel_pm* a
+    pixel's side on the specimen; *dose* counts electrons per pixel on the brightest column; *bits* is 8 or 16 a pixel.
+    A frame's place is that of its middle on the specimen, in nanometres. Raises ValueError.
     """
 
     height: int = 64
@@ -157,10 +158,8 @@ class ScanImages:
     def _scan(self, part: Part, count: int) -> Path:
         """Where the beam goes, or rests while it is blanked, in the next *count* images."""
         if not part.active:
-            still = np.zeros((count, 2))
-            return Path(
-                Scan(self._place_pm + still, still, np.zeros((count, self.height))), np.ones(count), np.ones(count)
-            )
+            still, steady = np.zeros((count, 2)), np.ones(count)
+            return Path(Scan(self._place_pm + still, still, np.zeros((count, self.height))), steady, steady)
         if part.fresh:
             self._move_stage()
         right, down, current, focus = self._walk.next(count)
@@ -237,7 +236,7 @@ class ScanImages:
 
 
 def detect(signal: Image, gain: float, dark_noise: float, bits: int, rng: np.random.Generator) -> Pixels:
-    """Counts *signal*, the expected electrons of each pixel, and gives grey levels of *bits* bits.
+    """Counts *signal* (n, h, w), the expected electrons of each pixel; grey levels (n, h, w) of *bits* bits, 8 or 16.
 
     *gain* per electron and *dark_noise* (standard deviation) are shares of full scale.
     """

@@ -11,7 +11,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]
 
-TILE_PX: Final = 64
+TILE_PX: Final = 48
+"""So few columns reach a tile of ordinary magnification that its products of matrices stay in one thread: two threads
+that wait for each other on a busy machine take ten times as long."""
+
 REACH: Final = 4.0  # standard deviations: beyond it a column adds nothing
 FARTHEST: Final = 6.0  # and here its tail ends: numbers too small for float32 to normalise cost ten times the time
 
@@ -24,13 +27,16 @@ class Scan(NamedTuple):
     lines_pm: Floats  # (n, h): how far right of its place the beam was on each line
 
     def part(self, images: slice) -> "Scan":
+        """Some of its images."""
         return Scan._make(values[images] for values in self)
 
 
 def project(
     places_pm: Floats, peaks: Floats, widths_pm: Floats, scan: Scan, shape: tuple[int, int], pixel_pm: float
 ) -> Image:
-    """Columns at *places_pm* (n, k, 2), Gaussians of *peaks* and *widths_pm* (n, k), as n images of *shape* (h, w).
+    """Columns at *places_pm* (n, k, 2), Gaussians of *peaks* and *widths_pm* (n, k), as images (n, h, w) of *shape*.
+
+    Widths are standard deviations; *pixel_pm* is a pixel's side on the specimen.
 
     A sum of products of a row and a column factor, so a product of matrices, in tiles that few columns reach. What a
     line's displacement s does to a Gaussian is taken to second order of s over its width: to about a hundredth of the
