@@ -1,5 +1,6 @@
 """How well a detector told labelled frames apart, with the uncertainty that their number leaves."""
 
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,14 @@ from scipy.stats import beta, rankdata
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
+Labels = npt.NDArray[Any]
 
 CONFIDENCE = 0.95
+RESAMPLES = 400
+SEED = 0
+
+Weigh = Callable[[Floats], Floats]
+"""How often each frame was drawn (n,) -> how much it counts (n,)."""
 
 
 class Estimate(NamedTuple):
@@ -110,3 +117,106 @@ def _area_sd(area: float, m: int, n: int) -> float:
     mean = (m + n) / 2
     others = (1 - area) / (2 - area) + area / (1 + area)
     return float(np.sqrt(area * (1 - area) * (1 + (mean - 1) * others) / (m * n)))
+
+
+def block_weights(blocks: Labels, anomalous: Flags, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Floats]:
+    """How often each frame was drawn (n,), in *resamples* bootstrap samples of whole *blocks*, labels (n,).
+
+    Frames of one block (a run, a scene, crops that share pixels) say the same thing, so they come or stay away
+    together (cluster bootstrap; Davison and Hinkley 1997, 3.8). Blocks that hold only normal frames, only
+    *anomalous* ones (n,), or both are drawn each among their like, so no sample lacks a class. The same seed gives
+    the same samples: differences between detectors on the same frames are paired.
+    """
+    names, block = np.unique(blocks, return_inverse=True)
+    holds = np.zeros((len(names), 2), bool)
+    holds[block, np.asarray(anomalous, np.int64)] = True
+    alike = [np.flatnonzero((holds == which).all(axis=1)) for which in ((True, False), (False, True), (True, True))]
+    random = np.random.default_rng(seed)
+    for _ in range(resamples):
+        drawn = np.concatenate([random.choice(some, len(some)) for some in alike if len(some)])
+        yield np.bincount(drawn, minlength=len(names))[block].astype(np.float64)
+
+
+def block_interval(
+    statistic: Callable[[Floats], float],
+    blocks: Labels,
+    anomalous: Flags,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Estimate:
+    """*statistic* of frames that all count once, with its percentile interval over resampled *blocks* (n,).
+
+    It gets the weights (n,) of `block_weights`. Where it is not a number in some samples, these are left out. With
+    few blocks (less than about ten of a class) such intervals are too narrow. ValueError without frames.
+    """
+    if len(blocks) == 0:
+        raise ValueError("no frames to estimate anything from")
+    value = statistic(np.ones(len(blocks)))
+    again = np.array([statistic(weights) for weights in block_weights(blocks, anomalous, resamples, seed)])
+    again = again[~np.isnan(again)]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(again, [tail, 1 - tail]) if len(again) else (value, value)
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def auroc_by_blocks(
+    scores: Floats,
+    anomalous: Flags,
+    blocks: Labels,
+    weigh: Weigh = lambda weights: weights,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """Area as in `auroc` for frames that come in *blocks* (n,), with an interval over blocks; *weigh* sets what counts.
+
+    Where the classes are told apart without an error in every sample the bootstrap has nothing to vary: the interval
+    is then that of `auroc` for one frame a block.
+    """
+    anomalous = np.asarray(anomalous, bool)
+    area = area_of(scores, anomalous)
+    found = block_interval(lambda weights: area(weigh(weights)), blocks, anomalous, resamples)
+    if found.low < found.high or found.value not in (0.0, 1.0):
+        return found
+    _, low, high = auroc(np.zeros(len(np.unique(blocks[~anomalous]))), np.ones(len(np.unique(blocks[anomalous]))))
+    return Estimate(1.0, low, high) if found.value == 1.0 else Estimate(0.0, 1 - high, 1 - low)
+
+
+def area_of(scores: Floats, anomalous: Flags) -> Callable[[Floats], float]:
+    """The area under the ROC curve as a function of the frames' weights (n,), ties counting half.
+
+    NaN where a class has no weight. Raises ValueError for scores (n,) that are NaN.
+    """
+    if np.isnan(scores).any():
+        raise ValueError("scores that are not numbers cannot be ranked")
+    _, rank = np.unique(scores, return_inverse=True)
+    ranks = int(rank.max()) + 1
+
+    def area(weights: Floats) -> float:
+        wrong = np.bincount(rank[anomalous], weights[anomalous], minlength=ranks)
+        sound = np.bincount(rank[~anomalous], weights[~anomalous], minlength=ranks)
+        below = np.cumsum(sound) - sound / 2
+        pairs = float(wrong.sum() * sound.sum())
+        return float(min(wrong @ below / pairs, 1.0)) if pairs else float("nan")
+
+    return area
+
+
+def share_by_blocks(
+    flagged: Flags, blocks: Labels, weigh: Weigh = lambda weights: weights, resamples: int = RESAMPLES
+) -> Estimate:
+    """Share of frames that were *flagged* (n,), with an interval over *blocks* (n,); *weigh* sets what counts.
+
+    Where all frames agree, the interval is that of `proportion` for one frame a block.
+    """
+    flagged = np.asarray(flagged, bool)
+    if len(flagged) == 0:
+        return proportion(0, 0)
+    if flagged.all() or not flagged.any():
+        count_blocks = len(np.unique(blocks))
+        return proportion(count_blocks if flagged.any() else 0, count_blocks)
+
+    def share(weights: Floats) -> float:
+        weights = weigh(weights)
+        total = float(weights.sum())
+        return float(weights[flagged].sum()) / total if total else float("nan")
+
+    return block_interval(share, blocks, np.zeros(len(blocks), bool), resamples)

@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn import metrics
 
-from calibration.evaluation import Counts, Estimate, auroc, count, performance, proportion
+from calibration.evaluation import (
+    Counts,
+    Estimate,
+    area_of,
+    auroc,
+    auroc_by_blocks,
+    block_interval,
+    block_weights,
+    count,
+    performance,
+    proportion,
+    share_by_blocks,
+)
 
 SCORES = st.lists(st.integers(0, 12).map(float), min_size=1, max_size=40)
 
@@ -118,3 +130,88 @@ def test_infinite_scores_are_ranked_and_missing_ones_refused() -> None:
     assert auroc(np.array([0.0]), np.array([])) == Estimate(None, 0.0, 1.0)
     with pytest.raises(ValueError, match="cannot be ranked"):
         auroc(np.array([0.0, np.nan]), np.array([1.0]))
+
+
+def test_frames_of_a_block_come_and_stay_away_together_and_no_sample_lacks_a_class() -> None:
+    blocks = np.array(["a", "a", "b", "c", "c", "d", "e", "e"])
+    anomalous = np.array([0, 0, 0, 1, 1, 1, 0, 1], bool)
+    samples = list(block_weights(blocks, anomalous, 200))
+    for weights in samples:
+        assert weights[0] == weights[1]
+        assert weights[3] == weights[4]
+        assert weights[6] == weights[7] == 1  # the one block that holds both is always there
+        assert weights[[0, 2]].sum() == weights[[3, 5]].sum() == 2
+    assert np.mean(samples, axis=0) == pytest.approx(np.ones(8), abs=0.2)
+
+
+@given(st.data())
+def test_with_every_frame_counting_once_the_area_is_the_plain_one(data: st.DataObject) -> None:
+    normal, anomalous = data.draw(SCORES), data.draw(SCORES)
+    wrong = np.repeat([False, True], [len(normal), len(anomalous)])
+    found = auroc_by_blocks(np.array(normal + anomalous), wrong, np.arange(len(wrong)), resamples=20)
+    assert found.value == pytest.approx(auroc(np.array(normal), np.array(anomalous)).value)
+    assert 0 <= found.low <= found.value + 1e-9
+    assert found.value - 1e-9 <= found.high <= 1
+
+
+def test_a_weight_of_two_is_the_frame_twice() -> None:
+    scores, wrong = np.array([0.0, 1.0, 2.0, 1.0, 3.0]), np.array([0, 0, 0, 1, 1], bool)
+    weights = np.array([2.0, 0.0, 1.0, 3.0, 1.0])
+    repeated = np.repeat(scores, weights.astype(int)), np.repeat(wrong, weights.astype(int))
+    assert area_of(scores, wrong)(weights) == pytest.approx(metrics.roc_auc_score(repeated[1], repeated[0]))
+    assert np.isnan(area_of(scores, wrong)(np.array([1.0, 1.0, 1.0, 0.0, 0.0])))
+
+
+def block_study(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, truth and blocks of 40 blocks of ten frames a class, of which most of the spread is the block's own."""
+    blocks = np.repeat(np.arange(80), 10)
+    wrong = blocks >= 40
+    scores = wrong * 1.5 + random.normal(size=80)[blocks] + 0.3 * random.normal(size=800)
+    return scores, wrong, blocks
+
+
+def test_intervals_over_blocks_cover_and_those_over_frames_do_not() -> None:
+    random = np.random.default_rng(0)
+    true = norm.cdf(1.5 / np.sqrt(2 * (1 + 0.3**2)))
+    studies = [block_study(random) for _ in range(120)]
+    blockwise = [auroc_by_blocks(*study, resamples=150) for study in studies]
+    framewise = [auroc(scores[~wrong], scores[wrong]) for scores, wrong, _ in studies]
+    assert np.mean([low <= true <= high for _, low, high in blockwise]) == pytest.approx(0.94, abs=0.06)
+    assert np.mean([low <= true <= high for _, low, high in framewise]) < 0.7
+
+
+def test_shares_over_blocks_cover_too() -> None:
+    random = np.random.default_rng(1)
+    blocks = np.repeat(np.arange(50), 8)
+    true = norm.sf(1.0 / np.sqrt(1.09))
+    studies = [random.normal(size=50)[blocks] + 0.3 * random.normal(size=400) > 1.0 for _ in range(120)]
+    found = [share_by_blocks(flagged, blocks, resamples=150) for flagged in studies]
+    assert np.mean([low <= true <= high for _, low, high in found]) == pytest.approx(0.94, abs=0.06)
+
+
+def test_where_nothing_varies_a_block_counts_as_one_frame() -> None:
+    wrong, blocks = np.repeat([False, True], [40, 30]), np.repeat(np.arange(7), 10)
+    assert auroc_by_blocks(wrong * 1.0, wrong, blocks) == auroc(np.zeros(4), np.ones(3))
+    assert auroc_by_blocks(wrong * -1.0, wrong, blocks) == auroc(np.ones(4), np.zeros(3))
+    assert share_by_blocks(np.zeros(70, bool), blocks) == proportion(0, 7)
+    assert share_by_blocks(np.ones(70, bool), blocks) == proportion(7, 7)
+    assert share_by_blocks(np.zeros(0, bool), np.zeros(0)) == proportion(0, 0)
+
+
+def test_weighing_makes_a_rare_kind_count_as_much_as_a_common_one() -> None:
+    kinds = np.repeat([0, 1, 2], [50, 90, 10])  # 0 is normal
+    scores = np.concatenate([np.linspace(0, 1, 50), np.full(90, 2.0), np.full(10, -1.0)])
+
+    def even(weights: np.ndarray) -> np.ndarray:
+        return weights / np.bincount(kinds, weights)[kinds]
+
+    assert auroc_by_blocks(scores, kinds > 0, np.arange(150)).value == pytest.approx(0.9)
+    assert auroc_by_blocks(scores, kinds > 0, np.arange(150), even).value == pytest.approx(0.5)
+
+
+def test_the_same_samples_serve_two_detectors() -> None:
+    blocks, wrong = np.arange(30) // 3, np.arange(30) % 2 > 0
+    one, other = (list(block_weights(blocks, wrong, 5)) for _ in range(2))
+    assert np.array_equal(one, other)
+    with pytest.raises(ValueError, match="no frames"):
+        block_interval(lambda weights: 0.0, np.zeros(0), np.zeros(0, bool))

@@ -1,0 +1,1 @@
+"""How well framewatch finds real and simulated anomalies, beside baselines: `make evaluate`."""
