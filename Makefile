@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit hold session cameras pictures clean
+.PHONY: demo test lint types unit hold session cameras evaluate pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -30,6 +30,10 @@ cameras: $(VENV)/ready
 
 session: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.session
+
+# The tables of docs/detection.md; the real frames of docs/data.md where FRAMEWATCH_DATA names their folder.
+evaluate: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.evaluate --out docs/detection.md
 
 # The pictures of docs/cameras.md.
 pictures: $(VENV)/ready

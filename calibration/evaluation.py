@@ -147,11 +147,14 @@ def block_interval(
     """*statistic* of frames that all count once, with its percentile interval over resampled *blocks* (n,).
 
     It gets the weights (n,) of `block_weights`. Where it is not a number in some samples, these are left out. With
-    few blocks (less than about ten of a class) such intervals are too narrow. ValueError without frames.
+    few blocks (less than about ten of a class) such intervals are too narrow; where a class has one block only, nothing
+    is known of others, and the interval is infinite. ValueError without frames.
     """
     if len(blocks) == 0:
         raise ValueError("no frames to estimate anything from")
     value = statistic(np.ones(len(blocks)))
+    if any(len(np.unique(some)) == 1 for some in (blocks[~anomalous], blocks[anomalous])):
+        return Estimate(value, -np.inf, np.inf)
     again = np.array([statistic(weights) for weights in block_weights(blocks, anomalous, resamples, seed)])
     again = again[~np.isnan(again)]
     tail = (1 - CONFIDENCE) / 2
@@ -168,16 +171,17 @@ def auroc_by_blocks(
 ) -> Estimate:
     """Area as in `auroc` for frames that come in *blocks* (n,), with an interval over blocks; *weigh* sets what counts.
 
-    Where the classes are told apart without an error in every sample the bootstrap has nothing to vary: the interval
-    is then that of `auroc` for one frame a block.
+    Where the classes are told apart without an error the bootstrap has nothing to vary: the interval is then that of
+    `auroc` for one frame a block. Where a class has one block only it is 0 to 1.
     """
     anomalous = np.asarray(anomalous, bool)
     area = area_of(scores, anomalous)
+    value = area(weigh(np.ones(len(blocks))))
+    if value in (0.0, 1.0):
+        _, low, high = auroc(np.zeros(len(np.unique(blocks[~anomalous]))), np.ones(len(np.unique(blocks[anomalous]))))
+        return Estimate(1.0, low, high) if value else Estimate(0.0, 1 - high, 1 - low)
     found = block_interval(lambda weights: area(weigh(weights)), blocks, anomalous, resamples)
-    if found.low < found.high or found.value not in (0.0, 1.0):
-        return found
-    _, low, high = auroc(np.zeros(len(np.unique(blocks[~anomalous]))), np.ones(len(np.unique(blocks[anomalous]))))
-    return Estimate(1.0, low, high) if found.value == 1.0 else Estimate(0.0, 1 - high, 1 - low)
+    return Estimate(value, max(found.low, 0.0), min(found.high, 1.0))
 
 
 def area_of(scores: Floats, anomalous: Flags) -> Callable[[Floats], float]:
@@ -188,14 +192,15 @@ def area_of(scores: Floats, anomalous: Flags) -> Callable[[Floats], float]:
     if np.isnan(scores).any():
         raise ValueError("scores that are not numbers cannot be ranked")
     _, rank = np.unique(scores, return_inverse=True)
-    ranks = int(rank.max()) + 1
+    ranks = int(np.max(rank)) + 1
 
     def area(weights: Floats) -> float:
         wrong = np.bincount(rank[anomalous], weights[anomalous], minlength=ranks)
         sound = np.bincount(rank[~anomalous], weights[~anomalous], minlength=ranks)
         below = np.cumsum(sound) - sound / 2
         pairs = float(wrong.sum() * sound.sum())
-        return float(min(wrong @ below / pairs, 1.0)) if pairs else float("nan")
+        # Rounded, so that weights that are no whole numbers leave a perfect area perfect.
+        return round(float(wrong @ below) / pairs, 12) if pairs else float("nan")
 
     return area
 
@@ -205,7 +210,8 @@ def share_by_blocks(
 ) -> Estimate:
     """Share of frames that were *flagged* (n,), with an interval over *blocks* (n,); *weigh* sets what counts.
 
-    Where all frames agree, the interval is that of `proportion` for one frame a block.
+    Where all frames agree, the interval is that of `proportion` for one frame a block. Where there is one block only
+    it is 0 to 1.
     """
     flagged = np.asarray(flagged, bool)
     if len(flagged) == 0:
@@ -219,4 +225,5 @@ def share_by_blocks(
         total = float(weights.sum())
         return float(weights[flagged].sum()) / total if total else float("nan")
 
-    return block_interval(share, blocks, np.zeros(len(blocks), bool), resamples)
+    value, low, high = block_interval(share, blocks, np.zeros(len(blocks), bool), resamples)
+    return Estimate(value, max(low, 0.0), min(high, 1.0))

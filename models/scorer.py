@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoder import Autoencoder
+from models.preparation import Alignment, Preparation, Preparer
 from models.training import FRAME_DTYPES, Trained
 
 CHARTS = ("t2", "s2", "offset", "local")
@@ -40,11 +41,19 @@ class ChartParameters(NamedTuple):
 
     latent_mean: Floats  # (p,)
     whitening: Floats  # (p, p), W'W = S^-1
-    residual_scale: Floats  # (h, w), normalised units
+    residual_scale: Floats  # (H, W), as the network sees frames; normalised units
     offset_mean: float
     offset_sd: float
     window: int  # px
     stride: int  # px
+
+
+class Reconstruction(NamedTuple):
+    """Frames as the network sees them, and as it draws them, in pixel units; (n, H, W) each."""
+
+    seen: Float32s
+    drawn: Float32s
+    residual: Float32s  # in units of residual_scale
 
 
 class Scorer:
@@ -56,19 +65,20 @@ class Scorer:
     """
 
     def __init__(self, trained: Trained, charts: ChartParameters, device: str | torch.device = "cpu") -> None:
-        self.height, self.width = trained.network.height, trained.network.width
+        self.height, self.width = trained.preparation.height, trained.preparation.width
         self.latent = trained.network.latent
         self.device = torch.device(device)
         self._tensors = _as_tensors(trained, charts)
-        self._shift, self._scale = trained.shift, trained.scale
+        self._prepare = Preparer(trained.preparation, self.device)
         self._offset_mean, self._offset_sd = float(charts.offset_mean), float(charts.offset_sd)
         self._network = _folded(trained.network, charts).to(
             self.device,
             memory_format=torch.channels_last,  # type: ignore[call-overload]  # torch's stub lacks it
         )
         self._inverse_scale = torch.from_numpy(np.float32(1.0 / charts.residual_scale)).to(self.device)
-        rows, self._row_centres = _windows(self.height, charts.window, charts.stride)
-        columns, self._column_centres = _windows(self.width, charts.window, charts.stride)
+        seen_rows, seen_columns = trained.preparation.size
+        rows, self._row_centres = _windows(seen_rows, charts.window, charts.stride)
+        columns, self._column_centres = _windows(seen_columns, charts.window, charts.stride)
         self._row_windows = rows.to(self.device)  # (r, h)
         self._column_windows = columns.T.contiguous().to(self.device)  # (w, c)
 
@@ -96,7 +106,7 @@ class Scorer:
         """Scores of frames that `load` copied; they are not changed."""
         if len(loaded) == 0:
             return self._no_scores()
-        x = self._normalise(loaded)  # (n, 1, h, w)
+        x, pose = self._prepare(loaded)  # (n, 1, h, w)
         q = self._network.encode(x)  # (n, p), whitened
         e = self._residual(x, self._network.decode(q))  # (n, 1, h, w)
         squares = e.square()
@@ -106,7 +116,7 @@ class Scorer:
         smooth = self._row_windows @ (squares[:, 0] @ self._column_windows)  # (n, r, c)
         local, peak = smooth.flatten(1).max(1)
         charts = torch.stack((q.square().sum(1), s2, offset, local)).cpu().numpy()  # (4, n): one transfer
-        where = self._positions(peak.cpu().numpy(), smooth.shape[2])
+        where = self._prepare.places(self._positions(peak.cpu().numpy(), smooth.shape[2]), pose)
         return Scores(q.cpu().numpy(), charts[0], charts[1], charts[2], charts[3], where)
 
     def __call__(self, frames: npt.NDArray[Any], after_chunk: Callable[[], None] = lambda: None) -> Scores:
@@ -118,19 +128,17 @@ class Scorer:
         return parts[0] if len(parts) == 1 else Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     @torch.inference_mode()
-    def reconstruct(self, frames: npt.NDArray[Any]) -> tuple[Float32s, Float32s]:
-        """What the network makes of *frames*: (x_hat in pixel units, e in units of residual_scale), (n, h, w) each."""
+    def reconstruct(self, frames: npt.NDArray[Any]) -> Reconstruction:
+        """What the network sees of the frames and makes of them."""
         loaded = self.load(frames)
         if len(loaded) == 0:
-            return np.empty(frames.shape, np.float32), np.empty(frames.shape, np.float32)
-        x = self._normalise(loaded)
+            none = np.empty((0, *self._prepare.size), np.float32)
+            return Reconstruction(none, none, none)
+        x, _ = self._prepare(loaded)
         x_hat = self._network.decode(self._network.encode(x))
-        pixels = x_hat * self._scale + self._shift
-        return pixels[:, 0].cpu().numpy(), self._residual(x, x_hat)[:, 0].cpu().numpy()
-
-    def _normalise(self, loaded: Tensor) -> Tensor:
-        x = loaded.to(torch.float32, copy=True)
-        return x.sub_(self._shift).mul_(1.0 / self._scale).unsqueeze(1)
+        shift, scale = self._prepare.preparation.shift, self._prepare.preparation.scale
+        seen, drawn = ((one * scale + shift)[:, 0].cpu().numpy() for one in (x, x_hat))
+        return Reconstruction(seen, drawn, self._residual(x, x_hat)[:, 0].cpu().numpy())
 
     def _residual(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """Overwrites *x*, which is a copy of this scorer's own, with (x - x_hat) / residual_scale."""
@@ -175,15 +183,18 @@ def _as_tensors(trained: Trained, charts: ChartParameters) -> Tensors:
     weights = trained.network.state_dict().items()
     tensors: Tensors = {f"network.{name}": value.detach().cpu().contiguous().numpy() for name, value in weights}
     tensors |= {f"charts.{name}": np.array(value) for name, value in charts._asdict().items()}
-    tensors["input.shift"], tensors["input.scale"] = np.array(trained.shift), np.array(trained.scale)
+    held = trained.preparation
+    tensors |= {f"input.{name}": np.array(getattr(held, name)) for name in ("shift", "scale", "binning")}
+    if held.alignment is not None:
+        tensors |= {f"input.{name}": np.array(value) for name, value in held.alignment._asdict().items()}
     return {name: array.copy() for name, array in tensors.items()}
 
 
 def _from_tensors(tensors: Tensors, height: int, width: int) -> tuple[Trained, ChartParameters]:
     try:
         fields = {name: tensors[f"charts.{name}"] for name in ChartParameters._fields}
-        shift, scale = float(tensors["input.shift"]), float(tensors["input.scale"])
-        network = Autoencoder(height, width, len(fields["latent_mean"]))
+        preparation = _preparation(tensors, height, width)
+        network = Autoencoder(*preparation.size, len(fields["latent_mean"]))
         weights = {name: torch.from_numpy(tensors[f"network.{name}"].copy()) for name in network.state_dict()}
         network.load_state_dict(weights)
     except KeyError as missing:
@@ -199,4 +210,16 @@ def _from_tensors(tensors: Tensors, height: int, width: int) -> tuple[Trained, C
         int(fields["window"]),
         int(fields["stride"]),
     )
-    return Trained(network, shift, scale, ()), charts
+    return Trained(network, preparation, ()), charts
+
+
+def _preparation(tensors: Tensors, height: int, width: int) -> Preparation:
+    shift, scale = float(tensors["input.shift"]), float(tensors["input.scale"])
+    alignment = None
+    if "input.ground" in tensors:
+        ground = np.asarray(tensors["input.ground"], np.float32)
+        if ground.shape != (height, width):
+            raise ValueError(f"the ground does not fit {height} x {width} frames: it is of {ground.shape}")
+        alignment = Alignment(ground, float(tensors["input.threshold"]))
+    binning = int(tensors.get("input.binning", 1))  # older bundles knew none
+    return Preparation(height, width, shift, scale, binning, alignment)

@@ -2,17 +2,22 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.autoencoder import Autoencoder, fresh
+from models.preparation import Preparation, Preparer, fit_preparation
 
 Frames = npt.NDArray[Any]  # (m, h, w) of uint8, uint16 or float32
 Progress = Callable[[int, int, float], None]
+
+Orientation = Literal["none", "augment", "align"]
+"""What is done about objects that turn: nothing, turned copies in training, or turning each back to one direction."""
 
 FRAME_DTYPES = ("uint8", "uint16", "float32")
 PROGRESS_STEPS = 10  # between two reports of progress
@@ -30,14 +35,15 @@ class TrainingSettings(NamedTuple):
     noise: float = 0.1
     seed: int = 0
     max_steps: int = 4000
+    binning: int = 1
+    orientation: Orientation = "none"
 
 
 class Trained(NamedTuple):
-    """A network for x = (pixel - shift) / scale, and its mean loss in each epoch."""
+    """A network, what it sees of a frame, and its mean loss in each epoch."""
 
     network: Autoencoder
-    shift: float
-    scale: float
+    preparation: Preparation
     losses: tuple[float, ...]
 
 
@@ -56,9 +62,9 @@ def train(
     are unusable.
     """
     _check(frames, settings)
-    shift, scale = normalisation(frames)
-    _, height, width = frames.shape
-    network = fresh(height, width, settings.latent, settings.seed)
+    preparation = fit_preparation(frames, settings.binning, settings.orientation == "align")
+    prepare = Preparer(preparation, device)
+    network = fresh(*preparation.size, settings.latent, settings.seed)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     generator = torch.Generator(device).manual_seed(settings.seed)
     order = np.random.default_rng(settings.seed)
@@ -69,7 +75,9 @@ def train(
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     losses: list[float] = []
     for step, chosen in enumerate(_batches(len(frames), settings.batch, steps, order)):
-        x = normalise(frames[chosen], shift, scale, device)  # (B, 1, h, w)
+        x = prepare(_on(device, frames[chosen])).x  # (B, 1, h, w)
+        if settings.orientation == "augment":
+            x = turned_anyhow(x, generator)
         noise = torch.empty_like(x).normal_(0.0, settings.noise, generator=generator)
         error = (network(x + noise) - x).square().mean(dim=(1, 2, 3))  # (B,)
         loss = bounded_mean(error)
@@ -82,7 +90,7 @@ def train(
             progress(step + 1, steps, losses[-1])
     network.eval()
     epochs = [losses[first : first + steps_an_epoch] for first in range(0, steps, steps_an_epoch)]
-    return Trained(network, shift, scale, tuple(float(np.mean(epoch)) for epoch in epochs))
+    return Trained(network, preparation, tuple(float(np.mean(epoch)) for epoch in epochs))
 
 
 def bounded_mean(error: Tensor) -> Tensor:
@@ -92,44 +100,34 @@ def bounded_mean(error: Tensor) -> Tensor:
     return (weight * error).mean()
 
 
-def normalisation(frames: Frames) -> tuple[float, float]:
-    """(shift, scale): the medians over *frames* of a frame's mean and of its standard deviation; scale is never 0.
-
-    Medians over frames, so that a few anomalous ones move neither; moments within a frame, since more than half of a
-    melt-pool frame may be equally black and the median of its pixels says nothing of the pool. Raises ValueError where
-    a pixel is not finite.
-    """
-    means, sds = [], []
-    for chunk in _chunks(frames, CHUNK):
-        pixels = chunk.astype(np.float64).reshape(len(chunk), -1)
-        means.append(pixels.mean(axis=1))
-        sds.append(pixels.std(axis=1))
-    mean, sd = np.concatenate(means), np.concatenate(sds)
-    if not np.isfinite(mean + sd).all():
-        raise ValueError("training frames hold pixels that are not finite: remove those frames")
-    for scale in (float(np.median(sd)), float(sd.max()), float(mean.std())):
-        if scale > 0:
-            return float(np.median(mean)), scale
-    return float(np.median(mean)), 1.0  # identical constant frames: any scale serves
-
-
-def normalise(frames: Frames, shift: float, scale: float, device: str | torch.device = "cpu") -> Tensor:
-    """Frames (n, h, w) of any allowed dtype, contiguous or not -> float32 (n, 1, h, w); the frames are copied."""
-    pixels = torch.from_numpy(np.array(frames)).to(device)
-    return pixels.to(torch.float32).sub_(shift).mul_(1.0 / scale).unsqueeze(1)
-
-
 def latents_and_residuals(
     trained: Trained, frames: Frames, chunk: int = CHUNK
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     """Latents z (n, p) and residuals e = x - x_hat (n, h, w), in normalised units, *chunk* frames at a time."""
     device = next(trained.network.parameters()).device
+    prepare = Preparer(trained.preparation, device)
     for part in _chunks(frames, chunk):
         with torch.inference_mode():
-            x = normalise(part, trained.shift, trained.scale, device)
+            x = prepare(_on(device, part)).x
             z = trained.network.encode(x)
             e = x - trained.network.decode(z)
         yield z.cpu().numpy(), e[:, 0].cpu().numpy()
+
+
+def turned_anyhow(x: Tensor, generator: torch.Generator) -> Tensor:
+    """*x* (n, 1, h, w), each frame turned about its middle by an angle of its own; edges are repeated outwards."""
+    angle = torch.rand(len(x), generator=generator, device=x.device) * (2 * torch.pi)
+    sine, cosine = torch.sin(angle), torch.cos(angle)
+    aspect = x.shape[2] / x.shape[3]
+    nought = torch.zeros_like(angle)
+    rows = torch.stack((cosine, -sine * aspect, nought), 1), torch.stack((sine / aspect, cosine, nought), 1)
+    grid = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def _on(device: str | torch.device, frames: Frames) -> Tensor:
+    """A copy of *frames*, contiguous or not, on *device*."""
+    return torch.from_numpy(np.array(frames)).to(device)
 
 
 def _check(frames: Frames, settings: TrainingSettings) -> None:
@@ -137,8 +135,8 @@ def _check(frames: Frames, settings: TrainingSettings) -> None:
         raise ValueError(f"training needs frames (m, h, w) with m > 0, not an array of shape {frames.shape}")
     if frames.dtype.name not in FRAME_DTYPES:
         raise ValueError(f"frames must be {', '.join(FRAME_DTYPES)}, not {frames.dtype.name}")
-    if min(settings.epochs, settings.batch, settings.max_steps) < 1:
-        raise ValueError("epochs, batch and max_steps must be at least 1")
+    if min(settings.epochs, settings.batch, settings.max_steps, settings.binning) < 1:
+        raise ValueError("epochs, batch, max_steps and binning must be at least 1")
     if not (settings.learning_rate > 0 and settings.noise >= 0):
         raise ValueError("learning_rate must be above 0 and noise not below")
 

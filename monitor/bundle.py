@@ -21,7 +21,7 @@ from calibration.camera import CameraLimits
 from calibration.limits import Limit
 from monitor.types import Admission, PixelType
 
-FORMAT = 1
+FORMAT = 2  # 1 had no binning and no orientation
 MANIFEST = "manifest.json"
 MANIFEST_SUM = "manifest.sha256"  # as `sha256sum --check` reads it
 WEIGHTS = "weights.safetensors"

@@ -117,6 +117,8 @@ def calibrate(
             "epochs": settings.epochs,
             "max_steps": settings.max_steps,
             "seed": settings.seed,
+            "binning": settings.binning,
+            "orientation": settings.orientation,
             "threads": settings.threads,
             "loss": fitted.trained.losses[-1],
             "window_px": fitted.charts.window,
@@ -150,7 +152,12 @@ def _fit(normal: Pixels, parts: Split, settings: Calibration, progress: Progress
         trained = train(
             normal,
             TrainingSettings(
-                latent=settings.latent, epochs=settings.epochs, seed=settings.seed, max_steps=settings.max_steps
+                latent=settings.latent,
+                epochs=settings.epochs,
+                seed=settings.seed,
+                max_steps=settings.max_steps,
+                binning=settings.binning,
+                orientation=settings.orientation,
             ),
             progress,
         )
@@ -234,13 +241,14 @@ def _frame_kind(recordings: Sequence[Recording]) -> tuple[int, int, PixelType]:
 
 def _groups(parts: Split) -> tuple[Group, ...]:
     return tuple(
-        Group(recording.name, len(recording.frames), role, _digest(recording.frames))
+        Group(recording.name, len(recording.frames), role, digest(recording.frames))
         for role, recordings in (("train", parts.train), ("limits", parts.limits))
         for recording in recordings
     )
 
 
-def _digest(frames: Pixels) -> str:
+def digest(frames: Pixels) -> str:
+    """sha256 of the pixels in C order."""
     digest = hashlib.sha256()
     for frame in frames:
         digest.update(frame.tobytes())

@@ -49,13 +49,13 @@ def _status_of(error: Exception) -> int | None:
     from monitor.bundle import BundleError
     from monitor.camera.publisher import EndpointError
     from monitor.camera.recordings import RecordingError
-    from monitor.camera.simulate import CameraError
+    from monitor.camera.simulate import CameraError, TruthError
     from monitor.journal import JournalError
     from monitor.yamlfile import ConfigError
 
     if isinstance(error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError):
         return USAGE
-    if isinstance(error, CalibrationError | OSError):
+    if isinstance(error, CalibrationError | TruthError | OSError):
         return FAILED
     return None
 
@@ -138,7 +138,10 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
         "--size", type=_size, metavar="H[xW]", help="pixels (default: meltpool 120, stem images 64, diffraction 128)"
     )
     simulate.add_argument(
-        "--bank", type=_count, metavar="N", help="meltpool: compute N frames, then repeat them with fresh noise"
+        "--bank", type=_count, metavar="N", help="meltpool: compute whole layers of N frames, then repeat them"
+    )
+    simulate.add_argument(
+        "--recoat", type=_not_negative, metavar="S", help="meltpool: pause between layers (default 0.3)"
     )
     for camera in (replay, simulate):
         camera.add_argument("--endpoint", type=_own_endpoint, required=True)
@@ -169,6 +172,13 @@ def _positive(text: str) -> float:
     value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must not be below 0")
     return value
 
 

@@ -125,6 +125,7 @@ def simulate(options: argparse.Namespace) -> int:
         anomaly_rate=options.anomaly_rate,
         kinds=options.kinds,
         bank=options.bank,
+        recoat_s=options.recoat,
     )
     sent = cameras.simulate(
         simulated,

@@ -161,6 +161,10 @@ class Calibration(_Section, frozen=True):
     """Threads of torch; the weights depend on their number, and networks as small as these gain little by more."""
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The same seed and frames give the same bundle."""
+    binning: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    """Pixels a side that are averaged to one before the network sees them: 2 costs a quarter of the time."""
+    orientation: Literal["none", "augment", "align"] = "none"
+    """`align` turns each melt pool to one direction, `augment` shows the network turned copies: where frames turn."""
     false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.001
     """Share of in-control frames that may exceed any of the limits: a rate per frame, before the event rule."""
     held_out: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.34

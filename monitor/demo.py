@@ -15,17 +15,18 @@ import msgspec
 import numpy.typing as npt
 import zmq
 
+import monitor
 from monitor import bundle as bundles
 from monitor import screen
 from monitor.alarms import SERVICE_SOURCES, Alarm
 from monitor.bundle import Bundle, BundleError
-from monitor.calibrate import calibrate
+from monitor.calibrate import calibrate, digest
 from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import compare
 from monitor.config import Calibration
 from monitor.journal import Journal
-from monitor.status import Status
+from monitor.status import LedgerStatus, Status
 from monitor.voice import Heartbeat
 
 START_S = 60.0
@@ -109,7 +110,7 @@ def show(scene: Scene) -> int:
     ports = _free_ports()
     config = _write_config(scene, ports, bundle)
     daemon_log, camera_log, truth = (scene.folder / name for name in ("daemon.log", "camera.log", "truth.jsonl"))
-    count = max(1, int(scene.seconds * scene.rate_hz))
+    count = max(1, round(scene.seconds * scene.rate_hz))
     screen.say(f"[2/4] starting the daemon ({config}, log {daemon_log})")
     # The camera starts beside the daemon and waits for it, so that the daemon hears it from its first moment.
     with (
@@ -132,7 +133,7 @@ def show(scene: Scene) -> int:
             screen.say(f"the camera failed:\n{camera_log.read_text().strip()}")
             return 1
         status = _wait_until_judged(ports, count)
-    return _summarise(status, _alarms(scene), truth)
+    return _summarise(status, count, _alarms(scene), truth)
 
 
 def _alarms(scene: Scene) -> list[Alarm]:
@@ -150,22 +151,34 @@ def _camera_arguments(scene: Scene, ports: Ports, count: int, truth: Path) -> li
 
 
 def _calibrated(scene: Scene) -> Bundle:
-    """The bundle of an earlier demonstration, where it is whole, of this camera and of this size, or a new one."""
+    """The bundle of an earlier demonstration, where it was made of the same frames in the same way, or a new one."""
     path = scene.folder / "bundle"
-    names = [f"{scene.watched}, run {seed}" for seed in range(scene.groups)]
+    runs = [
+        Recording(f"{scene.watched}, run {seed}", scene.normal(scene.group_frames, seed, scene.side_px))
+        for seed in range(scene.groups)
+    ]
     with contextlib.suppress(BundleError):
         bundle = bundles.read(path)
-        if bundle.manifest.height == scene.side_px and {group.name for group in bundle.manifest.groups} == set(names):
+        if _is_of(bundle, runs, scene.calibration):
             screen.say(f"[1/4] using the calibration of the last demonstration ({path}; remove it to train anew)")
             return bundle
     total = scene.groups * scene.group_frames
     screen.say(f"[1/4] calibrating on {total} normal frames of {scene.groups} simulated runs")
-    runs = [Recording(name, scene.normal(scene.group_frames, seed, scene.side_px)) for seed, name in enumerate(names)]
     with screen.training() as progress:
         bundle = calibrate(runs, scene.calibration, path, progress=progress)
     limits = ", ".join(f"{chart} {limit.value:.3g}" for chart, limit in bundle.manifest.limits.items())
     screen.say(f"      upper limits: {limits}   report {path / bundles.REPORT}")
     return bundle
+
+
+def _is_of(bundle: Bundle, runs: list[Recording], calibration: Calibration) -> bool:
+    """Whether *bundle* was made by this program, of these frames, with these settings."""
+    made = bundle.manifest
+    same_settings = all(made.training[name] == getattr(calibration, name) for name in ("latent", "max_steps", "seed"))
+    same_rate = made.false_alarm_rate == calibration.false_alarm_rate
+    frames = {digest(run.frames) for run in runs}
+    same_frames = {group.sha256 for group in made.groups} == frames
+    return made.program == monitor.__version__ and same_settings and same_rate and same_frames
 
 
 def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
@@ -289,22 +302,27 @@ def _get(ports: Ports, path: str) -> bytes:
     return body
 
 
-def _summarise(status: Status, alarms: list[Alarm], truth: Path) -> int:
+def _summarise(status: Status, sent: int, alarms: list[Alarm], truth: Path) -> int:
     screen.say("[4/4] summary")
-    closes = _tell_frames(status)
+    _tell_frames(status, sent)
     screen.show_comparison(compare(alarms, read_truth(truth)))
-    return 0 if closes else 1
+    return 0 if _in_flight(status.ledger) == 0 and status.ledger.received == sent else 1
 
 
-def _tell_frames(status: Status) -> bool:
+def _tell_frames(status: Status, sent: int) -> None:
     held = status.ledger
     unjudged = ", ".join(f"{n} {reason}" for reason, n in held.unjudged.items() if n) or "0"
     dropped = ", ".join(f"{n} {reason}" for reason, n in held.dropped.items() if n) or "0"
-    rest = held.received - held.judged - sum(held.unjudged.values()) - sum(held.dropped.values())
-    screen.say(f"      frames announced {held.announced}, lost upstream {held.lost_upstream}, received {held.received}")
-    screen.say(f"      judged {held.judged}, unjudged {unjudged}, dropped {dropped}, in flight {rest}")
+    screen.say(
+        f"      frames sent {sent}, announced {held.announced}, lost upstream {held.lost_upstream}, "
+        f"received {held.received}"
+    )
+    screen.say(f"      judged {held.judged}, unjudged {unjudged}, dropped {dropped}, in flight {_in_flight(held)}")
     screen.say(f"      99 % of frames were judged within {status.frame_age_p99_ms:g} ms of their arrival")
-    return rest == 0
+
+
+def _in_flight(held: LedgerStatus) -> int:
+    return held.received - held.judged - sum(held.unjudged.values()) - sum(held.dropped.values())
 
 
 def _free_ports() -> Ports:

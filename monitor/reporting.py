@@ -106,14 +106,14 @@ def _examples(
         group = int(groups[index])
         number = int(index - first[group])
         frame = np.asarray(held[group].frames[number : number + 1])
-        drawn, residual = scorer.reconstruct(frame)
+        shown = scorer.reconstruct(frame)
         found.append(
             Example(
                 label=label,
                 where=f"frame {number} of {held[group].name}",
-                original=frame[0],
-                reconstruction=drawn[0],
-                residual=residual[0],
+                original=shown.seen[0],
+                reconstruction=shown.drawn[0],
+                residual=shown.residual[0],
                 scores=dict(zip(CHARTS, values[index].tolist(), strict=True)),
             )
         )

@@ -67,7 +67,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     settings: str
     job: str
     layer: int | None
-    xy: tuple[float, float] | None  # of the first frame: millimetres, or scan column and row
+    xy: tuple[float, float] | None  # of the first frame: millimetres, nanometres, or scan column and row
     end: bool
 
     @property

@@ -35,7 +35,7 @@ KEEP_ALIVE_S: Final = 0.25
 QUEUE_S: Final = 2.0
 """A reader that stalls this long loses nothing: the high-water mark holds as many messages."""
 
-MIN_QUEUE_MESSAGES: Final = 1000
+MIN_QUEUE_MESSAGES: Final = 16  # no more: an image of 2048 px a side is four megabytes
 LINGER_MS: Final = 5000
 NAP_S: Final = 0.02
 """The longest sleep: how soon a stop is noticed."""
@@ -54,7 +54,7 @@ class Shot(NamedTuple):
     context: str = ""
     job: str = ""
     layer: int | None = None
-    xy: npt.NDArray[np.floating[Any]] | None = None  # (n, 2): millimetres, or scan column and row
+    xy: npt.NDArray[np.floating[Any]] | None = None  # (n, 2): millimetres, nanometres, or scan column and row
     active: bool = True
     settings: str = ""
     pause_s: float = 0.0  # before its first frame: so long the camera has nothing to show, and only says that it lives

@@ -6,7 +6,7 @@ Whatever gives shots with their truth can be sent; `camera_of` makes the cameras
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -86,6 +86,9 @@ def read_truth(path: Path) -> list[Truth]:
     return truths
 
 
+MELT_POOL: Final = "meltpool"
+
+
 class Model(NamedTuple):
     """A camera that has a name."""
 
@@ -102,29 +105,31 @@ def camera_of(
     anomaly_rate: float = 0.0,
     kinds: tuple[str, ...] | None = None,
     bank: int | None = None,
+    recoat_s: float | None = None,
 ) -> Simulated:
     """That one of CAMERAS, with frames of *size* (height, width) and anomalies of *kinds* (None: all it has).
 
-    *anomaly_rate* is the chance of an anomaly to begin at a normal frame. With *bank* the melt pool's first so many
-    frames are computed at once, and shown again and again with fresh noise. Raises CameraError.
+    *anomaly_rate* is the chance of an anomaly to begin at a normal frame. With *bank*, whole layers of at least so many
+    frames of the melt pool are computed at once, and shown again and again with fresh noise; *recoat_s* is its pause
+    between two layers. Raises CameraError.
     """
     model = CAMERAS.get(name)
     if model is None:
         raise CameraError(f"no such camera: {name}; there are {', '.join(CAMERAS)}")
     height, width = size or (model.side_px, model.side_px)
+    own = {} if recoat_s is None else {"recoat_s": recoat_s}
+    if (own or bank is not None) and name != MELT_POOL:
+        raise CameraError(f"{name}: only the {MELT_POOL} has a bank of frames and pauses for recoating")
     try:
-        camera = model.load()(height=height, width=width, seed=seed, anomaly_rate=anomaly_rate, kinds=kinds)
+        camera = model.load()(height=height, width=width, seed=seed, anomaly_rate=anomaly_rate, kinds=kinds, **own)
+        return camera if bank is None else _banked(camera, bank)
     except ValueError as error:
         raise CameraError(f"{name}: {error}") from error
-    return camera if bank is None else _banked(name, camera, bank)
 
 
-def _banked(name: str, camera: Simulated, frames: int) -> Simulated:
+def _banked(camera: Any, frames: int) -> Simulated:
     from monitor.camera.meltpool.bank import Bank
-    from monitor.camera.meltpool.camera import MeltPool
 
-    if not isinstance(camera, MeltPool):
-        raise CameraError(f"{name}: only the melt pool has a bank of frames")
     return Bank(camera, frames)
 
 
@@ -147,7 +152,7 @@ def _diffraction() -> Callable[..., Simulated]:
 
 
 CAMERAS: Final[Mapping[str, Model]] = {
-    "meltpool": Model(120, _melt_pool),
+    MELT_POOL: Model(120, _melt_pool),
     "stem images": Model(64, _scan_images),
     "stem diffraction": Model(128, _diffraction),
 }

@@ -198,6 +198,13 @@ def test_where_nothing_varies_a_block_counts_as_one_frame() -> None:
     assert share_by_blocks(np.zeros(0, bool), np.zeros(0)) == proportion(0, 0)
 
 
+def test_one_block_says_nothing_of_others() -> None:
+    scores, wrong = np.array([0.0, 2.0, 1.0, 3.0]), np.array([0, 0, 1, 1], bool)
+    assert auroc_by_blocks(scores, wrong, np.array([0, 1, 2, 2])) == Estimate(0.75, 0.0, 1.0)
+    assert share_by_blocks(np.array([True, False]), np.array([5, 5])) == Estimate(0.5, 0.0, 1.0)
+    assert block_interval(np.sum, np.array([0, 0]), np.zeros(2, bool)) == Estimate(2.0, -np.inf, np.inf)
+
+
 def test_weighing_makes_a_rare_kind_count_as_much_as_a_common_one() -> None:
     kinds = np.repeat([0, 1, 2], [50, 90, 10])  # 0 is normal
     scores = np.concatenate([np.linspace(0, 1, 50), np.full(90, 2.0), np.full(10, -1.0)])

@@ -12,6 +12,7 @@ import torch
 
 from calibration import charts, evaluation
 from models.autoencoder import fresh
+from models.preparation import Preparation
 from models.scorer import CHARTS, ChartParameters, Scorer, Scores
 from models.training import Trained, TrainingSettings, latents_and_residuals, train
 
@@ -25,7 +26,7 @@ def frames_of(count: int, seed: int = 0) -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(fresh(HEIGHT, WIDTH, LATENT, seed=0), 100.0, 57.0, ())
+    return Trained(fresh(HEIGHT, WIDTH, LATENT, seed=0), Preparation(HEIGHT, WIDTH, 100.0, 57.0), ())
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +147,9 @@ def test_frames_of_another_size_or_type_are_refused(scorer: Scorer) -> None:
 
 def test_reconstruction_and_residual_add_up_to_the_frame(scorer: Scorer, parameters: ChartParameters) -> None:
     frames = frames_of(4)
-    x_hat, e = scorer.reconstruct(frames)
-    assert x_hat + e * parameters.residual_scale * 57.0 == pytest.approx(frames.astype(np.float64), abs=1e-2)
+    seen, drawn, residual = scorer.reconstruct(frames)
+    assert seen == pytest.approx(frames.astype(np.float64), abs=1e-2)
+    assert drawn + residual * parameters.residual_scale * 57.0 == pytest.approx(seen, abs=1e-2)
 
 
 def test_a_frame_that_is_not_finite_leaves_its_neighbours_alone(scorer: Scorer) -> None:

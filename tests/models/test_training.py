@@ -12,9 +12,8 @@ from models.training import (
     TrainingSettings,
     bounded_mean,
     latents_and_residuals,
-    normalisation,
-    normalise,
     train,
+    turned_anyhow,
 )
 
 QUICK = TrainingSettings(latent=4, epochs=3, batch=16)
@@ -54,7 +53,7 @@ def test_training_leaves_torchs_random_state_and_the_frames_alone() -> None:
 def test_the_loss_falls_well_below_that_of_drawing_the_mean() -> None:
     trained = train(blobs(200), TrainingSettings(latent=8, epochs=30, batch=32), silent)
     unseen = blobs(50, seed=1)
-    spread = float(np.var((unseen - unseen.mean(axis=0)) / trained.scale))
+    spread = float(np.var((unseen - unseen.mean(axis=0)) / trained.preparation.scale))
     left = np.concatenate([e for _, e in latents_and_residuals(trained, unseen)])
     assert len(trained.losses) == 30
     assert trained.losses[-1] < 0.5 * trained.losses[0]
@@ -82,38 +81,6 @@ def test_a_wild_frame_pulls_no_harder_than_three_ordinary_ones() -> None:
     assert float(bounded_mean(errors).detach()) == pytest.approx((3 * 1 + 3) / 4)
     assert errors.grad is not None
     assert errors.grad.tolist() == pytest.approx([0.25, 0.25, 0.25, 0.25 * 3 / 1000])
-
-
-def test_anomalous_frames_move_the_normalisation_little() -> None:
-    clean = blobs(100)
-    spoilt = np.concatenate((clean, np.full((5, 24, 24), 255, np.uint8)))
-    assert normalisation(spoilt) == pytest.approx(normalisation(clean), rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("frames", "expected"),
-    [
-        (np.full((3, 16, 16), 9, np.uint8), (9.0, 1.0)),
-        (np.stack([np.full((16, 16), level, np.uint16) for level in (10, 20, 30)]), (20.0, np.std([10, 20, 30]))),
-    ],
-)
-def test_the_scale_is_never_zero(frames: npt.NDArray[Any], expected: tuple[float, float]) -> None:
-    assert normalisation(frames) == pytest.approx(expected)
-
-
-def test_large_counts_keep_their_precision() -> None:
-    frames = (4_000_000 + blobs(20).astype(np.float32)).astype(np.float32)
-    shift, scale = normalisation(frames)
-    expected = normalisation(blobs(20))
-    assert shift - 4_000_000 == pytest.approx(expected[0], abs=1e-3)
-    assert scale == pytest.approx(expected[1], rel=1e-6)
-
-
-def test_views_are_normalised_like_their_copies() -> None:
-    frames = blobs(12)
-    view = frames[::-2, 2:20, ::-1]
-    assert torch.equal(normalise(view, 5.0, 2.0), normalise(view.copy(), 5.0, 2.0))
-    assert normalise(view, 5.0, 2.0)[0, 0].numpy() == pytest.approx((view[0].astype(np.float64) - 5) / 2)
 
 
 def test_latents_and_residuals_do_not_depend_on_the_chunks() -> None:
@@ -152,3 +119,25 @@ def test_unusable_frames_and_settings_are_refused(
 def test_identical_frames_train_to_something_finite() -> None:
     trained: Trained = train(np.full((8, 16, 16), 40, np.uint8), QUICK, silent)
     assert np.isfinite(trained.losses).all()
+
+
+@pytest.mark.parametrize("settings", [{"binning": 2}, {"orientation": "align"}, {"orientation": "augment"}])
+def test_binning_and_orientation_train_as_repeatably(settings: dict[str, Any]) -> None:
+    frames = blobs(40, side=34)
+    one, again = (train(frames, QUICK._replace(**settings), silent) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one.network.parameters(), again.network.parameters(), strict=True))
+    z, e = next(latents_and_residuals(one, frames))
+    assert e.shape == (40, *one.preparation.size)
+    assert np.isfinite(z).all()
+
+
+def test_turned_copies_are_turned_and_lose_no_light() -> None:
+    x = torch.zeros(200, 1, 33, 33)
+    x[:, :, 16, 24:28] = 1.0
+    turned = turned_anyhow(x, torch.Generator().manual_seed(1))
+    rows, columns = torch.meshgrid(torch.arange(33.0) - 16, torch.arange(33.0) - 16, indexing="ij")
+    mass = turned.sum(dim=(1, 2, 3))
+    assert mass.numpy() == pytest.approx(4.0, rel=0.15)
+    middle = torch.stack([(turned[:, 0] * grid).sum(dim=(1, 2)) / mass for grid in (rows, columns)])
+    assert torch.hypot(*middle).numpy() == pytest.approx(9.5, abs=0.4)
+    assert torch.atan2(*middle).std() > 1.5  # radians: all around

@@ -244,8 +244,8 @@ def test_any_flipped_bit_in_any_file_is_refused(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"format": 2}, "has format 2, this program reads up to 1; upgrade framewatch or calibrate anew"),
-        ({"format": 2, "limits": "of another kind"}, "has format 2"),
+        ({"format": 99}, "has format 99, this program reads up to 2; upgrade framewatch or calibrate anew"),
+        ({"format": 99, "limits": "of another kind"}, "has format 99"),
         ({"height": "tall"}, "manifest.json is damaged"),
         ({"dtype": "int64"}, "manifest.json is damaged"),
         ({"limits": None}, "manifest.json is damaged"),

@@ -144,7 +144,7 @@ def edited_manifest(path: Path) -> None:
 
 def newer(path: Path) -> None:
     document = msgspec.json.decode((path / MANIFEST).read_bytes())
-    (path / MANIFEST).write_bytes(msgspec.json.encode({**document, "format": 2}))
+    (path / MANIFEST).write_bytes(msgspec.json.encode({**document, "format": 99}))
 
 
 def without_sum(path: Path) -> None:
@@ -160,7 +160,7 @@ BAD_BUNDLES: dict[Callable[[Path], None], str] = {
     flipped: "weights.safetensors was changed or damaged since calibration; restore it or calibrate anew",
     cut_manifest: "manifest.json is damaged",
     edited_manifest: "manifest.json was changed or damaged since calibration",
-    newer: "has format 2, this program reads up to 1; upgrade framewatch or calibrate anew",
+    newer: "has format 99, this program reads up to 2; upgrade framewatch or calibrate anew",
     without_sum: "manifest.sha256 cannot be read",
     emptied: "is no bundle (no manifest.json); make one with 'framewatch calibrate'",
     shutil.rmtree: "is no bundle (no manifest.json); make one with 'framewatch calibrate'",

@@ -52,7 +52,7 @@ def test_a_demonstration_accounts_for_every_frame_and_finds_anomalies(
     assert show(scene) == 0, capsys.readouterr().out
     told = capsys.readouterr().out
 
-    announced = number(r"frames announced (\d+)", told)
+    announced = number(r"announced (\d+)", told)
     received = number(r"received (\d+)", told)
     assert announced == received == 1000
     accounted = re.search(r"judged \d+, unjudged .*, dropped .*, in flight 0\n", told)

@@ -102,13 +102,39 @@ def test_without_tilt_friedel_pairs_are_equally_bright(name: str) -> None:
         assert bright[hkl] == pytest.approx(bright[opposite], rel=1e-3)
 
 
-def test_a_tilt_moves_intensity_along_its_own_direction_only() -> None:
+def test_intensity_moves_to_where_the_zone_axis_points_and_nowhere_else() -> None:
     optics = still()
     discs = Discs(SILICON_110, 0.0, optics)  # 004 to the right, -220 up
     bright = intensities(discs, optics, discs.expected(12.0, np.array([9e-3, 0.0])))
-    assert bright[0, 0, -4] > 3 * bright[0, 0, 4]
-    assert bright[1, -1, -1] > 1.1 * bright[1, -1, 1]
+    assert bright[0, 0, 4] > 3 * bright[0, 0, -4]
+    assert bright[1, -1, 1] > 1.1 * bright[1, -1, -1]
     assert bright[2, -2, 0] == pytest.approx(bright[-2, 2, 0], rel=1e-3)
+
+
+@pytest.mark.parametrize("hkl", [(0, 0, 4), (2, -2, 0), (1, -1, -1)])
+def test_a_crystal_tilted_by_the_bragg_angle_reflects_most_on_its_axis_s_own_side(hkl: tuple[int, ...]) -> None:
+    """Laue's circle goes round the axis and through the direct beam: it meets g where the axis lies half-way to it.
+
+    By the exact excitation error of the tilted crystal, from the sphere's own geometry.
+    """
+    optics = still()._replace(convergence_mrad=0.5)
+    discs = Discs(SILICON_110, 0.4, optics)
+    (row,) = np.flatnonzero((discs.hkl == hkl).all(axis=1))
+    lands_rad = 1e-3 * optics.mrad_per_px * (discs.middles_px[row] - np.array(optics.centre_px))  # lambda g
+    shares = {
+        share: intensities(discs, optics, discs.expected(60.0, share * lands_rad))[hkl]
+        for share in (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
+    }
+    assert max(shares, key=lambda share: shares[share]) == 0.5
+    wave = 1.0 / optics.wavelength_nm
+    for share in shares:
+        tilt = share * lands_rad
+        beam, axis = np.array([0.0, 0.0, wave]), np.array([*tilt, 1.0])
+        g = np.array([*(wave * lands_rad), 0.0])
+        g -= axis * (g @ axis) / (axis @ axis)  # at right angles to the axis
+        error = (wave**2 - np.square(beam + g).sum()) / (2.0 * np.linalg.norm(beam + g))
+        flat = wave * lands_rad
+        assert error == pytest.approx(-0.5 * optics.wavelength_nm * flat @ flat + flat @ tilt, rel=0.01, abs=1e-5)
 
 
 def test_thickness_makes_reflections_bright_and_then_narrow() -> None:

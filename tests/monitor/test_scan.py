@@ -269,7 +269,6 @@ def test_the_frames_of_all_stretches_are_the_layers_frames_in_order(
     np.testing.assert_array_equal(times, np.arange(len(times)) * frame_s)
     assert times[-1] < path.times_s[-1] <= len(times) * frame_s
     sizes = [len(stretch.times_s) for stretch in found]
-    assert [stretch.first for stretch in found] == [0, *np.cumsum(sizes)[:-1].tolist()]
     assert min(sizes) > 0
     for stretch in found:
         assert stretch.xy_mm.shape == (len(stretch.times_s), 2)

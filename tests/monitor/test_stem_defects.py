@@ -221,7 +221,7 @@ def test_every_defect_leaves_a_sound_list_of_columns(
 ) -> None:
     of = lattice(name, rotation)
     before = perfect(of)
-    event = Event(kind, 10, 20, strength, seed)
+    event = Event(kind, 10, 20, settles_seq=21, strength=strength, seed=seed)
     one, again = (defect_of(event, MIDDLE_PM, np.full(2, 2000.0)) for _ in range(2))
     after, same = with_defect(before, one, of), with_defect(before, again, of)
     np.testing.assert_array_equal(after.xy_pm, same.xy_pm)
@@ -235,7 +235,10 @@ def test_every_defect_leaves_a_sound_list_of_columns(
 def test_the_strongest_dislocations_lie_in_the_middle() -> None:
     off = [
         np.hypot(
-            *(defect_of(Event("dislocation", 0, 9, strength, 3), MIDDLE_PM, np.full(2, 1000.0)).place_pm - MIDDLE_PM)
+            *(
+                defect_of(Event("dislocation", 0, 9, 10, strength, 3), MIDDLE_PM, np.full(2, 1000.0)).place_pm
+                - MIDDLE_PM
+            )
         )
         for strength in (0.6, 1.0, 1.4)
     ]

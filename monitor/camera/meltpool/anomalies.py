@@ -30,7 +30,11 @@ DURATIONS_FRAMES: Final = {
     "rows_dropped": (2, 10),
     "frozen": (20, 60),
 }
-"""Kind -> its shortest and longest duration in frames."""
+"""Kind -> its shortest and longest duration, in frames with the laser on: travel between vectors does not count."""
+
+SETTLING_FRAMES: Final = {"keyhole": 4, "lack_of_fusion": 2, "balling": 3, "plume": 2}
+"""Kind -> how long the melt is seen to differ once it is left alone again: what changes it ends so much before the
+anomaly does. The deeper it was heated, the longer it takes; after that, the wander hides what is left."""
 
 KINDS: Final = tuple(DURATIONS_FRAMES)
 SENSOR_FAULTS: Final = frozenset({"stripes", "rows_dropped", "frozen"})
@@ -55,6 +59,7 @@ class Weld:
     begun_s: float  # when the first frame was exposed
     frame_s: float
     mm_per_s: float
+    lit: bool  # whether the laser is on
     since_s: Doubles  # (n, j) when each of those moments was
     ahead_rad: Doubles  # (n,) direction of travel on the sensor
     away_mm: Doubles  # (n, j, 2) where the beam was, as (column, row) from the middle of the field of view
@@ -69,9 +74,9 @@ class Weld:
         return replace(self, first_seq=self.first_seq + frames.start, begun_s=begun_s, **held)
 
     def while_it_lasted(self, event: Event) -> npt.NDArray[np.bool_]:
-        """Which moments (n, j) fell into the event: what it did to the melt is seen for a while after its end."""
+        """Which moments (n, j) the event changed: what it did to the melt is seen for a while after them."""
         begin = self.begun_s + (event.first_seq - self.first_seq - 0.5) * self.frame_s
-        end = self.begun_s + (event.last_seq - self.first_seq + 0.5) * self.frame_s
+        end = self.begun_s + (event.settles_seq - self.first_seq - 0.5) * self.frame_s
         return (self.since_s >= begin) & (self.since_s < end)
 
 
@@ -81,7 +86,7 @@ def disturb(weld: Weld, event: Event) -> None:
     held = event.frames(weld.first_seq, len(weld.watts))
     if event.kind == "keyhole":  # a deep cavity traps the beam and radiates from its hot walls
         weld.watts[weld.while_it_lasted(event)] *= 1.0 + 0.55 * strength
-        weld.brightness[held] *= 1.0 + 0.5 * strength
+        weld.brightness[held] *= 1.0 + 0.5 * strength * weld.lit
     elif event.kind == "lack_of_fusion":  # the beam is weak, or there is no powder to take it
         weld.watts[weld.while_it_lasted(event)] *= 1.0 - 0.4 * strength
     elif event.kind == "balling":
@@ -107,7 +112,12 @@ def fouling(event: Event, first_seq: int, count: int, shape: tuple[int, int]) ->
 
 
 def add_light(light: Floats, weld: Weld, event: Event, per_grey: float) -> None:
-    """Adds what glows beside the pool to *light* (n, h, w), in place; *per_grey* of it is one grey level."""
+    """Adds what glows beside the pool while the laser is on to *light* (n, h, w), in place.
+
+    *per_grey* of it is one grey level.
+    """
+    if not weld.lit:
+        return
     height, width = light.shape[1:]
     scale = min(height, width) / REFERENCE_SIDE_PX
     held = event.frames(weld.first_seq, len(light))

@@ -1,50 +1,63 @@
 """A melt pool computed once and shown again and again with fresh noise: a camera that costs next to nothing."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
 from monitor.camera.meltpool.camera import MeltPool, Take
-from monitor.camera.publisher import Shot
+from monitor.camera.reel import Piece, Reel
 from monitor.camera.schedule import Truth
+
+PIXEL_BYTES: Final = 4
+BANK_BYTES: Final = 4 << 30
+"""More than this a bank may not ask for: it would be swapped out, or end the process."""
 
 
 class Bank:
-    """The first *frames* frames of *pool*, anomalies and all, over and over; only the sensor's noise is new each time.
+    """The first layers of *pool* that hold *frames* frames or more, anomalies and all, over and over.
 
-    Holds four bytes a pixel. Frame and layer numbers count on from round to round.
+    Only the sensor's noise is new each time. Frame and layer numbers count on from round to round. Raises ValueError,
+    before anything is computed, for so many frames that they would take more than BANK_BYTES.
     """
 
     def __init__(self, pool: MeltPool, frames: int) -> None:
-        self._takes: list[Take] = list(pool.takes(frames))
-        self._truths = [truth for take in self._takes for truth in take.truths]
-        self._frames = frames
+        most = BANK_BYTES // (PIXEL_BYTES * pool.height * pool.width)
+        if not 1 <= frames <= most:
+            size = f"{frames} frames of {pool.height} x {pool.width}"
+            raise ValueError(f"a bank of {size}: 1 to {most} fit into {BANK_BYTES >> 30} GiB")
+        self._takes = list(_whole_layers(pool.takes(), frames))
+        self._frames = sum(len(take.exposed.level) for take in self._takes)
         self._layers = 1 + max(take.facts.layer or 0 for take in self._takes)
+        self._recoat_s = pool.recoat_s
         self._readout = pool.readout
-        self._shown = 0  # frames, ever
-        self._next, self._into = 0, 0  # take, and frames of it that have been shown
+        self._reel = Reel(self._film(), self._begun)
 
-    def shots(self, frames: int | None = None) -> Iterator[tuple[Shot, tuple[Truth, ...]]]:
-        """*frames* frames (None: without end), a scan vector at a time, with the anomalies that end in each."""
-        end = None if frames is None else self._shown + frames
-        while end is None or self._shown < end:
-            rounds = self._shown // self._frames
-            take = self._takes[self._next].part(slice(self._into, None))
-            left = len(take.exposed.level)
-            count = left if end is None else min(left, end - self._shown)
-            shot = self._readout(take.part(slice(0, count)))
-            self._shown += count
-            self._next, self._into = (self._next, self._into + count) if count < left else (self._next + 1, 0)
-            self._next %= len(self._takes)
-            truths = tuple(self._later(truth, rounds) for truth in take.truths if count == left)
-            yield shot._replace(layer=(shot.layer or 0) + rounds * self._layers), truths
+    def shots(self, frames: int | None = None) -> Iterator[Piece]:
+        """The next *frames* frames (None: without end), with the anomalies that end in each shot."""
+        return self._reel.shots(frames)
 
     @property
     def unfinished(self) -> Truth | None:
-        """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        before, within = divmod(self._shown, self._frames)
-        held = (self._later(truth, before) for truth in self._truths if truth.first_seq < within <= truth.last_seq)
-        return next(held, None)
+        """The anomaly that was going on at the end of the last shot: as long as it lasts in every round."""
+        return self._reel.unfinished
+
+    def _film(self) -> Iterator[Piece]:
+        for rounds in itertools.count():
+            for number, take in enumerate(self._takes):
+                shot = self._readout(take)
+                if rounds and number == 0:  # not the film's start any more
+                    shot = shot._replace(pause_s=self._recoat_s)
+                truths = tuple(self._later(truth, rounds) for truth in take.truths)
+                yield shot._replace(layer=(shot.layer or 0) + rounds * self._layers), truths
+
+    def _begun(self, seq: int) -> Truth | None:
+        """The anomaly that began before frame *seq* and that a take to come will tell. None runs on into a new round:
+        a layer ends with the laser off."""
+        rounds, within = divmod(seq, self._frames)
+        to_come = (truth for take in self._takes if take.first_seq >= within for truth in take.truths)
+        return next((self._later(truth, rounds) for truth in to_come if truth.first_seq < within), None)
 
     def _later(self, truth: Truth, rounds: int) -> Truth:
         """*truth* as it is after so many rounds."""
@@ -53,3 +66,13 @@ class Bank:
         return msgspec.structs.replace(
             truth, first_seq=truth.first_seq + shift, last_seq=truth.last_seq + shift, layer=layer
         )
+
+
+def _whole_layers(takes: Iterable[Take], frames: int) -> Iterator[Take]:
+    """The first layers of *takes* that hold at least *frames* frames."""
+    for _, layer in itertools.groupby(takes, lambda take: take.facts.layer):
+        for take in layer:
+            yield take
+            frames -= len(take.exposed.level)
+        if frames <= 0:
+            return

@@ -21,6 +21,7 @@ from monitor.camera.meltpool.anomalies import (
     LIGHTS,
     REFERENCE_SIDE_PX,
     SENSOR_FAULTS,
+    SETTLING_FRAMES,
     Weld,
     add_light,
     disturb,
@@ -31,9 +32,10 @@ from monitor.camera.meltpool.heat import past, rise
 from monitor.camera.meltpool.lens import Lens
 from monitor.camera.meltpool.outline import BRACKET
 from monitor.camera.meltpool.radiance import Glow, Optics
-from monitor.camera.meltpool.scan import Path, Strategy, at, layer_path, stretches
+from monitor.camera.meltpool.scan import CONTEXTS, HATCH, Path, Strategy, at, layer_path, stretches
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
+from monitor.camera.reel import Piece, Reel
 from monitor.camera.schedule import Event, Place, Schedule, Truth
 from monitor.camera.sensor import Exposed, Sensor, read_out
 from monitor.camera.wander import Wander
@@ -56,6 +58,8 @@ VEIL_PX: Final = 5.3
 ELECTRONS_PER_GREY: Final = 25.0
 
 PAUSE_FRAMES: Final = 20  # after a layer, with the laser off; then keep-alives only
+LEG_FRAMES: Final = 40
+"""At most so many frames are computed before the first of them leaves: at 120 px 10 to 20 ms. A contour has 230."""
 
 # Wander of the process: standard deviation and memory in seconds of each part, summed; 0 s is from frame to frame.
 ABSORPTION_WANDER: Final = ((0.02, 0.3), (0.015, 0.006), (0.004, 0.0))
@@ -78,7 +82,7 @@ class Scene(NamedTuple):
 
 
 class Leg(NamedTuple):
-    """Consecutive frames along one piece of the scan; times count from the layer's start."""
+    """Consecutive frames on one vector or on the way to one, LEG_FRAMES at most; times count from the layer's start."""
 
     path: Path
     layer: int
@@ -90,10 +94,6 @@ class Leg(NamedTuple):
     recoating: bool = False
     pause_s: float = 0.0
 
-    def first(self, count: int) -> "Leg":
-        """Its first *count* frames."""
-        return self._replace(times_s=self.times_s[:count], xy_mm=self.xy_mm[:count], ahead_rad=self.ahead_rad[:count])
-
     def place(self, frame: int) -> Place:
         """Where the process was at one of its frames, as a Truth says it."""
         x, y = (round(float(value), 3) for value in self.xy_mm[frame])
@@ -101,19 +101,13 @@ class Leg(NamedTuple):
 
 
 class Take(NamedTuple):
-    """Frames of one leg before they are read out: what `Readout` needs for them, again and again if need be."""
+    """The frames of a leg before they are read out: what `Readout` needs for them, again and again if need be."""
 
     exposed: Exposed
     facts: Shot  # without pixels
     faults: tuple[Event, ...]  # of the sensor
-    truths: tuple[Truth, ...]  # of the anomalies that end here
+    truths: tuple[Truth, ...]  # of the anomalies that are over by its end
     first_seq: int
-
-    def part(self, frames: slice) -> "Take":
-        """Some of its frames, with all its truths."""
-        exposed = Exposed(self.exposed.level[frames], self.exposed.deviation[frames])
-        facts = self.facts._replace(xy=None if self.facts.xy is None else self.facts.xy[frames])
-        return self._replace(exposed=exposed, facts=facts, first_seq=self.first_seq + (frames.start or 0))
 
 
 class Readout:
@@ -159,7 +153,7 @@ class MeltPool:
         if self.alloy not in ALLOYS:
             raise ValueError(f"no such alloy: {self.alloy}; there are {', '.join(ALLOYS)}")
         wander, events, noise, scene = (np.random.default_rng([self.seed, part]) for part in range(4))
-        self._schedule = Schedule(DURATIONS_FRAMES, self.anomaly_rate, events, self.kinds)
+        self._schedule = Schedule(DURATIONS_FRAMES, self.anomaly_rate, events, self.kinds, settling=SETTLING_FRAMES)
         self.readout = Readout(noise)
         self.scene = _scene(scene)
         shorter = min(self.height, self.width)
@@ -177,38 +171,29 @@ class MeltPool:
         quantities = ABSORPTION_WANDER, BRIGHTNESS_WANDER, PLACE_WANDER_PX, PLACE_WANDER_PX
         self._wander = Wander(wander, quantities, self.frame_s)
         self._legs = self._scan()
+        self._reel = Reel(self._film(), self._schedule.begun)
 
-    def shots(self, frames: int | None = None) -> Iterator[tuple[Shot, tuple[Truth, ...]]]:
-        """*frames* frames (None: without end), a scan vector at a time, with the anomalies that end in each."""
-        for take in self.takes(frames):
-            yield self.readout(take), take.truths
-
-    def takes(self, frames: int | None = None) -> Iterator[Take]:
-        """The same frames, not yet read out."""
-        end = None if frames is None else self._seq + frames
-        while end is None or self._seq < end:
-            leg = next(self._legs)
-            leg = leg if end is None else leg.first(end - self._seq)
-            first, count = self._seq, len(leg.times_s)
-            last = first + count == end
-            events, ended = self._schedule.over(
-                first, count, leg.place, begin=leg.active, quiet=leg.recoating, last=last
-            )
-            take = Take(
-                self._expose(leg, first, events),
-                self._facts(leg),
-                tuple(event for event in events if event.kind in SENSOR_FAULTS),
-                tuple(event.truth for event in ended),
-                first,
-            )
-            self._seq += count
-            yield take
+    def shots(self, frames: int | None = None) -> Iterator[Piece]:
+        """The next *frames* frames (None: without end), with the anomalies that end in each shot."""
+        return self._reel.shots(frames)
 
     @property
     def unfinished(self) -> Truth | None:
         """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        event = self._schedule.begun(self._seq)
-        return None if event is None else event.truth
+        return self._reel.unfinished
+
+    def takes(self) -> Iterator[Take]:
+        """The film without end, not yet read out: for a camera that shows it in its own way, instead of `shots`."""
+        for leg in self._legs:
+            first, count = self._seq, len(leg.times_s)
+            events, truths = self._schedule.over(first, count, leg.place, begin=leg.active, quiet=leg.recoating)
+            faults = tuple(event for event in events if event.kind in SENSOR_FAULTS)
+            self._seq += count
+            yield Take(self._expose(leg, first, events), self._facts(leg), faults, truths, first)
+
+    def _film(self) -> Iterator[Piece]:
+        for take in self.takes():
+            yield self.readout(take), take.truths
 
     def _facts(self, leg: Leg) -> Shot:
         return Shot(
@@ -239,6 +224,8 @@ class MeltPool:
     def _weld(self, leg: Leg, first: int) -> Weld:
         """Where the beam was and what the surface took of it, with the wander of this machine."""
         count = len(leg.times_s)
+        # The pause after a layer looks back on contours.
+        beam = self.strategy.hatch if leg.context == CONTEXTS[HATCH] else self.strategy.contour
         absorption, brightness, row, column = self._wander.next(count)
         since_s = leg.times_s[:, None] - self._past.lags_s
         xy_mm, watts = at(leg.path, since_s)
@@ -251,7 +238,8 @@ class MeltPool:
             since_s=since_s,
             begun_s=float(leg.times_s[0]),
             frame_s=self.frame_s,
-            mm_per_s=self.strategy.hatch.mm_per_s,
+            mm_per_s=beam.mm_per_s,
+            lit=leg.active,
             ahead_rad=leg.ahead_rad,
             away_mm=away_mm,
             watts=watts * (ABSORPTION * self.scene.absorption * np.exp(absorption))[:, None],
@@ -287,17 +275,12 @@ class MeltPool:
             path = layer_path(self.strategy, layer, self.scene.first_angle_rad)
             pause_s = self.recoat_s if layer else 0.0
             for stretch in stretches(path, self.frame_s):
-                yield Leg(
-                    path,
-                    layer,
-                    stretch.context,
-                    stretch.active,
-                    stretch.times_s,
-                    stretch.xy_mm,
-                    stretch.ahead_rad,
-                    pause_s=pause_s,
-                )
-                pause_s = 0.0
+                for first in range(0, len(stretch.times_s), LEG_FRAMES):
+                    held = slice(first, first + LEG_FRAMES)
+                    times_s, xy_mm, ahead_rad = stretch.times_s[held], stretch.xy_mm[held], stretch.ahead_rad[held]
+                    leg = Leg(path, layer, stretch.context, stretch.active, times_s, xy_mm, ahead_rad)
+                    yield leg._replace(pause_s=pause_s)
+                    pause_s = 0.0
             times_s = stretch.times_s[-1] + self.frame_s * np.arange(1, PAUSE_FRAMES + 1)
             still = np.repeat(stretch.xy_mm[-1:], PAUSE_FRAMES, axis=0)
             yield Leg(path, layer, "", False, times_s, still, np.zeros(PAUSE_FRAMES), recoating=True)
@@ -316,7 +299,10 @@ def _scene(rng: np.random.Generator) -> Scene:
 
 
 def normal_frames(count: int, seed: int, height: int = 64, width: int = 64, every: int = 1) -> Bytes:
-    """*count* frames (count, height, width) of normal welding, each *every*-th of the camera's, without the pauses."""
+    """*count* frames (count, height, width) of normal welding, without the pauses: of a camera *every* times slower.
+
+    It sees the same scan as the run's own camera, one frame in so many, with other random numbers.
+    """
     pool = MeltPool(height, width, seed, frame_s=every * FRAME_S)
     shots = (shot.pixels for shot, _ in pool.shots() if shot.active)
     frames = np.empty((count, height, width), np.uint8)

@@ -74,7 +74,6 @@ class Path(NamedTuple):
 class Stretch(NamedTuple):
     """Consecutive frames on one vector, or on the way to one."""
 
-    first: int  # index of the first frame in its layer
     times_s: Doubles  # (n,) from the layer's start
     xy_mm: Doubles  # (n, 2)
     active: bool  # whether the laser is on
@@ -126,7 +125,7 @@ def stretches(path: Path, frame_s: float) -> Iterator[Stretch]:
     for first, stop in itertools.pairwise([0, *begins.tolist(), len(times_s)]):
         held = slice(first, stop)
         context = CONTEXTS[path.context[piece[first]]]
-        yield Stretch(first, times_s[held], xy_mm[held], bool(lit[first]), context, ahead_rad[held])
+        yield Stretch(times_s[held], xy_mm[held], bool(lit[first]), context, ahead_rad[held])
 
 
 class _Vector(NamedTuple):

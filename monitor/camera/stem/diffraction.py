@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import SHORTEST_SIDE_PX
+from monitor.camera.reel import Piece, Reel
 from monitor.camera.schedule import Event, Place, Schedule, Truth
 from monitor.camera.stem.counting import SPACING, land, patterns_for
 from monitor.camera.stem.discs import Discs, Optics, carbon, diffuse, mass_ratio, wavelength_pm
@@ -117,26 +118,25 @@ class Diffraction:
         brightest = self._dose * float(self.discs.expected(self.thickness_nm, np.zeros(2)).max())
         self._counter = np.uint8 if self.bits == 8 and brightest <= STEADY_COUNT else np.uint16
         self._shot_frames = max(SHOT_PIXELS // (self.height * self.width), SPACING)
+        self._reel = Reel(self._film(), self._schedule.begun)
 
-    def shots(self, frames: int | None = None) -> Iterator[tuple[Shot, tuple[Truth, ...]]]:
-        """*frames* frames (None: without end), a scan line or less at a time, with the anomalies that end in each."""
-        end = None if frames is None else self._seq + frames
-        while end is None or self._seq < end:
-            at = self._spot(self._seq)
-            count = min(at.left, self._shot_frames, at.left if end is None else end - self._seq)
-            last = self._seq + count == end
-            events, ended = self._schedule.over(
-                self._seq, count, partial(self._place, at), quiet=not at.active, last=last
-            )
-            shot = self._expose(at, count, events)
-            self._seq += count
-            yield shot, tuple(event.truth for event in ended)
+    def shots(self, frames: int | None = None) -> Iterator[Piece]:
+        """The next *frames* frames (None: without end), with the anomalies that end in each shot."""
+        return self._reel.shots(frames)
 
     @property
     def unfinished(self) -> Truth | None:
         """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        event = self._schedule.begun(self._seq)
-        return None if event is None else event.truth
+        return self._reel.unfinished
+
+    def _film(self) -> Iterator[Piece]:
+        while True:
+            at = self._spot(self._seq)
+            count = min(at.left, self._shot_frames)
+            events, truths = self._schedule.over(self._seq, count, partial(self._place, at), quiet=not at.active)
+            shot = self._expose(at, count, events)
+            self._seq += count
+            yield shot, truths
 
     def _expose(self, at: Spot, count: int, events: list[Event]) -> Shot:
         """The next *count* frames, all of one line or one pause."""

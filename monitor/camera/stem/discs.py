@@ -57,8 +57,10 @@ class Discs:
     """The convergent-beam pattern of *zone*, turned by *rotation_rad*, as *optics* shows it.
 
     The beam is a bundle of beamlets one pixel apart. Reflected by g, the beamlet of direction a lands at lambda g + a
-    with the intensity (pi t / xi)^2 sinc^2(s t), where xi = pi V / (lambda |F|) is the extinction distance and
-    s = -lambda g^2 / 2 - g (a + tilt) the excitation error (Hirsch et al. 1965; Williams and Carter 2009).
+    with the intensity (pi t / xi)^2 sinc^2(s t), where xi = pi V / (lambda |F|) is the extinction distance and s the
+    excitation error (Hirsch et al. 1965; Williams and Carter 2009). From s = -g (2 k + g) / (2 |k + g|) (De Graef 2003)
+    with k = (a, 1) / lambda, and g at right angles to a zone axis that points to *tilt* downstream, follows for small
+    angles s = -lambda g^2 / 2 - g (a - tilt). So a tilted crystal is brightest on the side to which its axis points.
     """
 
     def __init__(self, zone: Zone, rotation_rad: float, optics: Optics) -> None:
@@ -86,8 +88,11 @@ class Discs:
         return middles
 
     def expected(self, thickness_nm: float, tilt_rad: npt.NDArray[np.float64]) -> Floats:
-        """Chance of an electron on this detector to land on each pixel (pixels,); *tilt_rad* is right, down."""
-        phase = self._errors_per_nm - (self._per_nm @ tilt_rad).astype(np.float32)[:, None]
+        """Chance of an electron on this detector to land on each pixel (pixels,).
+
+        *tilt_rad* (right, down) is where the zone axis points, seen along the beam.
+        """
+        phase = self._errors_per_nm + (self._per_nm @ tilt_rad).astype(np.float32)[:, None]
         phase *= np.float32(math.pi * thickness_nm)
         phase += np.float32(1e-6)  # never exactly zero, and far below what can be seen
         intensity = np.sin(phase)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import SHORTEST_SIDE_PX
+from monitor.camera.reel import Piece, Reel
 from monitor.camera.schedule import Event, Place, Schedule, Truth
 from monitor.camera.stem.crystal import CRYSTALS, Columns, Lattice
 from monitor.camera.stem.defects import DURATIONS_FRAMES, Defect, defect_of, haze, with_defect
@@ -117,30 +118,26 @@ class ScanImages:
         self._field_pm = self._pitch_pm * np.array([self.width, self.height])
         self._place_pm = self._rng.uniform(-1e5, 1e5, 2)  # where the next image begins
         self._lines = Wander(self._rng, (LINES_PM,))
-        self._parts = _parts(min(SHOT_FRAMES, max(SHOT_PIXELS // (self.height * self.width), 1)))
+        self._reel = Reel(self._film(), self._schedule.begun)
 
-    def shots(self, frames: int | None = None) -> Iterator[tuple[Shot, tuple[Truth, ...]]]:
-        """*frames* frames (None: without end), some images at a time, with the anomalies that end in each."""
-        end = None if frames is None else self._seq + frames
-        while end is None or self._seq < end:
-            part = next(self._parts)
-            count = part.frames if end is None else min(part.frames, end - self._seq)
-            last = self._seq + count == end
-            path = self._scan(part, count)
-            events, ended = self._schedule.over(
-                self._seq, count, partial(self._at, part, path), quiet=not part.active, last=last
-            )
-            pixels = self._take(path, events) if part.active else self._blank(count)
-            self._seq += count
-            xy = (path.scan.middle_pm / 1000.0).astype(np.float32)
-            shot = Shot(pixels, context=self.crystal, layer=part.area, xy=xy, active=part.active)
-            yield shot, tuple(event.truth for event in ended)
+    def shots(self, frames: int | None = None) -> Iterator[Piece]:
+        """The next *frames* frames (None: without end), some images at a time, with the anomalies that end in each."""
+        return self._reel.shots(frames)
 
     @property
     def unfinished(self) -> Truth | None:
         """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        event = self._schedule.begun(self._seq)
-        return None if event is None else event.truth
+        return self._reel.unfinished
+
+    def _film(self) -> Iterator[Piece]:
+        for part in _parts(min(SHOT_FRAMES, max(SHOT_PIXELS // (self.height * self.width), 1))):
+            path = self._scan(part)
+            place = partial(self._at, part, path)
+            events, truths = self._schedule.over(self._seq, part.frames, place, quiet=not part.active)
+            pixels = self._take(path, events) if part.active else self._blank(part.frames)
+            self._seq += part.frames
+            xy = (path.scan.middle_pm / 1000.0).astype(np.float32)
+            yield Shot(pixels, context=self.crystal, layer=part.area, xy=xy, active=part.active), truths
 
     def _refuse_nonsense(self) -> None:
         for side in (self.height, self.width):
@@ -155,8 +152,9 @@ class ScanImages:
         if self.bits not in (8, 16):
             raise ValueError(f"{self.bits} bits a pixel: 8 or 16 are possible")
 
-    def _scan(self, part: Part, count: int) -> Path:
-        """Where the beam goes, or rests while it is blanked, in the next *count* images."""
+    def _scan(self, part: Part) -> Path:
+        """Where the beam goes, or rests while it is blanked, in the images of *part*."""
+        count = part.frames
         if not part.active:
             still, steady = np.zeros((count, 2)), np.ones(count)
             return Path(Scan(self._place_pm + still, still, np.zeros((count, self.height))), steady, steady)

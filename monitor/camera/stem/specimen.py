@@ -23,11 +23,14 @@ class Local(NamedTuple):
     """The specimen at some scan positions."""
 
     thickness_nm: Floats  # (n,)
-    tilt_rad: Floats  # (n, 2): of the zone axis away from the beam, along the pattern's right and down axes
+    tilt_rad: Floats  # (n, 2): where the zone axis points, seen along the beam: right and down in the pattern
 
 
 class Specimen:
-    """A foil about *thickness_nm* thick, slightly bent: the tilt is the slope of one surface, without an edge."""
+    """A foil about *thickness_nm* thick, slightly bent, without an edge.
+
+    The zone axis is the surface's normal, so the tilt is the slope of one surface, whose height counts towards the gun.
+    """
 
     def __init__(self, thickness_nm: float, rng: np.random.Generator) -> None:
         self._thickness_nm = thickness_nm

@@ -97,9 +97,9 @@ def heading(split: Split) -> str:
     normal = int((~split.shown.anomalous).sum())
     blocks = len({*split.shown.blocks[split.shown.anomalous].tolist()})
     return (
-        f"{split.name}: {learned:,} frames in {len(split.train)} groups train, {held:,} in {len(split.calibration)} set "
-        f"limits; {normal:,} normal frames and {len(split.shown.frames) - normal:,} anomalous ones in {blocks:,} blocks "
-        "are judged"
+        f"{split.name}: {learned:,} frames in {len(split.train)} groups train, {held:,} in {len(split.calibration)} "
+        f"set limits; {normal:,} normal frames and {len(split.shown.frames) - normal:,} anomalous ones in {blocks:,} "
+        "blocks are judged"
     )
 
 

@@ -57,7 +57,7 @@ class Figures:
         self._resamples = resamples
 
     def area(self, one: Judged, kind: str | None = None) -> Estimate:
-        """Area under the ROC curve of frames of *kind* (None: all, each kind counting the same) against normal ones."""
+        """Area under the ROC curve of frames of *kind* (None: all) against normal ones."""
         held = self._of(kind)
         return auroc_by_blocks(
             one.scores[held], self.shown.anomalous[held], self.shown.blocks[held], self._even(held), self._resamples
@@ -129,7 +129,9 @@ class Figures:
         return held
 
     def _even(self, held: npt.NDArray[np.bool_]) -> Callable[[Floats], Floats]:
-        """Weights under which every kind among the frames *held* counts the same."""
+        """Weights under which every kind among the frames *held* counts the same, where the split wants it so."""
+        if not self.split.even:
+            return lambda weights: weights
         _, kind = np.unique(self.shown.kinds[held].astype(str), return_inverse=True)
 
         def weigh(weights: Floats) -> Floats:

@@ -26,7 +26,7 @@ from monitor.score import load_scorer
 Frames = npt.NDArray[Any]  # (n, h, w)
 Floats = npt.NDArray[np.floating[Any]]
 Groups = Sequence[Frames]
-Scores = dict[str, Floats]  # name -> (n,)
+Scores = dict[str, npt.NDArray[np.float64]]  # name -> (n,)
 Score = Callable[[Frames], Scores]
 
 TOGETHER: Final = "together"
@@ -112,7 +112,7 @@ def pool_features() -> Method:
 
         def score(frames: Frames) -> Scores:
             z = (features_of(frames, threshold) - middle) / sd
-            return {TOGETHER: t2(z, fitted.whitening, fitted.mean)}
+            return {TOGETHER: t2(z, fitted.whitening, fitted.mean).astype(np.float64)}
 
         return score
 
@@ -203,6 +203,6 @@ def _flat(frames: Frames) -> npt.NDArray[np.float32]:
     return frames.reshape(len(frames), -1).astype(np.float32)
 
 
-def _means(frames: Frames) -> Floats:
-    means: Floats = frames.mean(axis=(1, 2), dtype=np.float64)
+def _means(frames: Frames) -> npt.NDArray[np.float64]:
+    means: npt.NDArray[np.float64] = frames.mean(axis=(1, 2), dtype=np.float64)
     return means

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from monitor.camera.meltpool import anomalies
 from monitor.camera.meltpool import camera as meltpool
 from monitor.camera.schedule import Truth
 from monitor.camera.simulate import Simulated
@@ -32,12 +33,13 @@ class Study(NamedTuple):
     steps: int
 
 
-MELT_POOL: Final = Study(range(200), range(200, 260), range(1000, 1024), 20, 60, 6000, 0.006, 4000)
-MELT_POOL_QUICK: Final = Study(range(12), range(12, 18), range(1000, 1003), 20, 60, 1500, 0.006, 60)
+# A layer is about 1,600 frames: 20 frames of each run, every 180th, lie in its first three.
+MELT_POOL: Final = Study(range(200), range(200, 400), range(2000, 2040), 20, 180, 4000, 0.006, 4000)
+MELT_POOL_QUICK: Final = Study(range(12), range(12, 18), range(1000, 1003), 20, 180, 1500, 0.006, 60)
 STEM: Final = Study(range(80), range(80, 110), range(1000, 1020), 30, 8, 1500, 0.01, 2500)
 STEM_QUICK: Final = Study(range(8), range(8, 12), range(1000, 1002), 20, 4, 600, 0.02, 60)
-SANITY: Final = Study(range(100), range(100, 140), range(1000, 1020), 20, 60, 0, 0.0, 2000)
-SANITY_QUICK: Final = Study(range(12), range(12, 18), range(1000, 1003), 20, 60, 0, 0.0, 60)
+SANITY: Final = Study(range(100), range(100, 200), range(2000, 2020), 20, 180, 0, 0.0, 2000)
+SANITY_QUICK: Final = Study(range(12), range(12, 18), range(1000, 1003), 20, 180, 0, 0.0, 60)
 
 
 def melt_pool(quick: bool) -> Iterator[Split]:
@@ -52,7 +54,7 @@ def stem_images(quick: bool) -> Iterator[Split]:
 
 
 def _melt_pool_with_anomalies(seed: int, rate: float) -> Simulated:
-    kinds = tuple(kind for kind in meltpool.DURATIONS_FRAMES if kind != LOOKS_NORMAL)
+    kinds = tuple(kind for kind in anomalies.KINDS if kind != LOOKS_NORMAL)
     return meltpool.MeltPool(SIDE_PX, SIDE_PX, seed, rate, kinds)
 
 
@@ -94,7 +96,10 @@ def run(camera: Simulated, frames: int) -> dict[str, Frames]:
         pixels.append(shot.pixels)
         active.append(np.full(len(shot.pixels), shot.active))
         truths += ended
-    return {kind: np.concatenate(pixels)[chosen] for kind, chosen in chosen_of(truths, np.concatenate(active)).items()}
+    if camera.unfinished and camera.unfinished.first_seq not in {truth.first_seq for truth in truths}:
+        truths.append(camera.unfinished)  # as long as it would have lasted: frames that were not taken do not matter
+    all_pixels, chosen = np.concatenate(pixels), chosen_of(truths, np.concatenate(active))
+    return {kind: all_pixels[indices] for kind, indices in chosen.items()}
 
 
 def chosen_of(truths: list[Truth], active: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.int64]]:
@@ -121,7 +126,7 @@ def sanity(quick: bool) -> Iterator[Split]:
     study = SANITY_QUICK if quick else SANITY
     for name, normal, every in (
         ("melt pools", meltpool.normal_frames, study.every),
-        ("STEM images", images.normal_frames, study.every // 8),
+        ("STEM images", images.normal_frames, STEM.every),
     ):
         groups = {
             role: [normal(study.frames, seed, SIDE_PX, SIDE_PX, every) for seed in seeds]
@@ -132,7 +137,7 @@ def sanity(quick: bool) -> Iterator[Split]:
             frames = normal(study.frames, seed, SIDE_PX, SIDE_PX, every)
             parts += [(kind, altered, np.full(len(frames), seed)) for kind, altered in alterations(frames).items()]
         yield Split(
-            f"simulated {name}",
+            f"altered {name}",
             groups["train"],
             groups["limits"],
             _kinds_in_order(shown(parts)),

@@ -55,6 +55,7 @@ class Split(NamedTuple):
     settings: Calibration  # of framewatch; the baselines take the size of its latent
     rate: float  # of false alarms a frame that limits are set for
     partners: npt.NDArray[np.int64] | None = None  # (n,) the normal frame that each was made of; -1 for none
+    even: bool = True  # whether all kinds count the same in what is said of all of them, or all frames do
 
 
 def shown(parts: Sequence[tuple[str, Frames, Labels]]) -> Shown:
@@ -71,7 +72,7 @@ def require_apart(split: Split) -> None:
     seen: dict[bytes, str] = {}
     for role, groups in (("training", split.train), ("limits", split.calibration), ("judged", [split.shown.frames])):
         for frame in np.concatenate(groups):
-            digest = hashlib.sha256(np.ascontiguousarray(frame)).digest()
+            digest = hashlib.sha256(frame.tobytes()).digest()
             before = seen.setdefault(digest, role)
             if before != role and np.ptp(frame) > 0:  # covered cameras look alike
                 raise ValueError(f"{split.name}: a frame of {role} is one of {before}, too")

@@ -1,5 +1,6 @@
 """Figures as markdown tables, and as plain values for a JSON file."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -62,8 +63,8 @@ def gains_by_kind(figures: Figures, judged: list[Judged]) -> Table:
 
 
 def fired(figures: Figures, judged: list[Judged]) -> Table:
-    """Share over the limit by what is wrong: framewatch's charts, and the other methods' one score."""
-    ours = [one for one in judged if one.method == judged[0].method and one.score != OWN_LIMITS]
+    """Share over the limit by what is wrong: framewatch's charts and own limits, and the other methods' one score."""
+    ours = [one for one in judged if one.method == judged[0].method]
     shown = ours + [one for one in _heads(judged) if one.method != judged[0].method]
     title = f"Share of frames over the limit at {figures.split.rate:.0%}"
     name, header, rows = _by_kind(title, figures, shown, figures.sensitivity, _chart_or_method(judged[0].method))
@@ -120,9 +121,14 @@ def _cell(value: Any) -> str:
     if isinstance(value, Estimate):
         if value.value is None:
             return "-"
-        return f"{value.value:.3f} [{value.low:.2f}, {value.high:.2f}]"
+        wide = value.high - value.low >= 1  # one block, or as good as that
+        interval = "-" if wide else f"{value.low:z.2f}, {value.high:z.2f}"
+        return f"{value.value:z.3f} [{interval}]"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, Estimate) else value
+    """Infinite ends of an interval are no JSON: they become null."""
+    if not isinstance(value, Estimate):
+        return value
+    return [end if end is not None and math.isfinite(end) else None for end in value]
