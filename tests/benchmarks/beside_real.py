@@ -9,6 +9,8 @@ frames of the first run; the second run is what it has not seen.
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ Table = npt.NDArray[np.float64]
 FEATURES = ("area px", "length px", "width px", "peak grey", "light grey")
 THRESHOLD = 80  # grey: about the liquidus
 GROUND = 15  # grey: what is darker is no light of the pool
+LONG_FRAMES = 35  # a real run has 42 or 45
 PER_ROW, ROWS = 10, 3
 
 
@@ -37,13 +40,17 @@ def real_runs(data: Path) -> list[Frames]:
 
 def simulated(seeds: range, frames: int = 600, every: int = 3) -> tuple[Frames, list[Frames]]:
     """Hatch frames of several simulated runs, and their long vectors whole."""
-    vectors = [
-        shot.pixels
-        for seed in seeds
-        for shot, _ in MeltPool(120, 120, seed).shots(frames)
-        if shot.active and shot.context == "hatch" and len(shot.pixels) > 3
-    ]
-    return np.concatenate([one[1::every] for one in vectors]), [one for one in vectors if len(one) > 30]
+    vectors = [vector for seed in seeds for vector in _vectors(MeltPool(120, 120, seed), frames)]
+    return np.concatenate([one[1::every] for one in vectors]), [one for one in vectors if len(one) >= LONG_FRAMES]
+
+
+def _vectors(pool: MeltPool, frames: int) -> Iterator[Frames]:
+    """The hatch vectors among the next frames: what lies between two times with the laser off."""
+    lit = groupby((shot for shot, _ in pool.shots(frames)), lambda shot: shot.active and shot.context == "hatch")
+    for hatched, shots in lit:
+        pixels = np.concatenate([shot.pixels for shot in shots])
+        if hatched and len(pixels) > 3:
+            yield pixels
 
 
 def measured(frames: Frames) -> Table:
