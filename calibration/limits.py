@@ -10,18 +10,29 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from calibration.charts import CalibrationError
+from calibration.tails import FRAMES_MIN, Tail, fit_tail, rarity, score_of
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-FRAMES_MIN = 20
 RATE_MAX = 0.25  # from here on a smoothed limit may fall to the median, and the joint scale would turn over
 CONFIDENCE = 0.90
 EXCEEDANCES_MIN = 10  # expected beyond the limit among the calibration frames: below, the limit only guesses
 BLOCK_TIMES = 5.0  # autocorrelation times in a bootstrap block: cover 91 % at AR(1) 0.9
 BLOCKS_MIN = 8  # a bootstrap of fewer blocks repeats itself
 SOKAL = 5.0  # autocorrelation times over which the autocorrelation is summed
+
+
+class Quantile(NamedTuple):
+    """What a share of in-control scores lies above. *low* and *high* bound it with 90 % confidence."""
+
+    value: float
+    low: float
+    high: float
+    frames: int
+    effective_frames: float  # independent frames that say as much as these
+    extrapolated: bool  # too few frames for the rate: the value rests on the shape of the smoothing
 
 
 class Limit(NamedTuple):
@@ -31,16 +42,47 @@ class Limit(NamedTuple):
     low: float
     high: float
     center: float  # in-control median
-    rate: float  # share of in-control frames meant to lie above, per frame
+    rate: float  # share of in-control frames meant to lie above the limit of any chart, per frame
     method: str
     frames: int
-    effective_frames: float  # independent frames that say as much as these
-    extrapolated: bool  # too few frames for the rate: the limit rests on the shape of the smoothing
+    effective_frames: float
+    extrapolated: bool
+    tail: Tail  # of in-control scores: the scale that charts are compared on
 
 
-def kde_limit(
+def fit_limits(
+    scores: Floats, rate: float, seed: int = 0, groups: npt.ArrayLike | None = None, resamples: int = 200
+) -> tuple[Limit, ...]:
+    """The limits of c charts, from held-out in-control *scores* (m, c): together they flag *rate* of the frames.
+
+    A frame's joint score is the rarity of its most extreme chart (`calibration.tails`); its `kde_quantile` is the
+    limit, and each chart's own limit is the score that is as rare. So no chart is given a share of the rate that it
+    does not need because another one speaks at the same frames. Raises as `kde_quantile` does.
+    """
+    x = np.asarray(scores, np.float64)
+    tails = [fit_tail(chart) for chart in x.T]
+    rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, tails, strict=True)], axis=1)
+    whole = kde_quantile(rare.max(axis=1), rate, seed, resamples, groups)
+    return tuple(
+        Limit(
+            value=score_of(whole.value, tail),
+            low=score_of(whole.low, tail),
+            high=score_of(whole.high, tail),
+            center=float(np.median(chart)),
+            rate=rate,
+            method="kde of the rarest chart",
+            frames=whole.frames,
+            effective_frames=whole.effective_frames,
+            extrapolated=whole.extrapolated,
+            tail=tail,
+        )
+        for chart, tail in zip(x.T, tails, strict=True)
+    )
+
+
+def kde_quantile(
     scores: Floats, rate: float, seed: int = 0, resamples: int = 200, groups: npt.ArrayLike | None = None
-) -> Limit:
+) -> Quantile:
     """The u with mean(Phi((u - x_i) / h)) = 1 - rate over held-out in-control *scores* (m,), in the stream's order.
 
     Gaussian kernel, bandwidth h by Silverman's rule with the smaller of standard deviation and quartile range
@@ -67,13 +109,10 @@ def kde_limit(
     random = np.random.default_rng(seed)
     again = [tail_root(x[block_resample(borders, block, random)], width, rate) for _ in range(max(resamples, 1))]
     low, high = np.quantile(again, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Limit(
+    return Quantile(
         value=value,
         low=min(float(low), value),
         high=max(float(high), value),
-        center=float(np.median(x)),
-        rate=rate,
-        method="kde",
         frames=len(x),
         effective_frames=len(x) / time,
         extrapolated=len(x) * rate < EXCEEDANCES_MIN,
@@ -143,13 +182,17 @@ def block_resample(borders: Indices, block: int, random: np.random.Generator) ->
 def joint(scores: Floats, limits: Sequence[Limit]) -> tuple[Float64s, npt.NDArray[np.uint8]]:
     """All charts on one scale: *scores* (m, c), one limit a chart -> (joint (m,), source (m,) index of its chart).
 
-    The largest of (score - center) / (limit - center): 0 is the in-control median, above 1 is an exceedance. A score
-    that is not a number counts as infinite: what cannot be judged is not normal.
+    The largest rarity of a score over that of its chart's limit: above 1 is an exceedance. A score that is not a number
+    counts as infinite: what cannot be judged is not normal.
     """
-    center = np.array([limit.center for limit in limits])
-    reach = np.array([limit.value for limit in limits]) - center
-    scaled = (np.asarray(scores, np.float64) - center) / reach
-    scaled[np.isnan(scaled)] = np.inf
+    x = np.asarray(scores, np.float64)
+    scaled = np.empty_like(x)
+    for column, limit in enumerate(limits):
+        at_limit = float(rarity(limit.value, limit.tail))
+        rare = rarity(x[:, column], limit.tail) / at_limit
+        # Rounding must not make the two ways of asking, joint score and chart by chart, disagree.
+        over = ~(x[:, column] <= limit.value)
+        scaled[:, column] = np.where(over, np.maximum(rare, np.nextafter(1.0, 2.0)), np.minimum(rare, 1.0))
     return scaled.max(axis=1), scaled.argmax(axis=1).astype(np.uint8)
 
 

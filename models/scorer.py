@@ -221,5 +221,4 @@ def _preparation(tensors: Tensors, height: int, width: int) -> Preparation:
         if ground.shape != (height, width):
             raise ValueError(f"the ground does not fit {height} x {width} frames: it is of {ground.shape}")
         alignment = Alignment(ground, float(tensors["input.threshold"]))
-    binning = int(tensors.get("input.binning", 1))  # older bundles knew none
-    return Preparation(height, width, shift, scale, binning, alignment)
+    return Preparation(height, width, shift, scale, int(tensors["input.binning"]), alignment)

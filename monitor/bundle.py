@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -19,9 +19,10 @@ import safetensors.numpy
 
 from calibration.camera import CameraLimits
 from calibration.limits import Limit
+from calibration.tails import Tail
 from monitor.types import Admission, PixelType
 
-FORMAT = 2  # 1 had no binning and no orientation
+FORMAT = 2  # 1 had no binning, no orientation, and limits without the tails that charts are compared by
 MANIFEST = "manifest.json"
 MANIFEST_SUM = "manifest.sha256"  # as `sha256sum --check` reads it
 WEIGHTS = "weights.safetensors"
@@ -44,6 +45,15 @@ class Group(msgspec.Struct, frozen=True):
     sha256: Sha256  # of the pixels in C order
 
 
+class FittedTail(msgspec.Struct, frozen=True):
+    """How rare in-control scores are, as `calibration.tails.Tail` says it."""
+
+    body: tuple[float, ...]
+    share: float
+    shape: float
+    scale: float
+
+
 class FittedLimit(msgspec.Struct, frozen=True):
     """An upper control limit as `calibration.limits.Limit` gives it, with its interval and method."""
 
@@ -56,6 +66,19 @@ class FittedLimit(msgspec.Struct, frozen=True):
     frames: int
     effective_frames: float
     extrapolated: bool
+    tail: FittedTail
+
+    @classmethod
+    def of(cls, limit: Limit) -> Self:
+        """*limit* as the manifest holds it."""
+        body, share, shape, scale = limit.tail
+        fields = limit._asdict() | {"tail": FittedTail(tuple(body.tolist()), share, shape, scale)}
+        return cls(**fields)
+
+    def as_limit(self) -> Limit:
+        """The same as `calibration` takes it."""
+        tail = Tail(np.array(self.tail.body), self.tail.share, self.tail.shape, self.tail.scale)
+        return Limit(**(msgspec.structs.asdict(self) | {"tail": tail}))
 
 
 class CameraCheck(msgspec.Struct, frozen=True):
@@ -93,7 +116,7 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def fitted_limits(self) -> tuple[Limit, ...]:
         """The limits in the order of the charts."""
-        return tuple(Limit(**msgspec.structs.asdict(limit)) for limit in self.limits.values())
+        return tuple(limit.as_limit() for limit in self.limits.values())
 
     @property
     def extrapolated(self) -> bool:
@@ -180,6 +203,8 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
             raise BundleError(
                 f"{path}: has format {written}, this program reads up to {FORMAT}; upgrade framewatch or calibrate anew"
             )
+        if isinstance(written, int) and written < FORMAT:
+            raise BundleError(f"{path}: has format {written}, of an earlier framewatch; calibrate anew")
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: {MANIFEST} is damaged ({error}); restore it or calibrate anew") from None

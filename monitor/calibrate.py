@@ -18,8 +18,9 @@ import torch
 import monitor
 from calibration.camera import fit_camera
 from calibration.charts import CalibrationError, ChartFit, fit
-from calibration.limits import FRAMES_MIN, Limit, kde_limit
+from calibration.limits import Limit, fit_limits
 from calibration.suspects import suspects
+from calibration.tails import FRAMES_MIN
 from models.scorer import CHARTS, ChartParameters, Scorer, Scores
 from models.training import Trained, TrainingSettings, latents_and_residuals, train
 from monitor import bundle as bundles
@@ -126,7 +127,7 @@ def calibrate(
         },
         groups=_groups(parts),
         false_alarm_rate=settings.false_alarm_rate,
-        limits={chart: FittedLimit(*limit) for chart, limit in zip(CHARTS, fitted.limits, strict=True)},
+        limits={chart: FittedLimit.of(limit) for chart, limit in zip(CHARTS, fitted.limits, strict=True)},
         camera=CameraCheck(*camera),
         warnings=fitted.warnings,
     )
@@ -168,9 +169,8 @@ def _fit(normal: Pixels, parts: Split, settings: Calibration, progress: Progress
     held = np.concatenate([recording.frames for recording in parts.limits])
     scores = scorer(held)
     groups = np.repeat(np.arange(len(parts.limits)), [len(recording.frames) for recording in parts.limits])
-    # Each chart gets an equal share of the rate, so that together they stay within it whatever their dependence.
-    rate = settings.false_alarm_rate / len(CHARTS)
-    limits = tuple(kde_limit(getattr(scores, chart), rate, settings.seed, groups=groups) for chart in CHARTS)
+    values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)
+    limits = fit_limits(values, settings.false_alarm_rate, settings.seed, groups=groups)
     warnings = (*parts.warnings, *charts.notes, *_warnings(parts, scores, limits))
     return Fitted(trained, charts, scorer, scores, groups, limits, warnings)
 
@@ -192,7 +192,7 @@ def _warnings(parts: Split, scores: Scores, limits: Sequence[Limit]) -> list[str
     if any(limit.extrapolated for limit in limits):
         limit = limits[0]
         found.append(
-            f"{limit.frames} held-out frames cannot support a rate of {limit.rate:.2g} a chart: the limits are "
+            f"{limit.frames} held-out frames cannot support a rate of {limit.rate:.2g}: the limits are "
             f"extrapolated; {int(np.ceil(10 / limit.rate))} frames would support them"
         )
     suspect = np.flatnonzero(suspects(np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)))

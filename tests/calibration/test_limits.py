@@ -16,10 +16,12 @@ from calibration.limits import (
     autocorrelation_time,
     bandwidth,
     block_resample,
+    fit_limits,
     joint,
-    kde_limit,
+    kde_quantile,
     tail_root,
 )
+from calibration.tails import Tail
 
 Float64s = npt.NDArray[np.float64]
 
@@ -39,12 +41,12 @@ def ar1(m: int, phi: float, seed: int = 0) -> Float64s:
 def test_on_gaussian_scores_the_limit_is_the_normal_quantile_of_the_smoothed_density(rate: float) -> None:
     x = norm.ppf((np.arange(50_000) + 0.5) / 50_000)  # a Gaussian without the luck of a draw
     smoothed = norm.isf(rate) * np.sqrt(1 + bandwidth(x) ** 2)
-    assert kde_limit(x, rate, resamples=1).value == pytest.approx(smoothed, rel=2e-3)
+    assert kde_quantile(x, rate, resamples=1).value == pytest.approx(smoothed, rel=2e-3)
 
 
 def test_the_mean_normal_tail_beyond_the_limit_is_the_rate() -> None:
     x = np.random.default_rng(0).gamma(2.0, size=500)
-    limit = kde_limit(x, 0.02, resamples=5)
+    limit = kde_quantile(x, 0.02, resamples=5)
     assert norm.sf((limit.value - x) / bandwidth(x)).mean() == pytest.approx(0.02, rel=1e-9)
 
 
@@ -57,11 +59,11 @@ def test_silvermans_bandwidth_takes_the_smaller_spread() -> None:
 
 @given(SCORES, st.floats(1e-9, 0.24), st.floats(1e-9, 0.24))
 def test_a_limit_is_finite_above_the_median_and_falls_as_the_rate_grows(x: Float64s, one: float, other: float) -> None:
-    rare, common = (kde_limit(x, rate, resamples=3) for rate in sorted((one, other)))
+    rare, common = (kde_quantile(x, rate, resamples=3) for rate in sorted((one, other)))
     for limit in (rare, common):
-        assert np.isfinite(limit[:4]).all()
+        assert np.isfinite(limit[:3]).all()
         assert limit.low <= limit.value <= limit.high
-        assert limit.value > limit.center
+        assert limit.value > np.median(x)
     assert rare.value >= common.value - 1e-9 * max(1.0, np.abs(x).max())
 
 
@@ -75,9 +77,12 @@ def test_a_limit_moves_with_the_units_of_the_scores(x: Float64s, rate: float, fa
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -3.5, 1e6])
 def test_constant_scores_have_a_limit_just_above(level: float) -> None:
-    limit = kde_limit(np.full(100, level), 0.01)
-    assert level < limit.value <= level + 1e-5 * max(abs(level), 1e-6)
-    assert joint(np.array([[level]]), [limit])[0] == pytest.approx([0.0])
+    quantile = kde_quantile(np.full(100, level), 0.01)
+    assert level < quantile.value <= level + 1e-5 * max(abs(level), 1e-6)
+    (limit,) = fit_limits(np.full((100, 1), level), 0.01, resamples=3)
+    assert level <= limit.value <= level + 1e-5 * max(abs(level), 1e-6)
+    same, more = joint(np.array([[level], [level + 0.01 * max(abs(level), 1.0)]]), [limit])[0]
+    assert same <= 1 < more
 
 
 @pytest.mark.parametrize(
@@ -90,31 +95,31 @@ def test_constant_scores_have_a_limit_just_above(level: float) -> None:
 )
 def test_scores_without_a_limit_are_refused(x: Float64s, says: str) -> None:
     with pytest.raises(CalibrationError, match=says):
-        kde_limit(x, 0.01)
+        kde_quantile(x, 0.01)
 
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, 0.25, 1.0, float("nan")])
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="rate must lie between"):
-        kde_limit(np.arange(30.0), rate)
+        kde_quantile(np.arange(30.0), rate)
 
 
 def test_labels_for_other_frames_are_refused() -> None:
     with pytest.raises(ValueError, match="30 scores need as many group labels, not 29"):
-        kde_limit(np.arange(30.0), 0.01, groups=np.zeros(29))
+        kde_quantile(np.arange(30.0), 0.01, groups=np.zeros(29))
 
 
 @pytest.mark.parametrize(("frames", "rate", "extrapolated"), [(1000, 0.01, False), (999, 0.01, True), (50, 0.1, True)])
 def test_fewer_than_ten_expected_exceedances_are_called_extrapolated(
     frames: int, rate: float, extrapolated: bool
 ) -> None:
-    assert kde_limit(ar1(frames, 0.0), rate, resamples=2).extrapolated is extrapolated
+    assert kde_quantile(ar1(frames, 0.0), rate, resamples=2).extrapolated is extrapolated
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     x = ar1(300, 0.5)
-    assert kde_limit(x, 0.02, seed=4) == kde_limit(x, 0.02, seed=4)
-    assert kde_limit(x, 0.02, seed=4).low != kde_limit(x, 0.02, seed=5).low
+    assert kde_quantile(x, 0.02, seed=4) == kde_quantile(x, 0.02, seed=4)
+    assert kde_quantile(x, 0.02, seed=4).low != kde_quantile(x, 0.02, seed=5).low
 
 
 @pytest.mark.parametrize(("phi", "expected"), [(0.0, 1.0), (0.5, 3.0), (0.9, 19.0)])
@@ -133,7 +138,7 @@ def test_the_interval_covers_its_nominal_share_on_an_autocorrelated_stream() -> 
     """AR(1) 0.9, 2000 frames, 60 streams: blocks of five times cover about 91 %, single frames about half."""
     covered = 0
     for seed in range(60):
-        limit = kde_limit(ar1(2000, 0.9, seed), 0.05, resamples=60)
+        limit = kde_quantile(ar1(2000, 0.9, seed), 0.05, resamples=60)
         covered += limit.low <= norm.isf(0.05) * 1.01 <= limit.high
         assert limit.effective_frames < 300
     assert 46 <= covered <= 60
@@ -160,8 +165,8 @@ def test_groups_that_differ_as_wholes_widen_the_interval() -> None:
     random = np.random.default_rng(0)
     groups = np.repeat(np.arange(20), 100)
     x = random.normal(size=2000) + random.normal(size=20)[groups]
-    alike = kde_limit(x[random.permutation(2000)], 0.02, groups=groups)
-    apart = kde_limit(x, 0.02, groups=groups)
+    alike = kde_quantile(x[random.permutation(2000)], 0.02, groups=groups)
+    apart = kde_quantile(x, 0.02, groups=groups)
     assert apart.value == pytest.approx(alike.value)
     assert apart.high - apart.low > 1.5 * (alike.high - alike.low)
     assert apart.effective_frames < 0.2 * alike.effective_frames
@@ -170,31 +175,77 @@ def test_groups_that_differ_as_wholes_widen_the_interval() -> None:
 # the joint scale
 
 
-def limit_at(value: float, center: float) -> Limit:
-    return Limit(value, value, value, center, 0.01, "kde", 100, 100.0, extrapolated=True)
+def exponential_limit(rate: float, scale: float = 1.0) -> Limit:
+    """Of a chart whose in-control scores fall off exponentially: the score that *rate* of them exceed."""
+    body = -scale * np.log(np.linspace(1.0, 0.1, 65))
+    value = -scale * np.log(rate)
+    tail = Tail(body, 0.1, 0.0, scale)
+    return Limit(value, value, value, scale * np.log(2), rate, "known", 100, 100.0, extrapolated=False, tail=tail)
 
 
-def test_the_joint_score_is_that_of_the_most_extreme_chart() -> None:
-    limits = [limit_at(10.0, 0.0), limit_at(3.0, 1.0)]
-    scores = np.array([[0.0, 1.0], [10.0, 1.0], [5.0, 4.0], [-50.0, 2.0]], np.float32)
+def test_the_joint_score_is_that_of_the_rarest_chart_whatever_its_unit() -> None:
+    limits = [exponential_limit(0.01), exponential_limit(0.01, scale=1000.0)]
+    at = -np.log(0.01)
+    scores = np.array([[at / 2, 1.0], [at, 1000.0], [1.0, 1500 * at], [2 * at, 1500 * at]])
     values, source = joint(scores, limits)
-    assert values == pytest.approx([0.0, 1.0, 1.5, 0.5])
-    assert source.tolist() == [0, 0, 1, 1]
+    assert values == pytest.approx([0.5, 1.0, 1.5, 2.0], abs=0.02)
+    assert source.tolist() == [0, 0, 1, 0]
     assert source.dtype == np.uint8
 
 
-def test_at_its_limit_a_score_does_not_exceed_and_beyond_it_does() -> None:
-    limits = [limit_at(0.3, 0.1)]
-    at, beyond = joint(np.array([[0.3], [np.nextafter(0.3, 1)]]), limits)[0]
+@given(st.floats(1e-6, 0.05), st.floats(1e-3, 1e3))
+def test_at_its_limit_a_score_does_not_exceed_and_beyond_it_does(rate: float, scale: float) -> None:
+    limit = exponential_limit(rate, scale)
+    at, beyond = joint(np.array([[limit.value], [np.nextafter(limit.value, np.inf)]]), [limit])[0]
     assert at <= 1 < beyond
 
 
 def test_a_score_that_is_no_number_is_an_exceedance() -> None:
-    values, source = joint(np.array([[np.nan, 0.0], [0.0, np.inf]]), [limit_at(1.0, 0.0)] * 2)
+    values, source = joint(np.array([[np.nan, 0.0], [0.0, np.inf]]), [exponential_limit(0.01)] * 2)
     assert values.tolist() == [np.inf, np.inf]
     assert source.tolist() == [0, 1]
 
 
 def test_no_frames_have_no_joint_scores() -> None:
-    values, source = joint(np.empty((0, 2)), [limit_at(1.0, 0.0)] * 2)
+    values, source = joint(np.empty((0, 2)), [exponential_limit(0.01)] * 2)
     assert len(values) == len(source) == 0
+
+
+# limits of several charts together
+
+
+def charts(m: int, seed: int) -> Float64s:
+    """Three charts, two of which say nearly the same, with tails of different weight."""
+    random = np.random.default_rng(seed)
+    shared = random.normal(size=m)
+    return np.stack([shared**2, np.exp(shared + 0.1 * random.normal(size=m)), random.standard_t(6, m)], axis=1)
+
+
+def test_together_the_limits_flag_the_rate_not_each_a_share_of_it() -> None:
+    flagged = []
+    for seed in range(5):
+        limits = fit_limits(charts(8000, seed), 0.01, resamples=5)
+        values, _ = joint(charts(50_000, 100 + seed), limits)
+        flagged.append(float((values > 1).mean()))
+    assert np.mean(flagged) == pytest.approx(0.01, rel=0.25)
+
+
+def test_a_chart_is_over_its_own_limit_where_the_joint_score_says_so() -> None:
+    limits = fit_limits(charts(3000, 0), 0.02, resamples=5)
+    scores = charts(20_000, 1)
+    over = scores > np.array([limit.value for limit in limits])
+    values, source = joint(scores, limits)
+    np.testing.assert_array_equal(values > 1, over.any(axis=1))
+    assert over[np.arange(len(scores)), source][values > 1].all()
+    for limit in limits:
+        assert limit.low <= limit.value <= limit.high
+        assert limit.center < limit.value
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(20, 60), st.just(2)), elements=st.floats(-1e6, 1e6, allow_subnormal=False))
+)
+def test_few_and_odd_scores_have_finite_limits(x: Float64s) -> None:
+    for limit in fit_limits(x, 0.01, resamples=3):
+        assert np.isfinite(limit[:4]).all()
+        assert limit.low <= limit.value <= limit.high

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.limits import kde_limit
+from calibration.limits import kde_quantile
 from calibration.suspects import suspects
 
 
@@ -26,7 +26,7 @@ def test_anomalies_stand_out_though_the_limit_has_risen_with_them(share: float) 
     anomalous = np.random.default_rng(1).random(len(scores)) < share
     scores[anomalous, 1] *= 2
     assert (suspects(scores) == anomalous).mean() > 0.999
-    limit = kde_limit(scores[:, 1], 0.0025, resamples=1)
+    limit = kde_quantile(scores[:, 1], 0.0025, resamples=1)
     assert (scores[:, 1] > limit.value).mean() < 0.005
 
 

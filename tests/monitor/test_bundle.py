@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.limits import Limit
 from monitor import bundle as bundles
 from monitor.bundle import (
     MANIFEST,
@@ -24,6 +23,7 @@ from monitor.bundle import (
     BundleError,
     CameraCheck,
     FittedLimit,
+    FittedTail,
     Group,
     Manifest,
     read,
@@ -31,8 +31,12 @@ from monitor.bundle import (
 )
 
 LIMITS = {
-    "t2": FittedLimit(20.5, 19.0, 22.25, 4.0, 0.0025, "kde", 400, 123.5, False),
-    "s2": FittedLimit(1 / 3, 0.25, 0.5, 0.125, 0.0025, "kde", 400, 400.0, False),
+    "t2": FittedLimit(
+        20.5, 19.0, 22.25, 4.0, 0.0025, "kde", 400, 123.5, False, FittedTail((1.0, 4.0, 9.0), 0.1, 0.1, 3.0)
+    ),
+    "s2": FittedLimit(
+        1 / 3, 0.25, 0.5, 0.125, 0.0025, "kde", 400, 400.0, False, FittedTail((0.0, 0.1, 0.2), 0.1, -0.1, 0.05)
+    ),
 }
 
 
@@ -101,7 +105,11 @@ def test_a_bundle_reads_back_as_it_was_written(written: Bundle) -> None:
 
 
 def test_it_speaks_the_language_of_its_readers(written: Bundle) -> None:
-    assert written.limits == tuple(Limit(*msgspec.structs.astuple(limit)) for limit in LIMITS.values())
+    for limit, fitted in zip(written.limits, LIMITS.values(), strict=True):
+        assert limit[:-1] == msgspec.structs.astuple(fitted)[:-1]
+        assert limit.tail.body.tolist() == list(fitted.tail.body)
+        assert limit.tail[1:] == msgspec.structs.astuple(fitted.tail)[1:]
+        assert FittedLimit.of(limit) == fitted
     assert written.camera_limits.frozen_repeats == 3
     admission = written.admission
     assert (admission.height, admission.width, admission.dtype) == (32, 48, "uint16")
@@ -244,6 +252,7 @@ def test_any_flipped_bit_in_any_file_is_refused(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"format": 1}, "has format 1, of an earlier framewatch; calibrate anew"),
         ({"format": 99}, "has format 99, this program reads up to 2; upgrade framewatch or calibrate anew"),
         ({"format": 99, "limits": "of another kind"}, "has format 99"),
         ({"height": "tall"}, "manifest.json is damaged"),

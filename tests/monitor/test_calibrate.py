@@ -90,11 +90,11 @@ class TestBundle:
         for limit in small_bundle.limits:
             assert limit.center < limit.value
             assert limit.low <= limit.value <= limit.high
-            assert (limit.frames, limit.rate) == (400, QUICK.false_alarm_rate / len(CHARTS))
+            assert (limit.frames, limit.rate) == (400, QUICK.false_alarm_rate)
 
     def test_it_says_that_so_few_frames_do_not_support_the_rate(self, small_bundle: Bundle) -> None:
         assert small_bundle.manifest.extrapolated
-        told = "400 held-out frames cannot support a rate of 0.0025 a chart"
+        told = "400 held-out frames cannot support a rate of 0.01:"
         assert any(told in warning for warning in small_bundle.manifest.warnings)
 
     def test_clean_frames_bring_no_other_warning(self, small_bundle: Bundle) -> None:

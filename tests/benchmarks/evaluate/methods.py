@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from calibration.charts import LatentFit, fit_latent, t2
-from calibration.limits import joint, kde_limit
+from calibration.limits import fit_limits, joint
 from models.scorer import CHARTS
 from monitor.calibrate import calibrate
 from monitor.camera.recordings import Recording
@@ -182,7 +182,7 @@ def cells(frames: Frames) -> npt.NDArray[np.float32]:
 def _together(charts: Score, calibration: Groups, rate: float) -> Score:
     """*charts* and their joint score, on limits of the calibration groups, as the bundle's are made."""
     held = charts(np.concatenate(calibration))
-    limits = [kde_limit(scores, rate / len(held), resamples=1) for scores in held.values()]
+    limits = fit_limits(np.stack(list(held.values()), axis=1), rate, resamples=1)
 
     def score(frames: Frames) -> Scores:
         found = charts(frames)

@@ -1,0 +1,112 @@
+"""One scale for all charts: how rarely an in-control frame scores as high.
+
+Charts have tails of different weight: how many in-control spreads a score lies above the median says little about how
+rare it is. Ranks would say it, but only down to one over the number of frames, and with ties; a generalized Pareto
+distribution over the highest scores goes on smoothly beyond the largest.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.charts import CalibrationError
+
+Floats = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
+
+SHARE: Final = 0.1  # of the scores: the tail that the distribution is fitted to
+EXCESSES_WANTED: Final = 20  # where the share would leave fewer, it is larger, up to
+SHARE_MAX: Final = 0.5
+FRAMES_MIN: Final = 20
+BODY_POINTS: Final = 65
+LIGHTEST: Final = -0.3
+HEAVIEST: Final = 0.5
+"""The shape lies between them: above 0.5 a tail has no variance, and charts' tails are not lighter than a bell's."""
+
+JOINED: Final = 1e-3
+"""Share of a tail of negative shape from which on it falls exponentially: it would end somewhere, and everything beyond
+be infinitely rare."""
+
+
+class Tail(NamedTuple):
+    """How often in-control scores exceed a value: by *body* up to its last value, by a Pareto tail beyond."""
+
+    body: Float64s  # (k,) rising: values exceeded with probabilities that fall evenly from 1 to *share*
+    share: float  # of the scores above the last of them
+    shape: float
+    scale: float
+
+
+def fit_tail(scores: Floats) -> Tail:
+    """The tail of in-control *scores* (m,), by probability-weighted moments (Hosking and Wallis 1987).
+
+    Raises CalibrationError for fewer than 20 scores and for scores that are not finite.
+    """
+    x = np.sort(np.asarray(scores, np.float64))
+    if len(x) < FRAMES_MIN:
+        raise CalibrationError(f"{x.size} held-out frames are too few: give at least {FRAMES_MIN}")
+    share = min(max(SHARE, EXCESSES_WANTED / len(x)), SHARE_MAX)
+    if not np.isfinite(x).all():
+        raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
+    body = np.quantile(x, 1.0 - _exceeded(share))
+    excess = x[x > body[-1]] - body[-1]
+    narrowest = max(1e-9 * float(np.abs(x).max()), 1e-12)  # as wide as rounding: of scores that take few values
+    if len(excess) == 0 or excess.mean() <= narrowest:
+        return Tail(body, share, 0.0, narrowest)
+    mean = float(excess.mean())
+    # E[X (1 - F)], by plotting positions of the sorted excesses.
+    rest = 1.0 - (np.arange(len(excess)) + 0.65) / len(excess)
+    weighted = float((excess * rest).mean())
+    shape = float(np.clip(2.0 - mean / max(mean - 2.0 * weighted, 1e-12 * mean), LIGHTEST, HEAVIEST))
+    return Tail(body, share, shape, mean * (1.0 - shape))
+
+
+def rarity(scores: npt.ArrayLike, tail: Tail) -> Float64s:
+    """-log10 of the share of in-control frames that score higher than each of *scores*, of any shape.
+
+    It rises with the score and has no end; what is not a number is infinitely rare.
+    """
+    x = np.asarray(scores, np.float64)
+    body = np.interp(x, tail.body, -np.log10(_exceeded(tail.share)))
+    excess = np.maximum(x - tail.body[-1], 0.0) / tail.scale
+    beyond = _survival_log(excess, tail.shape)
+    rare: Float64s = body + beyond / np.log(10.0)
+    return np.where(np.isnan(x), np.inf, rare)
+
+
+def score_of(rare: float, tail: Tail) -> float:
+    """The score whose `rarity` is *rare*."""
+    known = -np.log10(_exceeded(tail.share))
+    if rare <= known[-1]:
+        return float(np.interp(rare, known, tail.body))
+    beyond = (rare - float(known[-1])) * np.log(10.0)
+    if tail.shape == 0.0:
+        return float(tail.body[-1] + tail.scale * beyond)
+    _end, slope = _join(tail.shape)
+    held = min(beyond, -np.log(JOINED)) if tail.shape < 0.0 else beyond
+    excess = np.expm1(tail.shape * held) / tail.shape + (beyond - held) / slope
+    return float(tail.body[-1] + tail.scale * excess)
+
+
+def _survival_log(excess: Float64s, shape: float) -> Float64s:
+    """Minus the natural logarithm of the share of a Pareto tail of unit scale above *excess*."""
+    if shape == 0.0:
+        return excess
+    if shape > 0.0:
+        pareto: Float64s = np.log1p(shape * excess) / shape
+        return pareto
+    end, slope = _join(shape)
+    joined: Float64s = np.log1p(shape * np.minimum(excess, end)) / shape + np.maximum(excess - end, 0.0) * slope
+    return joined
+
+
+def _join(shape: float) -> tuple[float, float]:
+    """Excess from which a tail of negative *shape* falls exponentially, and its rate there."""
+    end = float(np.expm1(-shape * np.log(JOINED)) / shape)
+    return end, 1.0 / (1.0 + shape * end)
+
+
+def _exceeded(share: float) -> Float64s:
+    """The probabilities that the body's values are exceeded with: (BODY_POINTS,), falling."""
+    return np.linspace(1.0, share, BODY_POINTS)

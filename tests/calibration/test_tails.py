@@ -1,0 +1,92 @@
+"""The common scale of charts: rare is rare, whatever the chart's unit and the weight of its tail."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from calibration.charts import CalibrationError
+from calibration.tails import HEAVIEST, LIGHTEST, Tail, fit_tail, rarity, score_of
+
+KINDS = {
+    "gaussian": stats.norm(),
+    "exponential": stats.expon(),
+    "chi-square": stats.chi2(8),
+    "lognormal": stats.lognorm(0.7),
+    "student": stats.t(6),
+    "bounded": stats.beta(2, 5),
+}
+
+
+def drawn(kind: str, count: int = 20_000, seed: int = 0) -> npt.NDArray[np.float64]:
+    return KINDS[kind].rvs(count, random_state=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rare", [0.5, 1.0, 2.0, 3.0])
+def test_rarity_is_minus_the_logarithm_of_the_tail(kind: str, rare: float) -> None:
+    value = KINDS[kind].isf(10.0**-rare)
+    found = [float(rarity(value, fit_tail(drawn(kind, seed=seed)))) for seed in range(6)]
+    assert np.mean(found) == pytest.approx(rare, abs=0.12 if rare < 2.5 else 0.35)
+
+
+def test_frames_of_all_charts_are_equally_often_rare() -> None:
+    """On new frames one in a thousand is at 3, whether its chart's tail is light or heavy."""
+    for kind in ("gaussian", "chi-square", "lognormal", "student"):
+        tail = fit_tail(drawn(kind, 50_000))  # as many as make the shape sure
+        share = float((rarity(drawn(kind, 200_000, seed=1), tail) > 3.0).mean())
+        assert 0.0005 < share < 0.0018, kind
+
+
+def test_it_goes_on_beyond_the_largest_score_that_was_seen() -> None:
+    tail = fit_tail(drawn("gaussian", 2000))
+    values = np.array([6.0, 7.0, 20.0, 1e6])
+    rare = rarity(values, tail)
+    assert (np.diff(rare) > 0).all()
+    assert rare[0] > 4.0
+    assert np.isfinite(rare).all()
+
+
+tails = st.builds(
+    Tail,
+    st.lists(st.floats(-1e3, 1e3), min_size=65, max_size=65, unique=True).map(lambda body: np.sort(np.array(body))),
+    st.just(0.1),
+    st.floats(LIGHTEST, HEAVIEST),
+    st.floats(1e-2, 1e3),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(tails, st.floats(-2e3, 2e3), st.floats(0, 50))
+def test_rarity_never_falls_and_score_of_undoes_it(tail: Tail, score: float, more: float) -> None:
+    assert rarity(score + more, tail) >= rarity(score, tail)
+    rare = float(rarity(max(score, tail.body[0]), tail))
+    assert rarity(score_of(rare, tail), tail) == pytest.approx(rare, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["student", "lognormal", "gaussian"])
+def test_units_do_not_matter(kind: str) -> None:
+    x = drawn(kind, 3000)
+    values = np.quantile(x, [0.2, 0.8, 0.99, 1.0])
+    np.testing.assert_allclose(rarity(values, fit_tail(x)), rarity(1e4 * values + 7, fit_tail(1e4 * x + 7)), rtol=1e-6)
+
+
+def test_a_score_of_few_values_has_a_tail_too() -> None:
+    tail = fit_tail(np.repeat([1.0, 2.0], 300))
+    assert float(rarity(2.5, tail)) > 10
+    assert float(rarity(1.0, tail)) < 1.0
+    constant = fit_tail(np.full(400, 3.0))
+    assert float(rarity(4.0, constant)) > 10
+
+
+def test_what_is_not_a_number_is_infinitely_rare() -> None:
+    assert rarity(np.array([np.nan, np.inf]), fit_tail(drawn("gaussian", 500))).tolist() == [np.inf, np.inf]
+
+
+def test_too_few_scores_and_scores_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(CalibrationError, match="19 held-out frames are too few: give at least 20"):
+        fit_tail(np.arange(19.0))
+    with pytest.raises(CalibrationError, match="not finite"):
+        fit_tail(np.r_[np.arange(300.0), np.nan])
