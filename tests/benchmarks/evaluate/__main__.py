@@ -127,6 +127,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a document with markers for the tables")
     parser.add_argument("--json", type=Path, help="the same figures for programs")
     options = parser.parse_args()
+    if options.out and not options.out.is_file():
+        parser.error(f"--out {options.out}: tables are written between the markers of a document that is there")
     begun = time.monotonic()
 
     def say(line: str) -> None:
