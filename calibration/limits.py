@@ -22,6 +22,7 @@ EXCEEDANCES_MIN = 10  # expected beyond the limit among the calibration frames: 
 BLOCK_TIMES = 5.0  # autocorrelation times in a bootstrap block: cover 91 % at AR(1) 0.9
 BLOCKS_MIN = 8  # a bootstrap of fewer blocks repeats itself
 SOKAL = 5.0  # autocorrelation times over which the autocorrelation is summed
+ABOVE_ONE = float(np.nextafter(1.0, 2.0))
 
 
 class Quantile(NamedTuple):
@@ -179,21 +180,27 @@ def block_resample(borders: Indices, block: int, random: np.random.Generator) ->
     return indices
 
 
-def joint(scores: Floats, limits: Sequence[Limit]) -> tuple[Float64s, npt.NDArray[np.uint8]]:
-    """All charts on one scale: *scores* (m, c), one limit a chart -> (joint (m,), source (m,) index of its chart).
+class JointScale:
+    """All charts on one scale. Made once, since it is asked at every batch of frames.
 
-    The largest rarity of a score over that of its chart's limit: above 1 is an exceedance. A score that is not a number
-    counts as infinite: what cannot be judged is not normal.
+    The joint score is the largest rarity of a score over that of its chart's limit: above 1 is an exceedance. A score
+    that is not a number counts as infinite: what cannot be judged is not normal.
     """
-    x = np.asarray(scores, np.float64)
-    scaled = np.empty_like(x)
-    for column, limit in enumerate(limits):
-        at_limit = float(rarity(limit.value, limit.tail))
-        rare = rarity(x[:, column], limit.tail) / at_limit
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self._values = np.array([limit.value for limit in limits])
+        self._tails = [limit.tail for limit in limits]
+        self._at_limit = np.array([float(rarity(limit.value, limit.tail)) for limit in limits])
+
+    def __call__(self, scores: Floats) -> tuple[Float64s, npt.NDArray[np.uint8]]:
+        """Joint scores (m,) of *scores* (m, c), and the index of the chart that each comes from (m,)."""
+        x = np.asarray(scores, np.float64)
+        rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, self._tails, strict=True)], axis=1)
+        rare /= self._at_limit
         # Rounding must not make the two ways of asking, joint score and chart by chart, disagree.
-        over = ~(x[:, column] <= limit.value)
-        scaled[:, column] = np.where(over, np.maximum(rare, np.nextafter(1.0, 2.0)), np.minimum(rare, 1.0))
-    return scaled.max(axis=1), scaled.argmax(axis=1).astype(np.uint8)
+        over = ~(x <= self._values)
+        scaled = np.where(over, np.maximum(rare, ABOVE_ONE), np.minimum(rare, 1.0))
+        return scaled.max(axis=1), scaled.argmax(axis=1).astype(np.uint8)
 
 
 def _borders(groups: npt.NDArray[Any]) -> Indices:

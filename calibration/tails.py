@@ -5,6 +5,7 @@ rare it is. Ranks would say it, but only down to one over the number of frames, 
 distribution over the highest scores goes on smoothly beyond the largest.
 """
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ def fit_tail(scores: Floats) -> Tail:
     share = min(max(SHARE, EXCESSES_WANTED / len(x)), SHARE_MAX)
     if not np.isfinite(x).all():
         raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
-    body = np.quantile(x, 1.0 - _exceeded(share))
+    body = np.quantile(x, 1.0 - np.linspace(1.0, share, BODY_POINTS))
     excess = x[x > body[-1]] - body[-1]
     narrowest = max(1e-9 * float(np.abs(x).max()), 1e-12)  # as wide as rounding: of scores that take few values
     if len(excess) == 0 or excess.mean() <= narrowest:
@@ -68,7 +69,7 @@ def rarity(scores: npt.ArrayLike, tail: Tail) -> Float64s:
     It rises with the score and has no end; what is not a number is infinitely rare.
     """
     x = np.asarray(scores, np.float64)
-    body = np.interp(x, tail.body, -np.log10(_exceeded(tail.share)))
+    body = np.interp(x, tail.body, _body_rarity(tail.share))
     excess = np.maximum(x - tail.body[-1], 0.0) / tail.scale
     beyond = _survival_log(excess, tail.shape)
     rare: Float64s = body + beyond / np.log(10.0)
@@ -77,7 +78,7 @@ def rarity(scores: npt.ArrayLike, tail: Tail) -> Float64s:
 
 def score_of(rare: float, tail: Tail) -> float:
     """The score whose `rarity` is *rare*."""
-    known = -np.log10(_exceeded(tail.share))
+    known = _body_rarity(tail.share)
     if rare <= known[-1]:
         return float(np.interp(rare, known, tail.body))
     beyond = (rare - float(known[-1])) * np.log(10.0)
@@ -107,6 +108,7 @@ def _join(shape: float) -> tuple[float, float]:
     return end, 1.0 / (1.0 + shape * end)
 
 
-def _exceeded(share: float) -> Float64s:
-    """The probabilities that the body's values are exceeded with: (BODY_POINTS,), falling."""
-    return np.linspace(1.0, share, BODY_POINTS)
+@lru_cache
+def _body_rarity(share: float) -> Float64s:
+    """The rarity of each of a body's values: (BODY_POINTS,), rising. Not to be changed."""
+    return -np.log10(np.linspace(1.0, share, BODY_POINTS))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from calibration.camera import FAULTS, CameraLimits, CameraState, check
 from calibration.events import Change, EventRule, EventState, reset, start, step
-from calibration.limits import Limit, joint
+from calibration.limits import JointScale, Limit
 from models.scorer import CHARTS, Scorer, Scores
 from monitor.ring import FrameBatch
 from monitor.types import TEXT_BYTES, Pixels
@@ -83,7 +83,7 @@ class Judge:
     ) -> None:
         self.scorer = scorer
         self._beat = beat
-        self._limits = tuple(limits)
+        self._joint = JointScale(limits)
         self._values = np.array([limit.value for limit in limits])
         self._camera_limits = camera
         self._camera = CameraState()
@@ -116,7 +116,7 @@ class Judge:
         judged = np.flatnonzero(good)
         scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged], self._beat)
         values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)  # (m, charts)
-        joint_scores, source = joint(values, self._limits)
+        joint_scores, source = self._joint(values)
         rows = _rows(batch, positions)
         chart_rows = rows[judged]
         chart_rows["joint"], chart_rows["source"] = joint_scores, source

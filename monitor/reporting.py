@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from calibration.limits import joint
+from calibration.limits import JointScale
 from models.scorer import CHARTS, Scorer, Scores
 from monitor.bundle import Manifest
 from monitor.camera.recordings import Recording
@@ -98,7 +98,7 @@ def _examples(
     groups: npt.NDArray[np.int64],
 ) -> list[Example]:
     """The held-out frames with the smallest, the middle and the largest joint score."""
-    joint_scores, _ = joint(values, manifest.fitted_limits)
+    joint_scores, _ = JointScale(manifest.fitted_limits)(values)
     order = np.argsort(joint_scores, kind="stable")
     first = np.concatenate(([0], np.cumsum([len(one.frames) for one in held])))
     found = []

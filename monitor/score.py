@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from calibration.evaluation import Counts, Estimate, Performance, auroc, count, performance
-from calibration.limits import joint
+from calibration.limits import JointScale
 from models.scorer import CHARTS, Scorer
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError
@@ -73,7 +73,7 @@ def write_table(table: pa.Table, out: Path) -> None:
 def _table_of(bundle: Bundle, scorer: Scorer, recording: Recording) -> pa.Table:
     scores = scorer(recording.frames)
     values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)
-    joint_scores, source = joint(values, bundle.limits)
+    joint_scores, source = JointScale(bundle.limits)(values)
     count_frames = len(values)
     columns: dict[str, object] = {
         "group": pa.array([recording.name] * count_frames),

@@ -11,13 +11,13 @@ from scipy.stats import norm
 
 from calibration.charts import CalibrationError
 from calibration.limits import (
+    JointScale,
     Limit,
     _borders,
     autocorrelation_time,
     bandwidth,
     block_resample,
     fit_limits,
-    joint,
     kde_quantile,
     tail_root,
 )
@@ -81,7 +81,7 @@ def test_constant_scores_have_a_limit_just_above(level: float) -> None:
     assert level < quantile.value <= level + 1e-5 * max(abs(level), 1e-6)
     (limit,) = fit_limits(np.full((100, 1), level), 0.01, resamples=3)
     assert level <= limit.value <= level + 1e-5 * max(abs(level), 1e-6)
-    same, more = joint(np.array([[level], [level + 0.01 * max(abs(level), 1.0)]]), [limit])[0]
+    same, more = JointScale([limit])(np.array([[level], [level + 0.01 * max(abs(level), 1.0)]]))[0]
     assert same <= 1 < more
 
 
@@ -187,7 +187,7 @@ def test_the_joint_score_is_that_of_the_rarest_chart_whatever_its_unit() -> None
     limits = [exponential_limit(0.01), exponential_limit(0.01, scale=1000.0)]
     at = -np.log(0.01)
     scores = np.array([[at / 2, 1.0], [at, 1000.0], [1.0, 1500 * at], [2 * at, 1500 * at]])
-    values, source = joint(scores, limits)
+    values, source = JointScale(limits)(scores)
     assert values == pytest.approx([0.5, 1.0, 1.5, 2.0], abs=0.02)
     assert source.tolist() == [0, 0, 1, 0]
     assert source.dtype == np.uint8
@@ -196,18 +196,18 @@ def test_the_joint_score_is_that_of_the_rarest_chart_whatever_its_unit() -> None
 @given(st.floats(1e-6, 0.05), st.floats(1e-3, 1e3))
 def test_at_its_limit_a_score_does_not_exceed_and_beyond_it_does(rate: float, scale: float) -> None:
     limit = exponential_limit(rate, scale)
-    at, beyond = joint(np.array([[limit.value], [np.nextafter(limit.value, np.inf)]]), [limit])[0]
+    at, beyond = JointScale([limit])(np.array([[limit.value], [np.nextafter(limit.value, np.inf)]]))[0]
     assert at <= 1 < beyond
 
 
 def test_a_score_that_is_no_number_is_an_exceedance() -> None:
-    values, source = joint(np.array([[np.nan, 0.0], [0.0, np.inf]]), [exponential_limit(0.01)] * 2)
+    values, source = JointScale([exponential_limit(0.01)] * 2)(np.array([[np.nan, 0.0], [0.0, np.inf]]))
     assert values.tolist() == [np.inf, np.inf]
     assert source.tolist() == [0, 1]
 
 
 def test_no_frames_have_no_joint_scores() -> None:
-    values, source = joint(np.empty((0, 2)), [exponential_limit(0.01)] * 2)
+    values, source = JointScale([exponential_limit(0.01)] * 2)(np.empty((0, 2)))
     assert len(values) == len(source) == 0
 
 
@@ -225,7 +225,7 @@ def test_together_the_limits_flag_the_rate_not_each_a_share_of_it() -> None:
     flagged = []
     for seed in range(5):
         limits = fit_limits(charts(8000, seed), 0.01, resamples=5)
-        values, _ = joint(charts(50_000, 100 + seed), limits)
+        values, _ = JointScale(limits)(charts(50_000, 100 + seed))
         flagged.append(float((values > 1).mean()))
     assert np.mean(flagged) == pytest.approx(0.01, rel=0.25)
 
@@ -234,7 +234,7 @@ def test_a_chart_is_over_its_own_limit_where_the_joint_score_says_so() -> None:
     limits = fit_limits(charts(3000, 0), 0.02, resamples=5)
     scores = charts(20_000, 1)
     over = scores > np.array([limit.value for limit in limits])
-    values, source = joint(scores, limits)
+    values, source = JointScale(limits)(scores)
     np.testing.assert_array_equal(values > 1, over.any(axis=1))
     assert over[np.arange(len(scores)), source][values > 1].all()
     for limit in limits:

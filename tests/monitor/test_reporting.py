@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import runs
 
-from calibration.limits import joint
+from calibration.limits import JointScale
 from models.scorer import CHARTS
 from monitor.bundle import Bundle
 from monitor.report import ReportData
@@ -52,7 +52,7 @@ def test_the_examples_are_the_best_a_typical_and_the_worst_frame(data: ReportDat
         np.testing.assert_allclose(example.original, group.frames[int(number)], atol=1e-3)
         assert np.abs(example.reconstruction - example.original).mean() < 20
         scores = np.array([[example.scores[chart] for chart in CHARTS]])
-        extremes.append(float(joint(scores, small_bundle.limits)[0][0]))
+        extremes.append(float(JointScale(small_bundle.limits)(scores)[0][0]))
     assert extremes == sorted(extremes)
 
 

@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from calibration.charts import LatentFit, fit_latent, t2
-from calibration.limits import fit_limits, joint
+from calibration.limits import JointScale, fit_limits
 from models.scorer import CHARTS
 from monitor.calibrate import calibrate
 from monitor.camera.recordings import Recording
@@ -56,13 +56,13 @@ def framewatch(settings: Calibration, rate: float, name: str = "framewatch") -> 
         exact = msgspec.structs.replace(settings, held_out=held_out, false_alarm_rate=rate)
         with tempfile.TemporaryDirectory() as folder:
             bundle = calibrate(recordings, exact, Path(folder) / "bundle")
-            scorer, limits = load_scorer(bundle), bundle.limits
+            scorer, joint = load_scorer(bundle), JointScale(bundle.limits)
 
         def score(frames: Frames) -> Scores:
             found = scorer(frames)
             values = np.stack([getattr(found, chart) for chart in CHARTS], axis=1)
             charts = {chart: values[:, index].astype(np.float64) for index, chart in enumerate(CHARTS)}
-            return charts | {TOGETHER: joint(values, limits)[0]}
+            return charts | {TOGETHER: joint(values)[0]}
 
         return score
 
@@ -182,11 +182,11 @@ def cells(frames: Frames) -> npt.NDArray[np.float32]:
 def _together(charts: Score, calibration: Groups, rate: float) -> Score:
     """*charts* and their joint score, on limits of the calibration groups, as the bundle's are made."""
     held = charts(np.concatenate(calibration))
-    limits = fit_limits(np.stack(list(held.values()), axis=1), rate, resamples=1)
+    joint = JointScale(fit_limits(np.stack(list(held.values()), axis=1), rate, resamples=1))
 
     def score(frames: Frames) -> Scores:
         found = charts(frames)
-        return found | {TOGETHER: joint(np.stack(list(found.values()), axis=1), limits)[0]}
+        return found | {TOGETHER: joint(np.stack(list(found.values()), axis=1))[0]}
 
     return score
 
