@@ -108,29 +108,33 @@ class Preparer:
         return place.astype(np.int16)
 
     def _pose(self, above: Tensor) -> Pose:
-        """The pose of each pool in *above* (n, h, w), frames less their ground: by image moments, Hu 1962."""
+        """The pose of each pool in *above* (n, h, w), frames less their ground: by image moments, Hu 1962.
+
+        m_pq is the mean of x^p y^q weighted by the light: x, of the first index, counts columns to the right of the
+        frame's middle, and y, of the second, rows below it.
+        """
         threshold = self.preparation.alignment.threshold  # type: ignore[union-attr]  # asked by the caller
         step = self._step
         light = (above[:, ::step, ::step] - threshold).clamp_(0.0, LIGHT_CAP * threshold)
         sums = light.reshape(len(light), -1) @ self._monomials  # (n, 10)
         mass = sums[:, 0].clamp_min(torch.finfo(torch.float32).tiny)
-        y, x, yy, xy, xx, yyy, xyy, xxy, xxx = (sums[:, 1:] / mass[:, None]).unbind(1)
-        down, across, right = yy - y * y, xy - x * y, xx - x * x
+        m01, m10, m02, m11, m20, m03, m12, m21, m30 = (sums[:, 1:] / mass[:, None]).unbind(1)
+        down, across, right = m02 - m01 * m01, m11 - m10 * m01, m20 - m10 * m10
         angle = 0.5 * torch.atan2(2 * across, right - down)
         sine, cosine = torch.sin(angle), torch.cos(angle)
         # Third moment along the axis: the tail is the side that reaches further.
         third = (
-            cosine**3 * (xxx - 3 * x * xx + 2 * x**3)
-            + 3 * cosine**2 * sine * (xxy - 2 * x * xy - y * xx + 2 * x * x * y)
-            + 3 * cosine * sine**2 * (xyy - 2 * y * xy - x * yy + 2 * x * y * y)
-            + sine**3 * (yyy - 3 * y * yy + 2 * y**3)
+            cosine**3 * (m30 - 3 * m10 * m20 + 2 * m10**3)
+            + 3 * cosine**2 * sine * (m21 - 2 * m10 * m11 - m01 * m20 + 2 * m10 * m10 * m01)
+            + 3 * cosine * sine**2 * (m12 - 2 * m01 * m11 - m10 * m02 + 2 * m10 * m01 * m01)
+            + sine**3 * (m03 - 3 * m01 * m02 + 2 * m01**3)
         )
         angle = torch.where(third < 0, angle + torch.pi, angle)
         half = torch.hypot((right - down) / 2, across)
         mean = (right + down) / 2
         elongated = (mean + half > ROUND**2 * (mean - half)) & (sums[:, 0] > 0)
         angle = torch.where(elongated, angle, torch.zeros_like(angle))
-        return Pose(*(torch.nan_to_num(one, 0.0, 0.0, 0.0) for one in (y, x, angle)))  # frames that are not finite
+        return Pose(*(torch.nan_to_num(one, 0.0, 0.0, 0.0) for one in (m01, m10, angle)))  # frames that are not finite
 
     def _turned(self, x: Tensor, pose: Pose) -> Tensor:
         """*x* (n, h, w) about each pool's middle, by picking the nearest pixel; dark where there is none."""
@@ -187,6 +191,6 @@ def _fit_alignment(frames: Frames) -> Alignment:
 
 
 def _monomials(down: Tensor, right: Tensor) -> Tensor:
-    """1, y, x, yy, xy, xx, yyy, xyy, xxy, xxx of every pixel: (h * w, 10)."""
+    """x^p y^q of every pixel, for m00, m01, m10, m02, m11, m20, m03, m12, m21, m30: (h * w, 10)."""
     y, x = (grid.flatten() for grid in torch.meshgrid(down, right, indexing="ij"))
     return torch.stack((torch.ones_like(x), y, x, y * y, x * y, x * x, y**3, x * y * y, x * x * y, x**3), dim=1)

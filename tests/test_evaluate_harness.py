@@ -70,7 +70,7 @@ def quiet(line: str) -> None:
 def chance(larger: object, smaller: object) -> float:
     """That a draw of one distribution lies above one of the other."""
     draws = np.random.default_rng(0)
-    return float(np.mean(larger.rvs(200_000, random_state=draws) > smaller.rvs(200_000, random_state=draws)))  # type: ignore[attr-defined]
+    return float(np.mean(larger.rvs(200_000, random_state=draws) > smaller.rvs(200_000, random_state=draws)))
 
 
 def test_pca_sees_in_each_chart_what_theory_says() -> None:
@@ -97,7 +97,7 @@ def test_mean_intensity_sees_brighter_and_darker_frames_as_well_as_theory_says(s
 @pytest.mark.parametrize("method", [pca(2, 0.05), mean_intensity(), nearest_neighbour()])
 def test_frames_that_are_not_anomalous_are_not_told_apart_and_seldom_flagged(method: object) -> None:
     split = toy_split(toy(1000, 4))
-    *_, one = judge(split, [method], quiet)  # type: ignore[list-item]
+    *_, one = judge(split, [method], quiet)
     figures = Figures(split, resamples=100)
     assert figures.area(one).value == pytest.approx(0.5, abs=0.035)
     assert figures.false_alarms(one).value == pytest.approx(0.05, abs=0.03)
@@ -194,7 +194,7 @@ def test_scenes_are_known_by_what_drifts_through_them() -> None:
 @pytest.mark.skipif("FRAMEWATCH_DATA" not in os.environ, reason="FRAMEWATCH_DATA is not set: no recorded frames")
 @pytest.mark.parametrize("splits", [recorded.stem_sto, recorded.meltpool_nist])
 def test_no_split_of_recorded_frames_leaks(splits: object) -> None:
-    for split in splits(True):  # type: ignore[operator]
+    for split in splits(True):
         require_apart(split)
         assert len(np.concatenate(split.calibration)) >= 20
         if split.partners is not None:

@@ -45,6 +45,21 @@ class Reel:
         return next((truth for truth in kept if truth.first_seq < self._shown), None) or self._begun(self._shown)
 
 
+class Filmed:
+    """A camera that gives its film out from a reel. Frames count from 0 at the first shot ever."""
+
+    _reel: Reel
+
+    def shots(self, frames: int | None = None) -> Iterator[Piece]:
+        """The next *frames* frames (None: without end), with the anomalies that end in each shot."""
+        return self._reel.shots(frames)
+
+    @property
+    def unfinished(self) -> Truth | None:
+        """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
+        return self._reel.unfinished
+
+
 def _before(shot: Shot, count: int) -> Shot:
     """Its first *count* frames."""
     return shot._replace(pixels=shot.pixels[:count], xy=None if shot.xy is None else shot.xy[:count])

@@ -247,7 +247,7 @@ def test_frames_that_are_being_copied_when_all_is_abandoned_are_counted_once(mon
 
     def abandoned_meanwhile(*arguments: object) -> None:
         bench.backlog.abandon()
-        fill(*arguments)  # type: ignore[arg-type]  # the very arguments that came in
+        fill(*arguments)
 
     monkeypatch.setattr(bench.ring, "fill", abandoned_meanwhile)
     bench.offer(2)
@@ -263,7 +263,7 @@ def test_the_lock_is_free_while_pixels_are_copied(monkeypatch: pytest.MonkeyPatc
     def claimed_meanwhile(*arguments: object) -> None:
         assert bench.backlog.claim(0) == (0, 3)  # would never return if the lock were held
         assert bench.backlog.claim(10**9) is None, "frames wait that are not copied yet"
-        fill(*arguments)  # type: ignore[arg-type]  # the very arguments that came in
+        fill(*arguments)
 
     monkeypatch.setattr(bench.ring, "fill", claimed_meanwhile)
     bench.offer(1)
@@ -319,7 +319,7 @@ def test_the_engine_is_told_of_the_first_frame_and_of_the_full_batch_only() -> N
 def count_notifications(bench: Bench) -> list[int]:
     notified: list[int] = []
     condition = bench.backlog._condition
-    condition.notify = lambda n=1: notified.append(n)  # type: ignore[method-assign]  # a spy
+    condition.notify = lambda n=1: notified.append(n)
     return notified
 
 
@@ -343,7 +343,7 @@ def test_a_full_batch_is_not_waited_for() -> None:
 def test_waiting_ends_when_the_oldest_frame_is_due() -> None:
     bench = Bench()
     asked: list[float | None] = []
-    bench.backlog._condition.wait = lambda timeout=None: bool(asked.append(timeout))  # type: ignore[method-assign]  # a spy
+    bench.backlog._condition.wait = lambda timeout=None: bool(asked.append(timeout))
     bench.offer(1, now_ns=100)
     assert bench.backlog.claim(400) is None
     bench.backlog.wait(PATIENCE_S)

@@ -77,7 +77,7 @@ def test_as_many_atoms_fill_a_volume_as_in_life(name: str, repeat_nm: float, ato
 def test_a_field_is_filled_once_whatever_its_place_and_rotation(
     crystal: object, rotation: float, origin: tuple[float, float]
 ) -> None:
-    lattice = Lattice(crystal, rotation, origin)  # type: ignore[arg-type]
+    lattice = Lattice(crystal, rotation, origin)
     columns = field(lattice)
     expected = len(lattice.crystal.sites) * FIELD_PM.prod() / math.prod(lattice.crystal.cell_pm)
     rim = 2 * FIELD_PM.sum() / lattice.crystal.spacing_pm
@@ -94,7 +94,7 @@ def test_a_field_is_filled_once_whatever_its_place_and_rotation(
 def test_cells_and_picometres_are_two_names_of_one_place(
     crystal: object, rotation: float, origin: tuple[float, float], place: tuple[float, float]
 ) -> None:
-    lattice = Lattice(crystal, rotation, origin)  # type: ignore[arg-type]
+    lattice = Lattice(crystal, rotation, origin)
     np.testing.assert_allclose(lattice.to_pm(lattice.to_cells(np.array(place))), place, atol=1e-6)
 
 

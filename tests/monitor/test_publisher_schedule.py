@@ -116,7 +116,7 @@ def test_a_pause_is_told_at_once_and_again_as_long_as_it_lasts(reader: Reader, c
                 keep_alives.append(clock.now - START_S)
             return send(parts)
 
-        publisher._try_send = noting  # type: ignore[method-assign]
+        publisher._try_send = noting
         publisher.publish([Shot(frames(2)), paused(1, 2, pause_s)])
     between = [message.header for message in reader.receive_until_end()][2:-2]
     assert {(header.count, header.seq, header.end) for header in between} == {(0, 2, False)}

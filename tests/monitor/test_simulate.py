@@ -264,7 +264,7 @@ def test_every_camera_is_the_same_again_from_the_same_seed(name: str) -> None:
 )
 def test_what_a_camera_cannot_do_is_told_in_one_line(name: str, options: dict[str, object], says: str) -> None:
     with pytest.raises(CameraError) as caught:
-        camera_of(name, **options)  # type: ignore[arg-type]
+        camera_of(name, **options)
     assert str(caught.value).startswith(f"{name}: {says}")
     assert "\n" not in str(caught.value)
 

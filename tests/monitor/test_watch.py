@@ -59,7 +59,7 @@ class Bench:
             "epoch",
             self.ear,
             self.clock,
-            self.clock,  # type: ignore[arg-type]  # an ear is all it needs
+            self.clock,
         )
         ring = Ring(self.memory.ring)
         self.backlog = Backlog(ring, Ledger(self.memory.ledger), 16, 0)

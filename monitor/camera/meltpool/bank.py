@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from monitor.camera.meltpool.camera import MeltPool, Take
-from monitor.camera.reel import Piece, Reel
+from monitor.camera.reel import Filmed, Piece, Reel
 from monitor.camera.schedule import Truth
 
 PIXEL_BYTES: Final = 4
@@ -15,7 +15,7 @@ BANK_BYTES: Final = 4 << 30
 """More than this a bank may not ask for: it would be swapped out, or end the process."""
 
 
-class Bank:
+class Bank(Filmed):
     """The first layers of *pool* that hold *frames* frames or more, anomalies and all, over and over.
 
     Only the sensor's noise is new each time. Frame and layer numbers count on from round to round. Raises ValueError,
@@ -33,15 +33,6 @@ class Bank:
         self._recoat_s = pool.recoat_s
         self._readout = pool.readout
         self._reel = Reel(self._film(), self._begun)
-
-    def shots(self, frames: int | None = None) -> Iterator[Piece]:
-        """The next *frames* frames (None: without end), with the anomalies that end in each shot."""
-        return self._reel.shots(frames)
-
-    @property
-    def unfinished(self) -> Truth | None:
-        """The anomaly that was going on at the end of the last shot: as long as it lasts in every round."""
-        return self._reel.unfinished
 
     def _film(self) -> Iterator[Piece]:
         for rounds in itertools.count():

@@ -35,7 +35,7 @@ from monitor.camera.meltpool.radiance import Glow, Optics
 from monitor.camera.meltpool.scan import CONTEXTS, HATCH, Path, Strategy, at, layer_path, stretches
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
-from monitor.camera.reel import Piece, Reel
+from monitor.camera.reel import Filmed, Piece, Reel
 from monitor.camera.schedule import Event, Place, Schedule, Truth
 from monitor.camera.sensor import Exposed, Sensor, read_out
 from monitor.camera.wander import Wander
@@ -126,7 +126,7 @@ class Readout:
 
 
 @dataclass
-class MeltPool:
+class MeltPool(Filmed):
     """The camera. `shots` goes on where it stopped; frame numbers count from 0 at the first shot ever.
 
     *anomaly_rate* is the chance of an anomaly to begin at a frame of normal welding. *frame_s* is the camera's own
@@ -172,15 +172,6 @@ class MeltPool:
         self._wander = Wander(wander, quantities, self.frame_s)
         self._legs = self._scan()
         self._reel = Reel(self._film(), self._schedule.begun)
-
-    def shots(self, frames: int | None = None) -> Iterator[Piece]:
-        """The next *frames* frames (None: without end), with the anomalies that end in each shot."""
-        return self._reel.shots(frames)
-
-    @property
-    def unfinished(self) -> Truth | None:
-        """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        return self._reel.unfinished
 
     def takes(self) -> Iterator[Take]:
         """The film without end, not yet read out: for a camera that shows it in its own way, instead of `shots`."""

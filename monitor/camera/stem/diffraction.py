@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import SHORTEST_SIDE_PX
-from monitor.camera.reel import Piece, Reel
-from monitor.camera.schedule import Event, Place, Schedule, Truth
+from monitor.camera.reel import Filmed, Piece, Reel
+from monitor.camera.schedule import Event, Place, Schedule
 from monitor.camera.stem.counting import SPACING, land, patterns_for
 from monitor.camera.stem.discs import Discs, Optics, carbon, diffuse, mass_ratio, wavelength_pm
 from monitor.camera.stem.reflections import GOLD_001, ZONES
@@ -79,7 +79,7 @@ class Scene(NamedTuple):
 
 
 @dataclass
-class Diffraction:
+class Diffraction(Filmed):
     """The camera. `shots` goes on where it stopped; frame numbers count from 0 at the first shot ever.
 
     *electrons* is the mean number counted in a frame, *crystal* one of ZONES, *convergence_mrad* the beam's semi-angle,
@@ -119,15 +119,6 @@ class Diffraction:
         self._counter = np.uint8 if self.bits == 8 and brightest <= STEADY_COUNT else np.uint16
         self._shot_frames = max(SHOT_PIXELS // (self.height * self.width), SPACING)
         self._reel = Reel(self._film(), self._schedule.begun)
-
-    def shots(self, frames: int | None = None) -> Iterator[Piece]:
-        """The next *frames* frames (None: without end), with the anomalies that end in each shot."""
-        return self._reel.shots(frames)
-
-    @property
-    def unfinished(self) -> Truth | None:
-        """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        return self._reel.unfinished
 
     def _film(self) -> Iterator[Piece]:
         while True:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from monitor.camera.publisher import Shot
 from monitor.camera.recordings import SHORTEST_SIDE_PX
-from monitor.camera.reel import Piece, Reel
-from monitor.camera.schedule import Event, Place, Schedule, Truth
+from monitor.camera.reel import Filmed, Piece, Reel
+from monitor.camera.schedule import Event, Place, Schedule
 from monitor.camera.stem.crystal import CRYSTALS, Columns, Lattice
 from monitor.camera.stem.defects import DURATIONS_FRAMES, Defect, defect_of, haze, with_defect
 from monitor.camera.stem.projection import REACH, Scan, project
@@ -89,7 +89,7 @@ class Path(NamedTuple):
 
 
 @dataclass
-class ScanImages:
+class ScanImages(Filmed):
     """The camera. `shots` goes on where it stopped; frame numbers count from 0 at the first shot ever.
 
     *anomaly_rate* is the chance of an anomaly to begin at a normal image, *crystal* one of CRYSTALS, *pixel_pm* a
@@ -119,15 +119,6 @@ class ScanImages:
         self._place_pm = self._rng.uniform(-1e5, 1e5, 2)  # where the next image begins
         self._lines = Wander(self._rng, (LINES_PM,))
         self._reel = Reel(self._film(), self._schedule.begun)
-
-    def shots(self, frames: int | None = None) -> Iterator[Piece]:
-        """The next *frames* frames (None: without end), some images at a time, with the anomalies that end in each."""
-        return self._reel.shots(frames)
-
-    @property
-    def unfinished(self) -> Truth | None:
-        """The anomaly that was going on at the end of the last shot: as long as it would have lasted."""
-        return self._reel.unfinished
 
     def _film(self) -> Iterator[Piece]:
         for part in _parts(min(SHOT_FRAMES, max(SHOT_PIXELS // (self.height * self.width), 1))):
