@@ -1,7 +1,7 @@
-"""Limits of single charts, and the one scale on which charts are compared."""
+"""Limits of single charts, by context where contexts differ, and the one scale on which charts are compared."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from calibration.charts import CalibrationError
-from calibration.tails import FRAMES_MIN, Tail, fit_tail, rarity, score_of
+from calibration.tails import EXCESSES_WANTED, FRAMES_MIN, SHARE, Tail, fit_tail, rarity, score_of
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -22,6 +22,7 @@ EXCEEDANCES_MIN = 10  # expected beyond the limit among the calibration frames: 
 BLOCK_TIMES = 5.0  # autocorrelation times in a bootstrap block: cover 91 % at AR(1) 0.9
 BLOCKS_MIN = 8  # a bootstrap of fewer blocks repeats itself
 SOKAL = 5.0  # autocorrelation times over which the autocorrelation is summed
+CONTEXT_FRAMES_MIN = round(EXCESSES_WANTED / SHARE)  # fewer, and a tail is no longer fitted to the highest scores alone
 ABOVE_ONE = float(np.nextafter(1.0, 2.0))
 
 
@@ -51,17 +52,34 @@ class Limit(NamedTuple):
     tail: Tail  # of in-control scores: the scale that charts are compared on
 
 
+class ContextLimits(NamedTuple):
+    """Limits of c charts by context, which is what a frame shows: *own* where it has some, *pooled* for any other."""
+
+    pooled: tuple[Limit, ...]  # of the frames of all contexts together
+    own: Mapping[str, tuple[Limit, ...]]
+
+    def of(self, context: str) -> tuple[Limit, ...]:
+        """The limits that hold for frames of *context*."""
+        return self.own.get(context, self.pooled)
+
+
 def fit_limits(
-    scores: Floats, rate: float, seed: int = 0, groups: npt.ArrayLike | None = None, resamples: int = 200
+    scores: Floats,
+    rate: float,
+    seed: int = 0,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = 200,
+    tails: Sequence[Tail] | None = None,
 ) -> tuple[Limit, ...]:
     """The limits of c charts, from held-out in-control *scores* (m, c): together they flag *rate* of the frames.
 
     A frame's joint score is the rarity of its most extreme chart (`calibration.tails`); its `kde_quantile` is the
     limit, and each chart's own limit is the score that is as rare. So no chart is given a share of the rate that it
-    does not need because another one speaks at the same frames. Raises as `kde_quantile` does.
+    does not need because another one speaks at the same frames. With *tails* of other in-control scores (c,) those are
+    the scale that charts are compared on, and only the limit comes from *scores*. Raises as `kde_quantile` does.
     """
     x = np.asarray(scores, np.float64)
-    tails = [fit_tail(chart) for chart in x.T]
+    tails = [fit_tail(chart) for chart in x.T] if tails is None else tails
     rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, tails, strict=True)], axis=1)
     whole = kde_quantile(rare.max(axis=1), rate, seed, resamples, groups)
     return tuple(
@@ -78,6 +96,35 @@ def fit_limits(
             tail=tail,
         )
         for chart, tail in zip(x.T, tails, strict=True)
+    )
+
+
+def fit_context_limits(
+    scores: Floats,
+    contexts: npt.NDArray[np.str_],
+    rate: float,
+    seed: int = 0,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = 200,
+    tails: Sequence[Tail] | None = None,
+) -> ContextLimits:
+    """The limits of c charts from *scores* (m, c), together and for each of *contexts* (m,) with frames enough.
+
+    Enough are CONTEXT_FRAMES_MIN: of fewer, what little lies in the tail would be stretched with scores of its body.
+    Frames of no context (an empty one) have the pooled limits, and so does a context that is the only one: they are
+    its own. In the pooled limits each context weighs as much as it has frames. Raises as `fit_limits` does.
+    """
+    x = np.asarray(scores, np.float64)
+    labels = np.zeros(len(x)) if groups is None else np.asarray(groups)
+    names, counts = np.unique(contexts, return_counts=True)
+    enough = [str(name) for name, count in zip(names, counts, strict=True) if name and count >= CONTEXT_FRAMES_MIN]
+    return ContextLimits(
+        fit_limits(x, rate, seed, labels, resamples, tails),
+        {
+            name: fit_limits(x[contexts == name], rate, seed, labels[contexts == name], resamples, tails)
+            for name in enough
+            if len(names) > 1
+        },
     )
 
 
@@ -188,7 +235,7 @@ class JointScale:
     """
 
     def __init__(self, limits: Sequence[Limit]) -> None:
-        self._values = np.array([limit.value for limit in limits])
+        self.values = np.array([limit.value for limit in limits])
         self._tails = [limit.tail for limit in limits]
         self._at_limit = np.array([float(rarity(limit.value, limit.tail)) for limit in limits])
 
@@ -198,9 +245,36 @@ class JointScale:
         rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, self._tails, strict=True)], axis=1)
         rare /= self._at_limit
         # Rounding must not make the two ways of asking, joint score and chart by chart, disagree.
-        over = ~(x <= self._values)
+        over = ~(x <= self.values)
         scaled = np.where(over, np.maximum(rare, ABOVE_ONE), np.minimum(rare, 1.0))
         return scaled.max(axis=1), scaled.argmax(axis=1).astype(np.uint8)
+
+
+class ContextScale:
+    """A joint scale for each context, made once and asked at every batch."""
+
+    def __init__(self, limits: ContextLimits) -> None:
+        self._pooled = JointScale(limits.pooled)
+        self._own = {context.encode(): JointScale(own) for context, own in limits.own.items()}
+
+    def __call__(
+        self, scores: Floats, contexts: npt.NDArray[np.bytes_]
+    ) -> tuple[Float64s, npt.NDArray[np.uint8], Float64s]:
+        """Joint scores (m,) of *scores* (m, c), the charts they come from (m,), and the limits that held (m, c).
+
+        *contexts* (m,) are UTF-8, as frames bring them.
+        """
+        found = set(contexts.tolist()) if self._own else set()
+        if len(found) < 2:
+            scale = self._own.get(found.pop(), self._pooled) if found else self._pooled
+            return *scale(scores), np.broadcast_to(scale.values, scores.shape)
+        joint, source = np.empty(len(scores)), np.empty(len(scores), np.uint8)
+        values = np.empty(scores.shape)
+        for context in found:
+            rows, scale = contexts == context, self._own.get(context, self._pooled)
+            joint[rows], source[rows] = scale(scores[rows])
+            values[rows] = scale.values
+        return joint, source, values
 
 
 def _borders(groups: npt.NDArray[Any]) -> Indices:

@@ -1,69 +1,112 @@
-"""The network: a lean convolutional autoencoder for frames of 16 to 576 pixels a side."""
+"""The networks: autoencoders for frames of 16 to 576 pixels a side, lean by default."""
 
 import itertools
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 SIDE_MIN_PX, SIDE_MAX_PX = 16, 576
-CHANNELS = (16, 32, 64, 64, 64)  # few at full resolution: that is where the time goes
-STAGES_MAX = len(CHANNELS) - 1
 CODE_SIDE = 8  # stages halve the grid until its smaller side is at most this
 
 Size = tuple[int, int]
 
 
-class Autoencoder(nn.Module):
+class Architecture(NamedTuple):
+    """What a network is made of."""
+
+    latent: int = 32
+    channels: tuple[int, ...] = (16, 32, 64, 64, 64)  # of the stem and of each stage: few at full resolution
+    stem_px: int | None = None  # a side of the stem's patches; None: 4, for frames under 32 px 2
+    group: int | None = None  # channels that each 3 x 3 convolution sees; 1: depthwise; None: all of them
+    linear: bool = False  # one matrix down and one up: what it learns spans the principal components
+
+
+class Network(nn.Module):
     """Frames (B, 1, h, w) of normalised pixels -> latent (B, p) -> frames (B, 1, h, w).
 
-    A patch stem takes the frame to a grid of *stride* pixels a cell, stages of stride 2 take the grid down, and the
-    decoder mirrors them. The last layer draws stride x stride phases a cell and shuffles them into pixels: a third of
-    the time of a one-channel transposed convolution at full resolution. Both flattenings follow channels-last memory,
-    so neither copies. Raises ValueError for a side outside 16..576 and for latent < 1.
+    `to_latent` and `from_latent` are linear, so that a whitening can be folded into them.
     """
 
-    def __init__(self, height: int, width: int, latent: int = 32) -> None:
-        super().__init__()
-        if not (SIDE_MIN_PX <= height <= SIDE_MAX_PX and SIDE_MIN_PX <= width <= SIDE_MAX_PX):
-            raise ValueError(
-                f"frames must be {SIDE_MIN_PX} to {SIDE_MAX_PX} pixels a side, not {height} x {width}: crop or bin them"
-            )
-        if latent < 1:
-            raise ValueError(f"latent must be at least 1, not {latent}")
-        self.height, self.width, self.latent = height, width, latent
-        self.stride = 4 if min(height, width) >= 32 else 2
-        self.sizes = _grid_sizes(height, width, self.stride)  # of the grid after the stem and after each stage
-        channels = CHANNELS[: len(self.sizes)]
-        code = channels[-1] * self.sizes[-1][0] * self.sizes[-1][1]
+    to_latent: nn.Linear
+    from_latent: nn.Linear
 
-        self.stem = nn.Conv2d(1, channels[0], self.stride, self.stride)
-        self.down = nn.ModuleList(nn.Conv2d(wide, deep, 3, 2, padding=1) for wide, deep in itertools.pairwise(channels))
-        self.to_latent = nn.Linear(code, latent)
-        self.from_latent = nn.Linear(latent, code)
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(deep, wide, 4, 2, padding=1)
-            for wide, deep in reversed(list(itertools.pairwise(channels)))
-        )
-        self.phases = nn.Conv2d(channels[0], self.stride**2, 3, padding=1)
+    def __init__(self, height: int, width: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.height, self.width, self.architecture = height, width, architecture
+        self.latent = architecture.latent
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 1, h, w) -> (B, f), what the latent is a linear function of."""
+        raise NotImplementedError
+
+    def draw(self, code: Tensor) -> Tensor:
+        """(B, f), a linear function of the latent -> (B, 1, h, w)."""
+        raise NotImplementedError
 
     def encode(self, x: Tensor) -> Tensor:
-        x = F.relu_(self.stem(self._pad(x)))  # (B, 1, h, w) -> (B, 16, h/s, w/s)
-        for stage in self.down:
-            x = F.relu_(stage(x))  # (B, c, a, b) -> (B, c', a/2, b/2), halves rounded up
-        z: Tensor = self.to_latent(x.permute(0, 2, 3, 1).flatten(1))  # -> (B, p)
+        z: Tensor = self.to_latent(self.features(x))  # (B, 1, h, w) -> (B, p)
         return z
 
     def decode(self, z: Tensor) -> Tensor:
-        x = F.relu_(self.from_latent(z))  # (B, p) -> (B, a * b * c)
-        x = x.view(len(z), *self.sizes[-1], -1).permute(0, 3, 1, 2)  # -> (B, c, a, b), channels last
+        return self.draw(self.from_latent(z))  # (B, p) -> (B, 1, h, w)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
+class Linear(Network):
+    """A linear autoencoder: with squared loss its latents span the principal subspace (Baldi and Hornik 1989)."""
+
+    def __init__(self, height: int, width: int, architecture: Architecture) -> None:
+        super().__init__(height, width, architecture)
+        self.to_latent = nn.Linear(height * width, self.latent)
+        self.from_latent = nn.Linear(self.latent, height * width)
+
+    def features(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+    def draw(self, code: Tensor) -> Tensor:
+        return code.view(-1, 1, self.height, self.width)
+
+
+class Convolutional(Network):
+    """A patch stem takes the frame to a grid of *stem_px* pixels a cell, stages of stride 2 take the grid down, and the
+    decoder mirrors them.
+
+    The last layer draws stem x stem phases a cell and shuffles them into pixels: a third of the time of a one-channel
+    transposed convolution at full resolution. Both flattenings follow channels-last memory, so neither copies.
+    """
+
+    def __init__(self, height: int, width: int, architecture: Architecture) -> None:
+        super().__init__(height, width, architecture)
+        self.stride = architecture.stem_px or (4 if min(height, width) >= 32 else 2)
+        stages_max = len(architecture.channels) - 1
+        self.sizes = _grid_sizes(height, width, self.stride, stages_max)  # of the grid after stem and each stage
+        channels = architecture.channels[: len(self.sizes)]
+        code = channels[-1] * self.sizes[-1][0] * self.sizes[-1][1]
+        pairs = list(itertools.pairwise(channels))
+
+        self.stem = nn.Conv2d(1, channels[0], self.stride, self.stride)
+        self.down = nn.ModuleList(_down(wide, deep, architecture.group) for wide, deep in pairs)
+        self.to_latent = nn.Linear(code, self.latent)
+        self.from_latent = nn.Linear(self.latent, code)
+        self.up = nn.ModuleList(_up(deep, wide, architecture.group) for wide, deep in reversed(pairs))
+        self.phases = nn.Conv2d(channels[0], self.stride**2, 3, padding=1)
+
+    def features(self, x: Tensor) -> Tensor:
+        x = F.relu_(self.stem(self._pad(x)))  # (B, 1, h, w) -> (B, c, h/s, w/s)
+        for stage in self.down:
+            x = F.relu_(stage(x))  # (B, c, a, b) -> (B, c', a/2, b/2), halves rounded up
+        return x.permute(0, 2, 3, 1).flatten(1)  # -> (B, a * b * c)
+
+    def draw(self, code: Tensor) -> Tensor:
+        x = F.relu_(code).view(len(code), *self.sizes[-1], -1).permute(0, 3, 1, 2)  # -> (B, c, a, b), channels last
         for stage, (rows, columns) in zip(self.up, reversed(self.sizes[:-1]), strict=True):
             x = F.relu_(stage(x)[:, :, :rows, :columns])  # (B, c, a, b) -> (B, c', 2a, 2b), cropped to the mirror's
         x = self._shuffle(self.phases(x))  # (B, s * s, h/s, w/s) -> (B, 1, h+, w+)
         return x[:, :, : self.height, : self.width]  # -> (B, 1, h, w)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x))
 
     def _shuffle(self, phases: Tensor) -> Tensor:
         """Pixel shuffle to one channel, written out: torch's own takes twice the time on channels-last memory."""
@@ -77,16 +120,78 @@ class Autoencoder(nn.Module):
         return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
 
 
-def fresh(height: int, width: int, latent: int, seed: int) -> Autoencoder:
-    """An untrained network whose weights depend on *seed* alone; torch's global random state is left as it was."""
+def build(height: int, width: int, architecture: Architecture) -> Network:
+    """A network with arbitrary weights. Raises ValueError for a side or an architecture that makes none."""
+    if not (SIDE_MIN_PX <= height <= SIDE_MAX_PX and SIDE_MIN_PX <= width <= SIDE_MAX_PX):
+        raise ValueError(
+            f"frames must be {SIDE_MIN_PX} to {SIDE_MAX_PX} pixels a side, not {height} x {width}: crop or bin them"
+        )
+    latent, channels, stem_px, group, linear = architecture
+    if latent < 1:
+        raise ValueError(f"latent must be at least 1, not {latent}")
+    if linear:
+        return Linear(height, width, architecture)
+    if len(channels) < 2 or min(channels) < 1:
+        raise ValueError(f"channels must be at least two numbers above 0, not {list(channels)}")
+    if stem_px is not None and not 1 <= stem_px <= min(height, width) // 4:
+        raise ValueError(f"stem_px must be 1 to {min(height, width) // 4} for {height} x {width} frames, not {stem_px}")
+    if group is not None and (group < 1 or any(count % group for count in channels)):
+        raise ValueError(f"group must divide every number of channels in {list(channels)}; {group} does not")
+    return Convolutional(height, width, architecture)
+
+
+def fresh(height: int, width: int, architecture: Architecture, seed: int) -> Network:
+    """An untrained network whose weights depend on *seed* alone; torch's global random state is left as it was.
+
+    Raises ValueError as `build` does.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Autoencoder(height, width, latent)
+        return build(height, width, architecture)
 
 
-def _grid_sizes(height: int, width: int, stride: int) -> list[Size]:
+def operations(network: Network) -> int:
+    """Multiply-adds that one frame costs, there and back; biases, activations and shuffling are not counted."""
+    counted = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal counted
+        if isinstance(layer, nn.Conv2d):
+            counted += layer.weight.numel() * output[0, 0].numel()
+        elif isinstance(layer, nn.ConvTranspose2d):
+            counted += layer.weight.numel() * inputs[0][0, 0].numel()
+        elif isinstance(layer, nn.Linear):
+            counted += layer.weight.numel()
+
+    layers = [one for one in network.modules() if isinstance(one, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    device = network.to_latent.weight.device
+    with torch.inference_mode():
+        network(torch.zeros(1, 1, network.height, network.width, device=device))
+    for hook in hooks:
+        hook.remove()
+    return counted
+
+
+def _down(wide: int, deep: int, group: int | None) -> nn.Module:
+    """Half the grid, *wide* channels to *deep*; in groups, a 1 x 1 convolution afterwards mixes what they saw."""
+    if group is None:
+        return nn.Conv2d(wide, deep, 3, 2, padding=1)
+    return nn.Sequential(nn.Conv2d(wide, wide, 3, 2, padding=1, groups=wide // group), nn.Conv2d(wide, deep, 1))
+
+
+def _up(deep: int, wide: int, group: int | None) -> nn.Module:
+    """Twice the grid, *deep* channels to *wide*; in groups, mixed beforehand, where the grid is small."""
+    if group is None:
+        return nn.ConvTranspose2d(deep, wide, 4, 2, padding=1)
+    return nn.Sequential(
+        nn.Conv2d(deep, wide, 1), nn.ConvTranspose2d(wide, wide, 4, 2, padding=1, groups=wide // group)
+    )
+
+
+def _grid_sizes(height: int, width: int, stride: int, stages_max: int) -> list[Size]:
     sizes = [(-(-height // stride), -(-width // stride))]
-    while len(sizes) == 1 or (min(sizes[-1]) > CODE_SIDE and len(sizes) <= STAGES_MAX):
+    while len(sizes) == 1 or (min(sizes[-1]) > CODE_SIDE and len(sizes) <= stages_max):
         rows, columns = sizes[-1]
         sizes.append(((rows + 1) // 2, (columns + 1) // 2))
     return sizes

@@ -13,8 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.autoencoder import Autoencoder
-from models.preparation import Alignment, Preparation, Preparer
+from models.autoencoder import Network
+from models.preparation import Preparer
+from models.tensors import ChartParameters, Tensors, from_tensors, to_tensors
+from models.tiles import Tiling
 from models.training import FRAME_DTYPES, Trained
 
 CHARTS = ("t2", "s2", "offset", "local")
@@ -22,7 +24,6 @@ CHUNK = 32  # frames a pass: larger ones fall out of the cache
 
 Floats = npt.NDArray[np.floating[Any]]
 Float32s = npt.NDArray[np.float32]
-Tensors = dict[str, npt.NDArray[Any]]
 
 
 class Scores(NamedTuple):
@@ -34,18 +35,6 @@ class Scores(NamedTuple):
     offset: Float32s
     local: Float32s
     where: npt.NDArray[np.int16]  # (n, 2): row and column of the centre of the window that gave `local`
-
-
-class ChartParameters(NamedTuple):
-    """What the charts were fitted to: see `calibration.charts`."""
-
-    latent_mean: Floats  # (p,)
-    whitening: Floats  # (p, p), W'W = S^-1
-    residual_scale: Floats  # (H, W), as the network sees frames; normalised units
-    offset_mean: float
-    offset_sd: float
-    window: int  # px
-    stride: int  # px
 
 
 class Reconstruction(NamedTuple):
@@ -62,13 +51,22 @@ class Scorer:
     Scores do not depend on how a stream is cut into batches, but for rounding: t2 and the latent to 1e-4 of their
     size, s2, offset and local to 1e-5 of the frame's mean squared residual or 1e-4 of their size, whichever is more.
     A frame with pixels that are not finite gets scores that are not finite and leaves its neighbours' alone.
+    With a *tiling* frames are images whose tiles the network sees: see `of_images`.
     """
 
-    def __init__(self, trained: Trained, charts: ChartParameters, device: str | torch.device = "cpu") -> None:
-        self.height, self.width = trained.preparation.height, trained.preparation.width
+    def __init__(
+        self,
+        trained: Trained,
+        charts: ChartParameters,
+        device: str | torch.device = "cpu",
+        tiling: Tiling | None = None,
+    ) -> None:
+        whole = tiling or trained.preparation
+        self.height, self.width = whole.height, whole.width
         self.latent = trained.network.latent
+        self.tiling = tiling
         self.device = torch.device(device)
-        self._tensors = _as_tensors(trained, charts)
+        self._tensors = to_tensors(trained, charts) | _tiling_tensors(tiling)
         self._prepare = Preparer(trained.preparation, self.device)
         self._offset_mean, self._offset_sd = float(charts.offset_mean), float(charts.offset_sd)
         self._network = _folded(trained.network, charts).to(
@@ -85,8 +83,10 @@ class Scorer:
     @classmethod
     def from_tensors(cls, tensors: Tensors, height: int, width: int, device: str | torch.device = "cpu") -> "Scorer":
         """The scorer with these `tensors`, the same to the last bit. ValueError where they don't fit the frame size."""
-        trained, charts = _from_tensors(tensors, height, width)
-        return cls(trained, charts, device)
+        tiling = _tiling(tensors, height, width)
+        size = (height, width) if tiling is None else (tiling.side, tiling.side)
+        trained, charts = from_tensors(tensors, *size)
+        return cls(trained, charts, device, tiling)
 
     def tensors(self) -> Tensors:
         """All that makes this scorer, as plain arrays: the network before folding, and the charts' parameters."""
@@ -101,9 +101,29 @@ class Scorer:
             )
         return torch.from_numpy(np.array(frames, order="C")).to(self.device)
 
+    def score(self, loaded: Tensor, after_chunk: Callable[[], None] = lambda: None) -> Scores:
+        """Scores of frames that `load` copied; they are not changed. *after_chunk* is called between tiles."""
+        if self.tiling is None:
+            return self._score(loaded)
+        return of_images(self.score_tiles(loaded, after_chunk), self.tiling.count)
+
+    def score_tiles(self, loaded: Tensor, after_chunk: Callable[[], None] = lambda: None) -> Scores:
+        """Scores of the n * k tiles of n images that `load` copied, image by image; *where* is in the image's pixels.
+
+        Only for scorers with a tiling. A chunk of tiles is copied at a time, however large the image.
+        """
+        assert self.tiling is not None
+        parts = []
+        for first in range(0, max(len(loaded) * self.tiling.count, 1), CHUNK):
+            parts.append(self._score(self.tiling.cut(loaded, first, first + CHUNK)))
+            after_chunk()
+        scores = Scores(*map(np.concatenate, zip(*parts, strict=True)))
+        corners = np.tile(self.tiling.corners, (len(loaded), 1))
+        return scores._replace(where=(scores.where + corners).astype(np.int16))
+
     @torch.inference_mode()
-    def score(self, loaded: Tensor) -> Scores:
-        """Scores of frames that `load` copied; they are not changed."""
+    def _score(self, loaded: Tensor) -> Scores:
+        """Scores of what the network sees as one frame each."""
         if len(loaded) == 0:
             return self._no_scores()
         x, pose = self._prepare(loaded)  # (n, 1, h, w)
@@ -122,17 +142,34 @@ class Scorer:
     def __call__(self, frames: npt.NDArray[Any], after_chunk: Callable[[], None] = lambda: None) -> Scores:
         """Loads and scores *frames* of any number, a chunk at a time; *after_chunk* is called after each."""
         parts = []
-        for first in range(0, max(len(frames), 1), CHUNK):
-            parts.append(self.score(self.load(frames[first : first + CHUNK])))
+        step = CHUNK if self.tiling is None else 1  # an image at a time: a few of them may fill the memory
+        for first in range(0, max(len(frames), 1), step):
+            parts.append(self.score(self.load(frames[first : first + step]), after_chunk))
             after_chunk()
         return parts[0] if len(parts) == 1 else Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
-    @torch.inference_mode()
     def reconstruct(self, frames: npt.NDArray[Any]) -> Reconstruction:
-        """What the network sees of the frames and makes of them."""
+        """What the network sees of the frames and makes of them; of images, their tiles put together."""
         loaded = self.load(frames)
+        if self.tiling is None or len(loaded) == 0:
+            return self._reconstruct(loaded)
+        images = [self._reconstruct_image(self.tiling, image[None]) for image in loaded]
+        return Reconstruction(*map(np.stack, zip(*images, strict=True)))
+
+    def _reconstruct_image(self, tiling: Tiling, image: Tensor) -> Reconstruction:
+        """*image* (1, h, w) as it is seen and drawn, in its own pixels (h, w) whatever the binning."""
+        chunks = range(0, tiling.count, CHUNK)
+        parts = [self._reconstruct(tiling.cut(image, first, first + CHUNK)) for first in chunks]
+        bins, side = self._prepare.preparation.binning, tiling.side
+        seen = (np.concatenate(tiles) for tiles in zip(*parts, strict=True))
+        tiles = (binned.repeat(bins, 1).repeat(bins, 2)[:, :side, :side] for binned in seen)
+        return Reconstruction(*map(tiling.together, tiles))
+
+    @torch.inference_mode()
+    def _reconstruct(self, loaded: Tensor) -> Reconstruction:
         if len(loaded) == 0:
-            none = np.empty((0, *self._prepare.size), np.float32)
+            size = self._prepare.size if self.tiling is None else (self.height, self.width)
+            none = np.empty((0, *size), np.float32)
             return Reconstruction(none, none, none)
         x, _ = self._prepare(loaded)
         x_hat = self._network.decode(self._network.encode(x))
@@ -152,7 +189,32 @@ class Scorer:
         return Scores(np.empty((0, self.latent), np.float32), none, none, none, none, np.empty((0, 2), np.int16))
 
 
-def _folded(network: Autoencoder, charts: ChartParameters) -> Autoencoder:
+def of_images(tiles: Scores, count: int) -> Scores:
+    """Scores of n images from those of their n * *count* tiles: of each chart the largest.
+
+    So an image is over a limit where one of its tiles is. *where* is that of the largest local score, and *latent* that
+    of the same tile: t2, which may come from another one, is then not its squared length. Where a tile has a score
+    that is not a number, so has the image.
+    """
+    largest = {chart: getattr(tiles, chart).reshape(-1, count).max(axis=1) for chart in CHARTS}
+    local = tiles.local.reshape(-1, count)
+    worst = local.argmax(axis=1) + count * np.arange(len(local))
+    return Scores(latent=tiles.latent[worst], where=tiles.where[worst], **largest)
+
+
+def _tiling_tensors(tiling: Tiling | None) -> Tensors:
+    if tiling is None:
+        return {}
+    return {"tiles.side": np.array(tiling.side), "tiles.overlap": np.array(tiling.overlap)}
+
+
+def _tiling(tensors: Tensors, height: int, width: int) -> Tiling | None:
+    if "tiles.side" not in tensors:
+        return None
+    return Tiling(height, width, int(tensors["tiles.side"]), int(tensors["tiles.overlap"]))
+
+
+def _folded(network: Network, charts: ChartParameters) -> Network:
     """A copy of *network* whose code is q = W (z - mean). Folded in float64, since W may be ill-conditioned."""
     network = copy.deepcopy(network).cpu()
     mean = torch.from_numpy(np.asarray(charts.latent_mean, np.float64))
@@ -177,48 +239,3 @@ def _windows(side: int, window: int, stride: int) -> tuple[Tensor, npt.NDArray[n
     inside = (pixel >= starts[:, None]) & (pixel < ends[:, None])
     averages = torch.from_numpy(np.float32(inside / (ends - starts)[:, None]))
     return averages, ((starts + ends) // 2).astype(np.int16)
-
-
-def _as_tensors(trained: Trained, charts: ChartParameters) -> Tensors:
-    weights = trained.network.state_dict().items()
-    tensors: Tensors = {f"network.{name}": value.detach().cpu().contiguous().numpy() for name, value in weights}
-    tensors |= {f"charts.{name}": np.array(value) for name, value in charts._asdict().items()}
-    held = trained.preparation
-    tensors |= {f"input.{name}": np.array(getattr(held, name)) for name in ("shift", "scale", "binning")}
-    if held.alignment is not None:
-        tensors |= {f"input.{name}": np.array(value) for name, value in held.alignment._asdict().items()}
-    return {name: array.copy() for name, array in tensors.items()}
-
-
-def _from_tensors(tensors: Tensors, height: int, width: int) -> tuple[Trained, ChartParameters]:
-    try:
-        fields = {name: tensors[f"charts.{name}"] for name in ChartParameters._fields}
-        preparation = _preparation(tensors, height, width)
-        network = Autoencoder(*preparation.size, len(fields["latent_mean"]))
-        weights = {name: torch.from_numpy(tensors[f"network.{name}"].copy()) for name in network.state_dict()}
-        network.load_state_dict(weights)
-    except KeyError as missing:
-        raise ValueError(f"tensor {missing} is missing") from None
-    except RuntimeError as unlike:
-        raise ValueError(f"weights do not fit a network for {height} x {width} frames: {unlike}") from None
-    charts = ChartParameters(
-        fields["latent_mean"],
-        fields["whitening"],
-        fields["residual_scale"],
-        float(fields["offset_mean"]),
-        float(fields["offset_sd"]),
-        int(fields["window"]),
-        int(fields["stride"]),
-    )
-    return Trained(network, preparation, ()), charts
-
-
-def _preparation(tensors: Tensors, height: int, width: int) -> Preparation:
-    shift, scale = float(tensors["input.shift"]), float(tensors["input.scale"])
-    alignment = None
-    if "input.ground" in tensors:
-        ground = np.asarray(tensors["input.ground"], np.float32)
-        if ground.shape != (height, width):
-            raise ValueError(f"the ground does not fit {height} x {width} frames: it is of {ground.shape}")
-        alignment = Alignment(ground, float(tensors["input.threshold"]))
-    return Preparation(height, width, shift, scale, int(tensors["input.binning"]), alignment)

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from calibration.camera import CameraLimits
-from calibration.limits import Limit
+from calibration.limits import ContextLimits, Limit
 from calibration.tails import Tail
 from monitor.types import Admission, PixelType
 
-FORMAT = 2  # 1 had no binning, no orientation, and limits without the tails that charts are compared by
+FORMAT = 3  # 2 had one architecture and one set of limits for all contexts; 1 had limits without their tails
 MANIFEST = "manifest.json"
 MANIFEST_SUM = "manifest.sha256"  # as `sha256sum --check` reads it
 WEIGHTS = "weights.safetensors"
@@ -43,6 +43,7 @@ class Group(msgspec.Struct, frozen=True):
     frames: int
     role: str  # "train", "limits", or "train+limits" where one group was cut in two
     sha256: Sha256  # of the pixels in C order
+    context: str = ""  # empty: not stated
 
 
 class FittedTail(msgspec.Struct, frozen=True):
@@ -101,13 +102,14 @@ class Manifest(msgspec.Struct, frozen=True):
     width: int
     dtype: PixelType
     settings: str | None  # of the camera; None: not stated, any is accepted
-    contexts: tuple[str, ...] | None  # None: calibrated without regard to context
     engine: str  # e.g. "torch 2.13.0 cpu"
     precision: str
-    training: dict[str, float | int | str]
+    training: dict[str, bool | int | float | str]
     groups: tuple[Group, ...]
     false_alarm_rate: float  # per judged frame, over all charts, before the event rule
-    limits: dict[str, FittedLimit]
+    limits: dict[str, FittedLimit]  # chart -> of all contexts pooled
+    # Context -> chart -> its own limit; empty where the pooled ones hold. None: calibrated without regard to context.
+    context_limits: dict[str, dict[str, FittedLimit]] | None
     camera: CameraCheck
     warnings: tuple[str, ...]
     history: tuple[dict[str, str], ...] = ()  # earlier limits, newest last
@@ -115,12 +117,23 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def fitted_limits(self) -> tuple[Limit, ...]:
-        """The limits in the order of the charts."""
-        return tuple(limit.as_limit() for limit in self.limits.values())
+        """The pooled limits in the order of the charts."""
+        return _as_limits(self.limits)
+
+    @property
+    def contexts(self) -> tuple[str, ...] | None:
+        """Which contexts the limits speak for; None: any."""
+        return None if self.context_limits is None else tuple(self.context_limits)
+
+    @property
+    def own_limits(self) -> dict[str, dict[str, FittedLimit]]:
+        """Context -> chart -> limit, of the contexts that have limits of their own."""
+        return {context: own for context, own in (self.context_limits or {}).items() if own}
 
     @property
     def extrapolated(self) -> bool:
-        return any(limit.extrapolated for limit in self.limits.values())
+        """Whether any limit rests on too few frames for its rate."""
+        return any(limit.extrapolated for held in (self.limits, *self.own_limits.values()) for limit in held.values())
 
 
 class Bundle(NamedTuple):
@@ -142,7 +155,13 @@ class Bundle(NamedTuple):
 
     @property
     def limits(self) -> tuple[Limit, ...]:
+        """Of all contexts pooled."""
         return self.manifest.fitted_limits
+
+    @property
+    def context_limits(self) -> ContextLimits:
+        own = {context: _as_limits(limits) for context, limits in self.manifest.own_limits.items()}
+        return ContextLimits(self.limits, own)
 
     @property
     def camera_limits(self) -> CameraLimits:
@@ -224,6 +243,10 @@ def read(path: Path) -> Bundle:
     if WEIGHTS not in manifest.files:
         raise BundleError(f"{path}: {MANIFEST} names no {WEIGHTS}; it is damaged")
     return Bundle(path, sha256, manifest, safetensors.numpy.load((path / WEIGHTS).read_bytes()))
+
+
+def _as_limits(limits: dict[str, FittedLimit]) -> tuple[Limit, ...]:
+    return tuple(limit.as_limit() for limit in limits.values())
 
 
 def _contents(path: Path, name: str) -> bytes:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import monitor
 from monitor import commands as do
@@ -18,6 +18,21 @@ from monitor.commands import FAILED, USAGE
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _Inside(argparse.Action):
+    """Collects one list of context and paths a time that `--in` is given."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, options: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        try:
+            context = _context(values[0])
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
+        if len(values) < 2:
+            raise argparse.ArgumentError(self, f"which frames show {context}? Give their paths after it")
+        options.inside = [*options.inside, values]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,16 +108,29 @@ def _add_demo(commands: "_Commands[_Parser]") -> None:
     demo.add_argument("--stem", action="store_true", help="with a STEM detector instead of a melt pool")
 
 
+def _add_recordings(parser: _Parser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="a group of frames: folder of images, TIFF, npy, HDF5")
+    parser.add_argument(
+        "--in",
+        dest="inside",
+        action=_Inside,
+        nargs="+",
+        default=[],
+        metavar=("CONTEXT", "PATH"),
+        help="groups of frames that show this context (hatch, contour, ...); again for each context",
+    )
+
+
 def _add_calibrate(commands: "_Commands[_Parser]") -> None:
     calibrate = _add(commands, "calibrate", do.calibrate, "train on normal frames, set limits on held-out groups")
-    calibrate.add_argument(
-        "paths", nargs="*", metavar="PATH", help="a group of frames: folder of images, TIFF, npy, HDF5"
-    )
+    _add_recordings(calibrate)
     calibrate.add_argument("--endpoint", type=_endpoint, help="take live frames from this ZeroMQ address instead")
     calibrate.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
     calibrate.add_argument("--config", help="YAML file; its calibration section is used")
     calibrate.add_argument("--settings", help="the camera's settings that these frames were taken with")
-    calibrate.add_argument("--context", action="append", default=[], help="a context that these frames stand for")
+    calibrate.add_argument(
+        "--context", type=_context, action="append", default=[], help="a context to admit besides those of --in"
+    )
     calibrate.add_argument("--frames", type=_count, default=5000, help="live: how many frames (default 5000)")
     calibrate.add_argument("--camera", type=_camera, default="camera", help="live: the camera's name (default camera)")
     calibrate.add_argument("--socket", choices=("sub", "pull"), default="sub", help="live: kind of socket")
@@ -112,19 +140,21 @@ def _add_calibrate(commands: "_Commands[_Parser]") -> None:
 
 def _add_offline(commands: "_Commands[_Parser]") -> None:
     score = _add(commands, "score", do.score, "score recorded frames without a daemon")
-    score.add_argument("paths", nargs="+", metavar="PATH")
+    _add_recordings(score)
     score.add_argument("--bundle", required=True)
     score.add_argument("--out", required=True, metavar="FILE.parquet|.csv")
+    score.add_argument("--map", metavar="FOLDER", help="bundles with tiles: a picture of each image, a table of tiles")
     evaluate = _add(commands, "evaluate", do.evaluate, "how well a bundle tells normal from anomalous recordings")
     evaluate.add_argument("--normal", nargs="+", required=True, metavar="PATH")
     evaluate.add_argument("--anomalous", nargs="+", required=True, metavar="PATH")
+    evaluate.add_argument("--context", type=_context, help="what all these frames show: whose limits hold")
     evaluate.add_argument("--bundle", required=True)
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
 def _add_cameras(commands: "_Commands[_Parser]") -> None:
     replay = _add(commands, "replay", do.replay, "a camera that sends recorded frames")
-    replay.add_argument("paths", nargs="+", metavar="PATH")
+    _add_recordings(replay)
     replay.add_argument("--loop", action="store_true", help="again and again")
     simulate = _add(commands, "simulate", do.simulate, "a camera that sends simulated frames with known truth")
     simulate.add_argument("kind", choices=("meltpool", "stem"))
@@ -224,6 +254,14 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(names):
         raise argparse.ArgumentTypeError(f"'{text}' must be names with commas between them")
     return names
+
+
+def _context(text: str) -> str:
+    from monitor.types import TEXT_BYTES
+
+    if not 0 < len(text.encode("utf-8", "replace")) <= TEXT_BYTES or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"'{text}' must be the name of a context, of at most {TEXT_BYTES} bytes")
+    return text
 
 
 def _camera(text: str) -> str:

@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitor.camera.publisher import Sent
+    from monitor.camera.recordings import Recording
     from monitor.config import Config
 
 DONE, FAILED, USAGE = 0, 1, 2
+NO_FRAMES = "give recorded frames (PATH... or --in CONTEXT PATH...)"
 
 
 def calibrate(options: argparse.Namespace) -> int:
     from monitor import screen
     from monitor.camera.capture import capture
-    from monitor.camera.recordings import groups
 
     config = _config(options.config)
-    if bool(options.paths) == bool(options.endpoint):
-        return _usage("give recorded frames (PATH...) or a camera (--endpoint), one of them")
-    camera_settings, contexts = options.settings, tuple(options.context) or None
+    if bool(options.paths or options.inside) == bool(options.endpoint):
+        return _usage("give recorded frames (PATH..., --in CONTEXT PATH...) or a camera (--endpoint), one of them")
+    camera_settings = options.settings
     if options.endpoint:
         screen.say(f"waiting for {options.frames} active frames of {options.camera} from {options.endpoint}")
         captured = capture(
@@ -37,10 +38,10 @@ def calibrate(options: argparse.Namespace) -> int:
             silence_s=options.silence,
         )
         recordings = list(captured.recordings)
-        camera_settings, contexts = camera_settings or captured.settings, contexts or captured.contexts
+        camera_settings = camera_settings or captured.settings
         screen.say(f"received {sum(len(one.frames) for one in recordings)} frames in {len(recordings)} group(s)")
     else:
-        recordings = groups(options.paths)
+        recordings = _recorded(options)
     from monitor.calibrate import calibrate as fit  # torch takes seconds to import: a wrong path is told before
 
     with screen.training() as progress:
@@ -49,7 +50,7 @@ def calibrate(options: argparse.Namespace) -> int:
             config.calibration,
             Path(options.out),
             camera_settings=camera_settings,
-            contexts=contexts,
+            contexts=tuple(options.context) or None,
             progress=progress,
         )
     screen.show_bundle(bundle)
@@ -59,7 +60,6 @@ def calibrate(options: argparse.Namespace) -> int:
 def score(options: argparse.Namespace) -> int:
     from monitor import bundle as bundles
     from monitor import screen
-    from monitor.camera.recordings import groups
     from monitor.score import SUFFIXES, score_table, write_table
 
     out = Path(options.out)
@@ -67,8 +67,20 @@ def score(options: argparse.Namespace) -> int:
         return _usage(f"--out {out}: must end in {' or '.join(SUFFIXES)}")
     if out.is_dir() or not out.parent.is_dir():
         return _usage(f"--out {out}: is a folder, or stands in none; name a file in a folder that is there")
-    table = score_table(bundles.read(Path(options.bundle)), groups(options.paths))
+    if not (options.paths or options.inside):
+        return _usage(NO_FRAMES)
+    if options.map and Path(options.map).exists() and not Path(options.map).is_dir():
+        return _usage(f"--map {options.map}: is a file; name a folder")
+    bundle, recordings = bundles.read(Path(options.bundle)), _recorded(options)
+    if options.map:
+        from monitor.maps import require_tiles, write_maps
+
+        require_tiles(bundle)
+    table = score_table(bundle, recordings)
     write_table(table, out)
+    if options.map:
+        images = write_maps(bundle, recordings, Path(options.map), out.suffix.lower())
+        screen.say(f"{options.map}: {images} maps and a table of their tiles")
     flagged = sum(table["flag"].to_pylist())
     screen.say(f"{out}: {table.num_rows} frames scored, {flagged} over a limit")
     return DONE
@@ -80,7 +92,9 @@ def evaluate(options: argparse.Namespace) -> int:
     from monitor import screen
     from monitor.camera.recordings import groups
 
-    found = scores.evaluate(bundles.read(Path(options.bundle)), groups(options.normal), groups(options.anomalous))
+    context = options.context or ""
+    normal, anomalous = (groups([], [(context, paths)]) for paths in (options.normal, options.anomalous))
+    found = scores.evaluate(bundles.read(Path(options.bundle)), normal, anomalous)
     if options.json:
         sys.stdout.write(screen.evaluation_json(found) + "\n")
     else:
@@ -96,10 +110,11 @@ def run(options: argparse.Namespace) -> int:
 
 def replay(options: argparse.Namespace) -> int:
     from monitor.camera import publisher
-    from monitor.camera.recordings import groups
 
+    if not (options.paths or options.inside):
+        return _usage(NO_FRAMES)
     sent = publisher.replay(
-        groups(options.paths),
+        _recorded(options),
         options.endpoint,
         options.rate,
         loop=options.loop,
@@ -162,6 +177,13 @@ def _config(path: str | None) -> "Config":
     from monitor.config import Config, read
 
     return Config() if path is None else read(Path(path))
+
+
+def _recorded(options: argparse.Namespace) -> "list[Recording]":
+    """The groups that the command was given, with and without a context."""
+    from monitor.camera.recordings import groups
+
+    return groups(options.paths, [(context, paths) for context, *paths in options.inside])
 
 
 def _usage(message: str) -> int:

@@ -15,6 +15,7 @@ from monitor.yamlfile import ConfigError, load
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 # ZeroMQ takes a port above 65535 without a word and uses another one.
 _PORT = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
@@ -54,7 +55,7 @@ class Input(_Section, frozen=True):
     """Without frame or keep-alive for so long the state is `blind`, and another sender may take the name over."""
     max_frames_per_message: Count = 4096
     """Messages that announce more are rejected."""
-    max_frame_px: Annotated[int, msgspec.Meta(ge=16, le=16384)] = 1024
+    max_frame_px: Annotated[int, msgspec.Meta(ge=16, le=16384)] = 4096
     """Messages with frames of a longer side are rejected."""
     max_message_mib: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 256
     """Messages with more pixels are rejected; a peer that sends four times as much is cut off."""
@@ -148,12 +149,26 @@ class Log(_Section, frozen=True):
     """Readable lines, or one JSON object a line."""
 
 
+class Network(_Section, frozen=True):
+    """What the network is made of."""
+
+    channels: tuple[Count, ...] = (16, 32, 64, 64, 64)
+    """Channels of the stem and of each stage of stride 2; small frames use the first ones only."""
+    stem_px: Count | None = None
+    """A side of the patches that the stem takes together; without it 4, for frames under 32 px 2."""
+    group: Count | None = None
+    """Channels that each 3 x 3 convolution sees; 1 is depthwise, without it all."""
+    linear: bool = False
+    """One matrix down and one up, like principal components: fastest, for frames that hardly vary."""
+
+
 class Calibration(_Section, frozen=True):
     """How `framewatch calibrate` trains the network and sets the limits."""
 
-    latent: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
-    """Size of the bottleneck; it needs at least two more training frames, better fifty times as many."""
-    epochs: Count = 60
+    latent: Annotated[int, msgspec.Meta(ge=1, le=256)] | Literal["auto"] = 32
+    """Size of the bottleneck; it needs two more training frames, better fifty times as many. `auto` tries sizes."""
+    network: Network = Network()
+    epochs: Count = 300
     """Passes over the training frames (a cap on optimiser steps shortens this for large sets)."""
     max_steps: Count = 4000
     """Most optimiser steps."""
@@ -161,14 +176,37 @@ class Calibration(_Section, frozen=True):
     """Threads of torch; the weights depend on their number, and networks as small as these gain little by more."""
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The same seed and frames give the same bundle."""
-    binning: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
-    """Pixels a side that are averaged to one before the network sees them: 2 costs a quarter of the time."""
-    orientation: Literal["none", "augment", "align"] = "none"
-    """`align` turns each melt pool to one direction, `augment` shows the network turned copies: where frames turn."""
+    loss: Literal["squared", "poisson"] = "squared"
+    """What the network minimises; `poisson` for detectors that count."""
+    noise: NotNegative = 0.1
+    """Noise added to what the network learns to draw, in standard deviations of a frame's pixels."""
+    dimming: Annotated[float, msgspec.Meta(ge=0, lt=1)] | Literal["auto"] = "auto"
+    """Largest change of light, as a share, that the network learns to undo, so that wrong brightness shows. `auto`: 0.2
+    of aligned melt pools, else none."""
+    brightness: NotNegative = 0.0
+    """Most that a training frame is brightened or darkened, in the same unit: what is to count as normal."""
+    contrast: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """Largest share by which the contrast of a training frame is changed."""
+    sparsity: NotNegative = 0.0
+    """Weight of a penalty on latents that are all used in every frame."""
+    variational: bool = False
+    """Train a variational autoencoder; T2 is then taken of the posterior's mean."""
+    binning: Annotated[int, msgspec.Meta(ge=1, le=8)] | Literal["auto"] = "auto"
+    """Pixels a side averaged to one before the network sees them: 2 costs a quarter of the time. `auto`: melt pools."""
+    orientation: Literal["auto", "none", "augment", "align"] = "auto"
+    """`align` turns each melt pool to one direction, `augment` trains on turned copies, `auto` aligns melt pools."""
+    tile_px: Annotated[int, msgspec.Meta(ge=16, le=576)] | None = None
+    """Frames are judged as square tiles of so many pixels a side, each as a frame; without it whole, up to 576 px."""
+    tile_overlap: Annotated[float, msgspec.Meta(ge=0.125, le=0.75)] = 0.125
+    """Share of a tile's side that neighbours have in common: a spot of that size lies wholly in one of them."""
     false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.001
     """Share of in-control frames that may exceed any of the limits: a rate per frame, before the event rule."""
     held_out: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.34
     """Share of the groups (of the frames, where there is one group) that is kept from training to set the limits."""
+
+    def __post_init__(self) -> None:
+        if self.tile_px is not None and self.orientation == "align":
+            raise ValueError("orientation align turns one melt pool a frame, and a tile holds none: leave out tile_px")
 
 
 class Config(_Section, frozen=True):

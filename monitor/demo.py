@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import numpy.typing as npt
 import zmq
 
@@ -37,22 +38,23 @@ PAGE_PORT = 8090
 JOURNAL = "journal.db"
 
 
-Normal = Callable[[int, int, int], npt.NDArray[Any]]
-"""Number of frames, seed of the run, side of a frame -> normal frames (n, side, side)."""
+Normal = Callable[[int, int, int], dict[str, npt.NDArray[Any]]]
+"""Number of frames, seed of the run, side of a frame -> normal frames (n, side, side) of each context, n in all."""
 
 
-def welding(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
+def welding(count: int, seed: int, side_px: int) -> dict[str, npt.NDArray[Any]]:
     """Normal frames of a melt pool, spread over a whole layer: neighbours are alike, and contours come last."""
-    from monitor.camera.meltpool.camera import normal_frames
+    from monitor.camera.meltpool.camera import normal_in_context
 
-    return normal_frames(count, seed, side_px, side_px, every=LAYER_FRAMES // count)
+    frames, contexts = normal_in_context(count, seed, side_px, side_px, every=LAYER_FRAMES // count)
+    return {str(context): frames[contexts == context] for context in np.unique(contexts)}
 
 
-def scanning(count: int, seed: int, side_px: int) -> npt.NDArray[Any]:
+def scanning(count: int, seed: int, side_px: int) -> dict[str, npt.NDArray[Any]]:
     """Normal images of a scanning transmission electron microscope."""
     from monitor.camera.stem.images import normal_frames
 
-    return normal_frames(count, seed, side_px, side_px)
+    return {"": normal_frames(count, seed, side_px, side_px)}
 
 
 class Scene(NamedTuple):
@@ -154,8 +156,9 @@ def _calibrated(scene: Scene) -> Bundle:
     """The bundle of an earlier demonstration, where it was made of the same frames in the same way, or a new one."""
     path = scene.folder / "bundle"
     runs = [
-        Recording(f"{scene.watched}, run {seed}", scene.normal(scene.group_frames, seed, scene.side_px))
+        Recording(", ".join(filter(None, (scene.watched, f"run {seed}", context))), frames, context)
         for seed in range(scene.groups)
+        for context, frames in scene.normal(scene.group_frames, seed, scene.side_px).items()
     ]
     with contextlib.suppress(BundleError):
         bundle = bundles.read(path)
@@ -166,9 +169,16 @@ def _calibrated(scene: Scene) -> Bundle:
     screen.say(f"[1/4] calibrating on {total} normal frames of {scene.groups} simulated runs")
     with screen.training() as progress:
         bundle = calibrate(runs, scene.calibration, path, progress=progress)
-    limits = ", ".join(f"{chart} {limit.value:.3g}" for chart, limit in bundle.manifest.limits.items())
-    screen.say(f"      upper limits: {limits}   report {path / bundles.REPORT}")
+    _tell_limits(bundle)
     return bundle
+
+
+def _tell_limits(bundle: Bundle) -> None:
+    held = bundle.manifest
+    for context, limits in (held.own_limits or {"": held.limits}).items():
+        values = ", ".join(f"{chart} {limit.value:.3g}" for chart, limit in limits.items())
+        screen.say(f"      upper limits{context and f' of {context}'}: {values}")
+    screen.say(f"      report {bundle.path / bundles.REPORT}")
 
 
 def _is_of(bundle: Bundle, runs: list[Recording], calibration: Calibration) -> bool:

@@ -78,7 +78,10 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
         return None, Finding("bundle", "fault", str(error), "calibrate anew, or name another bundle")
     held = bundle.manifest
     age_days = (time.time_ns() - held.created_ns) / 86_400e9
-    found = f"{bundle.path}: {held.height}x{held.width} {held.dtype}, {age_days:.1f} days old, all files verified"
+    shown = "".join(f", {context}" for context in held.contexts or () if context)
+    found = (
+        f"{bundle.path}: {held.height}x{held.width} {held.dtype}{shown}, {age_days:.1f} days old, all files verified"
+    )
     if config.calibration_expires_days is not None and age_days > config.calibration_expires_days:
         return bundle, Finding("bundle", "warning", f"{found}; expired", "calibrate anew: the state would be stale")
     if held.extrapolated:

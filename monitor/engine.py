@@ -138,6 +138,7 @@ class Engine:
         self.judged += len(scored)
         board["judged_ns"][0] = now_ns
         board["last_seq"][0] = batch.seq[scored[-1]]
+        board["context"][0] = batch.context[scored[-1]]
         board["exceedances"][:] += verdicts.over.sum(axis=0)
         board["chart_score"][:] = [getattr(verdicts.scores, chart)[-1] for chart in CHARTS]
         vitals.observe(board, "age", (now_ns - batch.received_ns[scored]) / 1e9)
@@ -160,7 +161,11 @@ class Engine:
 def _steady(batch: FrameBatch) -> FrameBatch:
     """*batch* with copies of the columns that are still read after its slots may have been overwritten."""
     return batch._replace(
-        seq=batch.seq.copy(), t_ns=batch.t_ns.copy(), received_ns=batch.received_ns.copy(), stream=batch.stream.copy()
+        seq=batch.seq.copy(),
+        t_ns=batch.t_ns.copy(),
+        received_ns=batch.received_ns.copy(),
+        stream=batch.stream.copy(),
+        context=batch.context.copy(),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,7 +31,6 @@ class Handover:
         wake_fd: int,
         epoch: str,
         bundle: str,
-        limits: Mapping[str, float],
         ring: Ring,
         clock: Callable[[], int],  # monotonic ns
         wall_clock: Callable[[], int],  # Unix ns
@@ -40,7 +39,6 @@ class Handover:
         self._wake_fd = wake_fd
         self._epoch = epoch
         self._bundle = bundle
-        self._limits = limits
         self._ring = ring
         self._clock = clock
         self._wall_clock = wall_clock
@@ -141,9 +139,10 @@ class Handover:
 
     def _peak(self, source: str, event: Event) -> Peak:
         # JSON has no infinity: a score that overflowed is told as the largest number there is.
-        score = float(np.nan_to_num(event.peak["scores"][CHARTS.index(source)], nan=FLOAT32_MAX, posinf=FLOAT32_MAX))
-        limit = self._limits[source]
-        return Peak(int(event.peak["seq"]), score, limit, score / limit if limit > 0 else 0.0)
+        chart, peak = CHARTS.index(source), event.peak
+        score = float(np.nan_to_num(peak["scores"][chart], nan=FLOAT32_MAX, posinf=FLOAT32_MAX))
+        limit = float(peak["limits"][chart])
+        return Peak(int(peak["seq"]), score, limit, score / limit if limit > 0 else 0.0)
 
     def _pool(self, position: int) -> Pool | None:
         """Measured on the frame itself, while the ring still holds it."""

@@ -115,9 +115,8 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     config = received.config
     ring = Ring(memory.ring)
     backlog = Backlog(ring, Ledger(memory.ledger), config.engine.batch, int(config.engine.max_wait_ms * 1e6))
-    limits = received.bundle.limits if received.bundle else {}
     sha256 = bundle.sha256 if bundle else ""
-    handover = Handover(memory.log, received.wake_fd, epoch, sha256, limits, ring, time.monotonic_ns, time.time_ns)
+    handover = Handover(memory.log, received.wake_fd, epoch, sha256, ring, time.monotonic_ns, time.time_ns)
 
     def report(changes: "Sequence[SourcedChange]") -> None:
         handover.report(changes)
@@ -183,14 +182,15 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
         scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, config.engine.device)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
-    for count in (1, config.engine.batch, config.engine.batch):
+    most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
+    for count in (1, most, most):
         scorer(np.zeros((count, held.height, held.width), held.dtype))
     rule = EventRule(config.events.k, config.events.n, config.events.clear_frames)
 
     def beat() -> None:
         board["engine_beat_ns"][0] = time.monotonic_ns()
 
-    return Judge(scorer, bundle.limits, bundle.camera_limits, rule, beat)
+    return Judge(scorer, bundle.context_limits, bundle.camera_limits, rule, beat)
 
 
 def _wait_for_the_end(watch: Watch, supervisor_pid: int) -> None:

@@ -92,14 +92,17 @@ class Ingest:
         return np.where(inactive, np.uint8(Unjudged.INACTIVE), np.uint8(self._code))
 
     def _admit(self, header: Header) -> None:
-        kind = (header.height, header.width, header.dtype, header.settings, header.context)
+        kind = (header.height, header.width, header.dtype, header.settings, header.context, header.active)
         if kind != self._kind:  # once for every change, not for every message
             self._kind = kind
             self._code, self.mismatch = admit(header, self._admission)
 
 
 def admit(header: Header, admission: Admission | None) -> tuple[int, str | None]:
-    """The code of active frames like these, 0 where the bundle's limits speak for them, and why not."""
+    """The code of active frames like these, 0 where the bundle's limits speak for them, and why not.
+
+    Between two contexts the process is off, and what is sent then need not name one.
+    """
     if admission is None:
         return int(Unjudged.UNCALIBRATED), "no bundle"
     size, wanted = f"{header.height}x{header.width}", f"{admission.height}x{admission.width}"
@@ -109,7 +112,7 @@ def admit(header: Header, admission: Admission | None) -> tuple[int, str | None]
         return int(Unjudged.UNCALIBRATED), f"pixels {header.dtype}, bundle {admission.dtype}"
     if admission.settings is not None and header.settings != admission.settings:
         return int(Unjudged.UNCALIBRATED), f"settings {header.settings!r}, bundle {admission.settings!r}"
-    if admission.contexts is not None and header.context not in admission.contexts:
+    if header.active and admission.contexts is not None and header.context not in admission.contexts:
         return int(Unjudged.CONTEXT_UNKNOWN), f"context {header.context!r} is not in the bundle"
     return 0, None
 

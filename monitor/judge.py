@@ -4,7 +4,7 @@ The judge remembers what the event rules and the camera check carry from frame t
 batches gives the same events.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from calibration.camera import FAULTS, CameraLimits, CameraState, check
 from calibration.events import Change, EventRule, EventState, reset, start, step
-from calibration.limits import JointScale, Limit
+from calibration.limits import ContextLimits, ContextScale
 from models.scorer import CHARTS, Scorer, Scores
 from monitor.ring import FrameBatch
 from monitor.types import TEXT_BYTES, Pixels
@@ -27,6 +27,7 @@ ROW = np.dtype(
         ("position", "<i8"),
         ("source", "u1"),
         ("scores", "<f4", (len(CHARTS),)),
+        ("limits", "<f8", (len(CHARTS),)),
         ("where", "<i2", (2,)),
         ("xy", "<f4", (2,)),
         ("layer", "<i8"),
@@ -35,7 +36,10 @@ ROW = np.dtype(
         ("stream", f"S{TEXT_BYTES}"),
     ]
 )
-"""What the event rule carries of each frame: its joint score, and all that an alarm may have to say of it."""
+"""What the event rule carries of each frame: its joint score, and all that an alarm may have to say of it.
+
+*limits* are those of the frame's context.
+"""
 
 Rows = npt.NDArray[np.void]
 
@@ -76,15 +80,14 @@ class Judge:
     def __init__(
         self,
         scorer: Scorer,
-        limits: Sequence[Limit],
+        limits: ContextLimits,
         camera: CameraLimits,
         rule: EventRule,
         beat: Callable[[], None] = lambda: None,  # called between the pieces of a large batch: the judge is not hung
     ) -> None:
         self.scorer = scorer
         self._beat = beat
-        self._joint = JointScale(limits)
-        self._values = np.array([limit.value for limit in limits])
+        self._joint = ContextScale(limits)
         self._camera_limits = camera
         self._camera = CameraState()
         self._rule = rule
@@ -93,11 +96,6 @@ class Judge:
         self._fault_rule = EventRule(1, 1, rule.clear_frames)
         self._faults = {fault: start(self._fault_rule) for fault in FAULTS}
         self._stream = b""
-
-    @property
-    def limits(self) -> dict[str, float]:
-        """Chart -> upper control limit."""
-        return dict(zip(CHARTS, self._values.tolist(), strict=True))
 
     def snapshot(self) -> tuple[object, ...]:
         """What the judge carries, to be given back to `restore` where a batch turns out to be torn."""
@@ -116,13 +114,13 @@ class Judge:
         judged = np.flatnonzero(good)
         scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged], self._beat)
         values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)  # (m, charts)
-        joint_scores, source = self._joint(values)
         rows = _rows(batch, positions)
         chart_rows = rows[judged]
+        joint_scores, source, limits = self._joint(values, chart_rows["context"])
         chart_rows["joint"], chart_rows["source"] = joint_scores, source
-        chart_rows["scores"], chart_rows["where"] = values, scores.where
+        chart_rows["scores"], chart_rows["limits"], chart_rows["where"] = values, limits, scores.where
         changes = self._find_events(segments, rows, fault, judged, chart_rows)
-        return Verdicts(fault, finite, judged, scores, joint_scores, values > self._values, tuple(changes))
+        return Verdicts(fault, finite, judged, scores, joint_scores, values > limits, tuple(changes))
 
     def _segments(self, stream: npt.NDArray[np.bytes_]) -> list[Segment]:
         """The batch cut where the stream changes; nearly always one piece that goes on with the stream before."""

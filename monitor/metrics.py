@@ -120,7 +120,10 @@ class Metrics(Collector):
             [((chart.name,), chart.score) for chart in charts if chart.score is not None],
         )
         yield self._gauge(
-            "chart_limit", "Upper control limit", ("chart",), [((chart.name,), chart.limit) for chart in charts]
+            "chart_limit",
+            "Upper control limit in the context of the latest frame judged",
+            ("chart",),
+            [((chart.name,), chart.limit) for chart in charts],
         )
         if self._bundle is not None:
             age_s = (status.t_ns - self._bundle.created_ns) / 1e9

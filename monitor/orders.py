@@ -17,9 +17,14 @@ class BundleFacts(msgspec.Struct, frozen=True):
     """What the side process needs to know of the bundle."""
 
     sha256: str
-    limits: dict[str, float]  # chart -> upper control limit
+    limits: dict[str, float]  # chart -> upper control limit, of all contexts pooled
     extrapolated: bool  # any limit rests on too few frames for its rate
     created_ns: int  # Unix nanoseconds
+    own_limits: dict[str, dict[str, float]] = {}  # context -> chart -> limit, of contexts that have their own
+
+    def limits_of(self, context: str) -> dict[str, float]:
+        """Chart -> the limit that holds for frames of *context*."""
+        return self.own_limits.get(context, self.limits)
 
 
 class Orders(msgspec.Struct, frozen=True):

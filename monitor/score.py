@@ -30,7 +30,7 @@ def load_scorer(bundle: Bundle) -> Scorer:
 
 
 def require_fit(bundle: Bundle, recordings: Sequence[Recording]) -> None:
-    """Raises RecordingError where frames are not of the bundle's size and type."""
+    """Raises RecordingError where frames are not of the bundle's size and type, or of a context it does not know."""
     held = bundle.manifest
     for recording in recordings:
         _, height, width = recording.frames.shape
@@ -40,12 +40,17 @@ def require_fit(bundle: Bundle, recordings: Sequence[Recording]) -> None:
                 f"{recording.name}: frames are {height}x{width} {found[2]}, but the bundle {bundle.path} is for "
                 f"{held.height}x{held.width} {held.dtype}; calibrate a bundle for these frames"
             )
+        if recording.context and held.contexts is not None and recording.context not in held.contexts:
+            raise RecordingError(
+                f"{recording.name}: the bundle {bundle.path} does not know the context {recording.context}, only "
+                f"{', '.join(filter(None, held.contexts))}; calibrate with frames of it"
+            )
 
 
 def score_table(bundle: Bundle, recordings: Sequence[Recording]) -> pa.Table:
-    """One row a frame: group, sequence within it, every chart's score, joint score, source, flags and limits.
+    """One row a frame: group, context, sequence, every chart's score, joint score, source, flags and limits.
 
-    Raises RecordingError where frames are not of the bundle's size and type.
+    Limits are those of the frames' context; of frames without one, the pooled ones. Raises as `require_fit` does.
     """
     require_fit(bundle, recordings)
     scorer = load_scorer(bundle)
@@ -73,10 +78,12 @@ def write_table(table: pa.Table, out: Path) -> None:
 def _table_of(bundle: Bundle, scorer: Scorer, recording: Recording) -> pa.Table:
     scores = scorer(recording.frames)
     values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)
-    joint_scores, source = JointScale(bundle.limits)(values)
+    limits = bundle.context_limits.of(recording.context)
+    joint_scores, source = JointScale(limits)(values)
     count_frames = len(values)
     columns: dict[str, object] = {
         "group": pa.array([recording.name] * count_frames),
+        "context": pa.array([recording.context] * count_frames),
         "sequence": np.arange(count_frames, dtype=np.int64),
         **{chart: values[:, index] for index, chart in enumerate(CHARTS)},
         "local_row": scores.where[:, 0],
@@ -85,7 +92,7 @@ def _table_of(bundle: Bundle, scorer: Scorer, recording: Recording) -> pa.Table:
         "source": pa.array([CHARTS[index] for index in source]),
         "flag": joint_scores > 1,
     }
-    for index, (chart, limit) in enumerate(zip(CHARTS, bundle.limits, strict=True)):
+    for index, (chart, limit) in enumerate(zip(CHARTS, limits, strict=True)):
         columns[f"{chart}_limit"] = np.full(count_frames, limit.value)
         columns[f"{chart}_flag"] = ~(values[:, index] <= limit.value)  # what is no number cannot be called normal
     return pa.table(columns)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # they take seconds to import, and a simulated camera that says one line needs none of them
     from calibration.evaluation import Estimate
-    from monitor.bundle import Bundle
+    from monitor.bundle import Bundle, FittedLimit
     from monitor.calibrate import Progress as Report
     from monitor.camera.truth import Comparison, KindTally
     from monitor.doctor import Finding
@@ -60,17 +60,13 @@ def show_bundle(bundle: "Bundle") -> None:
     for heading in ("limit", "90 % interval", "median", "frames", "worth"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for chart, limit in held.limits.items():
-        table.add_row(
-            chart,
-            f"{limit.value:.4g}",
-            f"{limit.low:.3g} to {limit.high:.3g}",
-            f"{limit.center:.4g}",
-            str(limit.frames),
-            f"{limit.effective_frames:.0f}",
-            "extrapolated" if limit.extrapolated else "",
-        )
+    for context, limits in {"": held.limits, **held.own_limits}.items():
+        for chart, limit in limits.items():
+            table.add_row(f"{chart} in {context}" if context else chart, *_limit_cells(limit))
     out.print(table)
+    pooled = [context for context in held.contexts or () if context and context not in held.own_limits]
+    if held.own_limits and pooled:
+        say(f"  the limits of all contexts together hold in {', '.join(pooled)} too")
     say(f"  limits that {held.false_alarm_rate:.2g} of normal frames may exceed, on any chart, before the event rule")
     say("  worth: neighbouring frames are alike, so these say as much as so many independent ones")
     for role in ("train", "limits"):
@@ -83,6 +79,17 @@ def show_bundle(bundle: "Bundle") -> None:
     for warning in held.warnings:
         say(f"warning: {warning}")
     say(f"report: {bundle.path / 'report.html'}")
+
+
+def _limit_cells(limit: "FittedLimit") -> tuple[str, ...]:
+    return (
+        f"{limit.value:.4g}",
+        f"{limit.low:.3g} to {limit.high:.3g}",
+        f"{limit.center:.4g}",
+        str(limit.frames),
+        f"{limit.effective_frames:.0f}",
+        "extrapolated" if limit.extrapolated else "",
+    )
 
 
 def show_evaluation(evaluation: "Evaluation") -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -18,7 +19,7 @@ from typing import Final
 import msgspec
 
 from monitor import logs
-from monitor.bundle import Bundle, BundleError, read
+from monitor.bundle import Bundle, BundleError, FittedLimit, read
 from monitor.config import Config
 from monitor.orders import BundleFacts, Memory, Orders, layout, open_memory
 from monitor.shared import create, size_of
@@ -160,22 +161,32 @@ def available_bytes() -> int:
     return sys.maxsize
 
 
+def _values(limits: Mapping[str, FittedLimit]) -> dict[str, float]:
+    return {chart: limit.value for chart, limit in limits.items()}
+
+
 def _prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     if bundle is None and config.bundle:
         raise BundleError(f"{config.bundle}: is missing")
+    height, width, dtype = frame_of(bundle)
+    if max(height, width) > config.input.max_frame_px:
+        raise ConfigError(
+            f"input.max_frame_px: is {config.input.max_frame_px} but the bundle judges frames of {height}x{width} "
+            "pixels; raise it"
+        )
     size, free = ring_bytes(config, bundle), available_bytes()
     if size > MEMORY_SHARE * free:
         raise ConfigError(
             f"input.buffer_s: a ring of {ring_slots(config)} frames takes {size / 2**20:.0f} MiB but only "
-            f"{free / 2**20:.0f} MiB are free; lower input.buffer_s or input.rate_hz"
+            f"{free / 2**20:.0f} MiB are free; lower input.buffer_s, input.rate_hz or engine.batch"
         )
     facts = None
     if bundle is not None:
         held = bundle.manifest
-        limits = {chart: limit.value for chart, limit in held.limits.items()}
-        facts = BundleFacts(bundle.sha256, limits, held.extrapolated, held.created_ns)
+        limits, own = _values(held.limits), {context: _values(own) for context, own in held.own_limits.items()}
+        facts = BundleFacts(bundle.sha256, limits, held.extrapolated, held.created_ns, own)
     wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
-    slots, (height, width, dtype) = ring_slots(config), frame_of(bundle)
+    slots = ring_slots(config)
     orders = Orders(
         config, source, os.getpid(), create(size), wake_fd, secrets.token_hex(8), slots, height, width, dtype, facts
     )

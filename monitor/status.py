@@ -22,7 +22,7 @@ LOST_WHY: Final = "the hot process does not answer"
 
 
 class ChartStatus(msgspec.Struct, frozen=True):
-    """A chart's upper limit and the newest score against it (None: nothing judged yet)."""
+    """A chart's upper limit in the context of the newest frame, and its score (None: nothing judged yet)."""
 
     name: str
     limit: float
@@ -56,6 +56,7 @@ class Status(msgspec.Struct, frozen=True):
     permit_why: str  # why it is withheld
     permit_mode: str
     last_seq: int
+    context: str  # of the frame judged last
     coverage: float
     frame_age_p99_ms: float
     ledger: LedgerStatus
@@ -104,6 +105,7 @@ def look(orders: Orders, memory: Memory, alarms: list[Alarm], mono_ns: int, t_ns
         permit_why=read_text(memory.vitals, "permit_why") if not lost else LOST_WHY,
         permit_mode=orders.config.permit.mode,
         last_seq=int(arrays["last_seq"][0]),
+        context=read_text(arrays, "context"),
         coverage=0.0 if lost else float(np.nan_to_num(arrays["coverage"][0])),
         frame_age_p99_ms=float(np.nan_to_num(arrays["age_p99_ms"][0])),
         ledger=_ledger(memory.ledger),
@@ -129,7 +131,7 @@ def _ledger(arrays: Arrays) -> LedgerStatus:
 
 def _charts(orders: Orders, arrays: Arrays) -> list[ChartStatus]:
     """The charts lie in shared memory in the order in which the bundle names them."""
-    limits = orders.bundle.limits if orders.bundle else {}
+    limits = orders.bundle.limits_of(read_text(arrays, "context")) if orders.bundle else {}
     scores = [float(score) for score in arrays["chart_score"]]
     return [
         ChartStatus(name, limit, scores[i] if math.isfinite(scores[i]) else None, int(arrays["exceedances"][i]))

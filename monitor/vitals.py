@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.config import Priority
 from monitor.shared import Arrays, Fields
-from monitor.types import State
+from monitor.types import TEXT_BYTES, State
 
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 """From least to most urgent."""
@@ -53,6 +53,7 @@ def fields(charts: int) -> Fields:
         "permit": ("i8", (1,)),
         "permit_why": ("S256", (1,)),
         "last_seq": ("i8", (1,)),
+        "context": (f"S{TEXT_BYTES}", (1,)),  # of the frame judged last, as are the scores
         "coverage": ("f8", (1,)),
         "age_p99_ms": ("f8", (1,)),
         "engine_beat_ns": ("i8", (1,)),

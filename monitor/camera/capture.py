@@ -1,4 +1,4 @@
-"""Frames of a live camera, kept in memory for a calibration: one group for each stream, job and layer."""
+"""Frames of a live camera, kept in memory for a calibration: one group for each stream, job, layer and context."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from monitor.types import Message
 from monitor.wire.native import WireError, WireLimits, decode
 
 POLL_MS = 100
-GROUP_FRAMES_MIN = 20  # a layer with fewer joins the one before: it could neither train nor set a limit
+GROUP_FRAMES_MIN = 20  # a layer with fewer joins its context's one before: it could neither train nor set a limit
 
 
 class Captured(NamedTuple):
@@ -23,7 +23,6 @@ class Captured(NamedTuple):
 
     recordings: tuple[Recording, ...]
     settings: str | None
-    contexts: tuple[str, ...] | None
     rejected: int  # messages that broke the protocol or came from other cameras
 
 
@@ -68,14 +67,28 @@ def capture(
     return gathered.result()
 
 
+class _Place(NamedTuple):
+    """What the frames of one group have in common."""
+
+    stream: str
+    job: str
+    layer: int | None
+    context: str
+
+    def __str__(self) -> str:
+        told = [f"stream {self.stream}"]
+        told += [f"job {self.job}"] if self.job else []
+        told += [] if self.layer is None else [f"layer {self.layer}"]
+        return ", ".join(told + ([self.context] if self.context else []))
+
+
 class _Gathered:
     """Frames as they come, by group; the first message says what all must be like."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._groups: dict[tuple[str, str, int | None], list[npt.NDArray[Any]]] = {}
+        self._groups: dict[_Place, list[npt.NDArray[Any]]] = {}
         self._kind: tuple[int, int, str, str] | None = None
-        self._contexts: set[str] = set()
         self.count = 0
         self.rejected = 0
         self._why = ""  # the latest rejection
@@ -104,8 +117,8 @@ class _Gathered:
                 f"{self._endpoint}: the camera changed from {_told(self._kind)} to {_told(kind)} while it was "
                 "recorded; keep its settings fixed during a calibration"
             )
-        self._contexts.add(header.context)
-        self._groups.setdefault((header.stream, header.job, header.layer), []).append(frames)
+        place = _Place(header.stream, header.job, header.layer, header.context)
+        self._groups.setdefault(place, []).append(frames)
         self.count += len(frames)
         return True
 
@@ -117,19 +130,16 @@ class _Gathered:
                 "sends"
             )
         recordings: list[Recording] = []
-        for (stream, job, layer), parts in self._groups.items():
-            frames = np.concatenate(parts)
-            if recordings and len(frames) < GROUP_FRAMES_MIN:
-                recordings[-1] = Recording(recordings[-1].name, np.concatenate([recordings[-1].frames, frames]))
+        latest: dict[str, int] = {}  # context -> index of its group that was begun last
+        for place, parts in self._groups.items():
+            frames, before = np.concatenate(parts), latest.get(place.context)
+            if before is not None and len(frames) < GROUP_FRAMES_MIN:
+                held = recordings[before]
+                recordings[before] = held._replace(frames=np.concatenate([held.frames, frames]))
             else:
-                place = [
-                    f"stream {stream}",
-                    *([f"job {job}"] if job else []),
-                    *([] if layer is None else [f"layer {layer}"]),
-                ]
-                recordings.append(Recording(", ".join(place), frames))
-        contexts = tuple(sorted(self._contexts)) if any(self._contexts) else None
-        return Captured(tuple(recordings), self._kind[3] or None, contexts, self.rejected)
+                latest[place.context] = len(recordings)
+                recordings.append(Recording(str(place), frames, place.context))
+        return Captured(tuple(recordings), self._kind[3] or None, self.rejected)
 
 
 def _active(message: Message) -> npt.NDArray[Any]:

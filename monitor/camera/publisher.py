@@ -304,7 +304,7 @@ def shots_of(recordings: Iterable[Recording], *, loop: bool = False, frames: int
         for recording in known:
             job = _as_text(Path(recording.name).name)
             for first in range(0, len(recording.frames), frames):
-                yield Shot(recording.frames[first : first + frames], job=job)
+                yield Shot(recording.frames[first : first + frames], context=recording.context, job=job)
 
 
 def replay(

@@ -7,7 +7,7 @@ what to do. Nothing is unpickled, nothing is resized, and no frame is left out i
 import itertools
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,8 @@ from monitor.camera.tiff import read_tiff
 Frames = npt.NDArray[Any]
 
 SHORTEST_SIDE_PX: Final = 16
-LONGEST_SIDE_PX: Final = 576
+LONGEST_SIDE_PX: Final = 4096
+LONGEST_WHOLE_PX: Final = 576  # that a network can take; longer ones are judged as tiles
 
 IMAGES: Final = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 TIFFS: Final = frozenset({".tif", ".tiff"})
@@ -41,21 +42,24 @@ class Recording(NamedTuple):
 
     name: str  # the path as it was given
     frames: Frames
+    context: str = ""  # of all its frames: which of several kinds of normal they show; empty: not stated
 
 
-def groups(paths: Iterable[str]) -> list[Recording]:
+def groups(paths: Iterable[str], by_context: Iterable[tuple[str, Sequence[str]]] = ()) -> list[Recording]:
     """Each of *paths* as one group; a folder that holds folders stands for them, in natural order of their names.
 
-    Raises RecordingError where a path is unreadable or given twice, or where frame sizes or types differ.
+    *by_context* names a context and further paths, whose frames are of it. Raises RecordingError where a path is
+    unreadable or given twice, or where frame sizes or types differ.
     """
     found: list[Recording] = []
     seen: dict[str, str] = {}
-    for path in itertools.chain.from_iterable(map(_expand, paths)):
+    given = itertools.chain([("", paths)], by_context)
+    for context, path in ((context, path) for context, these in given for path in _expanded(these)):
         real = str(Path(path).resolve())
         if real in seen:
             raise RecordingError(f"{path}: is the same recording as {seen[real]}; give each group once")
         seen[real] = path
-        recording = read(path)
+        recording = read(path)._replace(context=context)
         if found:
             _require_alike(found[0], recording)
         found.append(recording)
@@ -87,6 +91,10 @@ def natural_key(name: str) -> list[tuple[int, str]]:
     """Sorts `frame_2` before `frame_10`: digits by value, the rest by letters."""
     pieces = re.findall(r"\d+|\D+", name)
     return [(int(piece), "") if piece.isdecimal() else (-1, piece.casefold()) for piece in pieces]
+
+
+def _expanded(paths: Iterable[str]) -> Iterable[str]:
+    return itertools.chain.from_iterable(map(_expand, paths))
 
 
 def _expand(path: str) -> list[str]:

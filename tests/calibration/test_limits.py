@@ -11,17 +11,21 @@ from scipy.stats import norm
 
 from calibration.charts import CalibrationError
 from calibration.limits import (
+    CONTEXT_FRAMES_MIN,
+    ContextLimits,
+    ContextScale,
     JointScale,
     Limit,
     _borders,
     autocorrelation_time,
     bandwidth,
     block_resample,
+    fit_context_limits,
     fit_limits,
     kde_quantile,
     tail_root,
 )
-from calibration.tails import Tail
+from calibration.tails import Tail, fit_tail
 
 Float64s = npt.NDArray[np.float64]
 
@@ -48,6 +52,32 @@ def test_the_mean_normal_tail_beyond_the_limit_is_the_rate() -> None:
     x = np.random.default_rng(0).gamma(2.0, size=500)
     limit = kde_quantile(x, 0.02, resamples=5)
     assert norm.sf((limit.value - x) / bandwidth(x)).mean() == pytest.approx(0.02, rel=1e-9)
+
+
+def test_with_tails_of_other_scores_only_the_limit_comes_from_the_held_out_ones() -> None:
+    random = np.random.default_rng(0)
+    others, held, fresh = (random.gamma(4.0, size=(count, 2)) for count in (5000, 40, 4000))
+    tails = [fit_tail(chart) for chart in others.T]
+    limits = fit_limits(held, 0.05, resamples=1, tails=tails)
+    assert [limit.tail for limit in limits] == tails
+    assert {limit.frames for limit in limits} == {40}
+    joint, _ = JointScale(limits)(fresh)
+    assert np.mean(joint > 1) == pytest.approx(0.05, abs=0.04)
+
+
+def test_on_a_scale_of_their_own_few_scores_give_limits_that_hold() -> None:
+    """Four charts, twenty images: a scale that is fitted to the scores that set the limit makes them look rarer."""
+    random = np.random.default_rng(1)
+    tails = [fit_tail(chart) for chart in random.exponential(size=(5000, 4)).T]
+    fresh = random.exponential(size=(4000, 4))
+    shares = np.zeros((60, 2))
+    for repeat in range(len(shares)):
+        held = random.exponential(size=(20, 4))
+        for column, scale in enumerate((None, tails)):
+            limits = fit_limits(held, 0.05, resamples=1, tails=scale)
+            shares[repeat, column] = np.mean(JointScale(limits)(fresh)[0] > 1)
+    assert shares[:, 1].mean() < 0.07
+    assert shares[:, 1].mean() < shares[:, 0].mean()
 
 
 def test_silvermans_bandwidth_takes_the_smaller_spread() -> None:
@@ -249,3 +279,83 @@ def test_few_and_odd_scores_have_finite_limits(x: Float64s) -> None:
     for limit in fit_limits(x, 0.01, resamples=3):
         assert np.isfinite(limit[:4]).all()
         assert limit.low <= limit.value <= limit.high
+
+
+# limits by context
+
+
+def in_contexts(m: int, seed: int, loud: float = 3.0) -> tuple[Float64s, npt.NDArray[np.str_]]:
+    """Charts of *m* frames, a quarter of which are contour: as normal as the others, but *loud* times as high."""
+    contexts = np.where(np.arange(m) % 4 == 0, "contour", "hatch")
+    return charts(m, seed) * np.where(contexts == "contour", loud, 1.0)[:, None], contexts
+
+
+def over(limits: tuple[Limit, ...], scores: Float64s) -> float:
+    return float((JointScale(limits)(scores)[0] > 1).mean())
+
+
+def test_each_context_is_held_to_the_rate_where_pooled_limits_hold_none_to_it() -> None:
+    rates, pooled = [], []
+    for seed in range(5):
+        limits = fit_context_limits(*in_contexts(8000, seed), 0.01, resamples=5)
+        scores, contexts = in_contexts(50_000, 100 + seed)
+        each = [(context, scores[contexts == context]) for context in ("contour", "hatch")]
+        rates.append([over(limits.of(context), of_it) for context, of_it in each])
+        pooled.append([over(limits.pooled, of_it) for _, of_it in each])
+    assert np.mean(rates, axis=0) == pytest.approx([0.01, 0.01], rel=0.3)
+    assert np.mean(pooled, axis=0)[0] > 0.025, "three quarters of the frames are spared at the cost of the others"
+    assert np.mean(pooled, axis=0)[1] < 0.006
+
+
+def test_a_context_of_too_few_frames_has_the_pooled_limits() -> None:
+    scores, contexts = in_contexts(4 * CONTEXT_FRAMES_MIN, 0)
+    assert set(fit_context_limits(scores, contexts, 0.01, resamples=1).own) == {"contour", "hatch"}
+    fewer = fit_context_limits(scores[1:], contexts[1:], 0.01, resamples=1)
+    assert set(fewer.own) == {"hatch"}
+    assert fewer.of("contour") == fewer.of("never heard of") == fewer.pooled
+
+
+def test_a_single_context_and_frames_without_one_have_the_pooled_limits() -> None:
+    scores, contexts = in_contexts(2000, 0)
+    assert fit_context_limits(scores, np.full(2000, "hatch"), 0.01, resamples=1).own == {}
+    nameless = fit_context_limits(scores, np.where(contexts == "hatch", "", contexts), 0.01, resamples=1)
+    assert set(nameless.own) == {"contour"}
+    assert nameless.of("") == nameless.pooled
+
+
+def test_own_limits_are_those_of_the_contexts_frames_alone() -> None:
+    scores, contexts = in_contexts(2000, 0)
+    groups = np.arange(2000) // 100
+    limits = fit_context_limits(scores, contexts, 0.01, 3, groups, resamples=5)
+    held = contexts == "contour"
+    alone = fit_limits(scores[held], 0.01, 3, groups[held], resamples=5)
+    for own, other in zip(limits.of("contour"), alone, strict=True):
+        assert own[:-1] == other[:-1]
+        np.testing.assert_array_equal(own.tail.body, other.tail.body)
+
+
+LIMITS_OF = ContextLimits(
+    pooled=(exponential_limit(0.01), exponential_limit(0.01)),
+    own={"hatch": (exponential_limit(0.1),) * 2, "contour": (exponential_limit(0.001), exponential_limit(0.01, 7.0))},
+)
+
+
+@given(st.lists(st.sampled_from(["hatch", "contour", "skin", ""]), max_size=12), st.integers(0, 9))
+def test_a_batch_of_any_contexts_is_judged_frame_by_frame_as_each_alone(names: list[str], seed: int) -> None:
+    scores = np.random.default_rng(seed).exponential(3.0, (len(names), 2))
+    joint, source, values = ContextScale(LIMITS_OF)(scores, np.array(names, "S128"))
+    assert (joint.shape, source.shape, values.shape) == ((len(names),), (len(names),), scores.shape)
+    assert source.dtype == np.uint8
+    for index, name in enumerate(names):
+        limits = LIMITS_OF.of(name)
+        alone, chart = JointScale(limits)(scores[index : index + 1])
+        assert (joint[index], source[index]) == (alone[0], chart[0])
+        assert values[index].tolist() == [limit.value for limit in limits]
+
+
+def test_contexts_are_told_apart_by_every_letter() -> None:
+    own = {"schräg": LIMITS_OF.of("hatch")}
+    _, _, values = ContextScale(ContextLimits(LIMITS_OF.pooled, own))(
+        np.zeros((2, 2)), np.array([name.encode() for name in ("schräg", "schrag")], "S128")
+    )
+    assert values[:, 0].tolist() == [own["schräg"][0].value, LIMITS_OF.pooled[0].value]

@@ -11,9 +11,10 @@ import safetensors.numpy
 import torch
 
 from calibration import charts, evaluation
-from models.autoencoder import fresh
+from models.autoencoder import Architecture, fresh
 from models.preparation import Preparation
-from models.scorer import CHARTS, ChartParameters, Scorer, Scores
+from models.scorer import CHARTS, Scorer, Scores
+from models.tensors import ChartParameters
 from models.training import Trained, TrainingSettings, latents_and_residuals, train
 
 HEIGHT, WIDTH, LATENT = 37, 50, 6  # neither is a multiple of the stem's stride, nor of the window's
@@ -26,7 +27,7 @@ def frames_of(count: int, seed: int = 0) -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return Trained(fresh(HEIGHT, WIDTH, LATENT, seed=0), Preparation(HEIGHT, WIDTH, 100.0, 57.0), ())
+    return Trained(fresh(HEIGHT, WIDTH, Architecture(LATENT), seed=0), Preparation(HEIGHT, WIDTH, 100.0, 57.0), ())
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,7 @@ def test_each_chart_sees_what_it_is_for() -> None:
     def pixels(frames: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
         return frames.clip(0, 255).astype(np.uint8)
 
-    trained = train(pixels(normal(300)), TrainingSettings(latent=8, epochs=20, batch=32), lambda *_: None)
+    trained = train(pixels(normal(300)), TrainingSettings(Architecture(latent=8), epochs=20, batch=32), lambda *_: None)
     held_out = pixels(normal(200))
     scorer = Scorer(trained, ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, held_out))[:7]))
     spotted = normal(50)

@@ -72,7 +72,8 @@ def to_edge(points: Array, outline: Outline) -> Array:
     nearest = np.full(len(points), np.inf)
     for ring in outline:
         for start, stop in zip(ring, ring[1:] + ring[:1], strict=True):
-            edge = np.subtract(stop, start) if start != stop else np.full(2, 1e-12)
+            edge = np.subtract(stop, start)
+            edge = edge if edge @ edge > 1e-24 else np.full(2, 1e-12)  # a corner given twice
             along = np.clip((points - start) @ edge / (edge @ edge), 0.0, 1.0)
             nearest = np.minimum(nearest, np.hypot(*(points - start - along[:, None] * edge).T))
     return nearest

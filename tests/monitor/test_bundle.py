@@ -38,6 +38,7 @@ LIMITS = {
         1 / 3, 0.25, 0.5, 0.125, 0.0025, "kde", 400, 400.0, False, FittedTail((0.0, 0.1, 0.2), 0.1, -0.1, 0.05)
     ),
 }
+OWN = {"t2": msgspec.structs.replace(LIMITS["t2"], value=21.0), "s2": msgspec.structs.replace(LIMITS["s2"], value=0.3)}
 
 
 def some_manifest(**changes: Any) -> Manifest:
@@ -49,13 +50,13 @@ def some_manifest(**changes: Any) -> Manifest:
         width=48,
         dtype="uint16",
         settings="exposure 40 us",
-        contexts=("contour", "hatch"),
         engine="torch 2.13.0 cpu",
         precision="float32",
         training={"latent": 4, "loss": 0.1, "note": "é"},
         groups=(Group("run 1", 100, "train", "0" * 64), Group("run 2", 50, "limits", "f" * 64)),
         false_alarm_rate=0.01,
         limits=LIMITS,
+        context_limits={"contour": {}, "hatch": OWN},
         camera=CameraCheck(3.5, 65535.0, 0.02, 0.25, 3),
         warnings=("only one group",),
     )
@@ -117,7 +118,7 @@ def test_it_speaks_the_language_of_its_readers(written: Bundle) -> None:
 
 
 def test_a_bundle_without_context_or_settings_admits_any(tmp_path: Path) -> None:
-    manifest = some_manifest(contexts=None, settings=None)
+    manifest = some_manifest(context_limits=None, settings=None)
     admission = write(tmp_path / "bundle", manifest, TENSORS, None).admission
     assert (admission.settings, admission.contexts) == (None, None)
 
@@ -126,6 +127,16 @@ def test_one_extrapolated_limit_makes_the_bundle_extrapolated() -> None:
     assert not some_manifest().extrapolated
     rough = msgspec.structs.replace(LIMITS["s2"], extrapolated=True)
     assert some_manifest(limits={**LIMITS, "s2": rough}).extrapolated
+    assert some_manifest(context_limits={"hatch": {**OWN, "s2": rough}}).extrapolated
+
+
+def test_a_context_has_its_own_limits_or_the_pooled_ones(written: Bundle) -> None:
+    found = written.context_limits
+    assert [limit.value for limit in found.of("hatch")] == [21.0, 0.3]
+    assert [limit.value for limit in found.of("contour")] == [20.5, 1 / 3]
+    assert [limit.value for limit in found.of("")] == [20.5, 1 / 3]
+    assert written.manifest.contexts == ("contour", "hatch")
+    assert set(written.manifest.own_limits) == {"hatch"}
 
 
 def test_nothing_but_the_bundle_is_left_on_disk(written: Bundle) -> None:
@@ -252,8 +263,8 @@ def test_any_flipped_bit_in_any_file_is_refused(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"format": 1}, "has format 1, of an earlier framewatch; calibrate anew"),
-        ({"format": 99}, "has format 99, this program reads up to 2; upgrade framewatch or calibrate anew"),
+        ({"format": 2}, "has format 2, of an earlier framewatch; calibrate anew"),
+        ({"format": 99}, "has format 99, this program reads up to 3; upgrade framewatch or calibrate anew"),
         ({"format": 99, "limits": "of another kind"}, "has format 99"),
         ({"height": "tall"}, "manifest.json is damaged"),
         ({"dtype": "int64"}, "manifest.json is damaged"),

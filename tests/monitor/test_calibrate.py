@@ -152,6 +152,59 @@ def test_one_group_is_cut_in_two_and_warned_about(tmp_path: Path) -> None:
 def test_what_the_camera_said_is_kept(tmp_path: Path) -> None:
     bundle = calibrate(FEW, TINY, tmp_path / "bundle", camera_settings="40 us", contexts=("hatch",))
     assert (bundle.manifest.settings, bundle.manifest.contexts) == ("40 us", ("hatch",))
+    assert bundle.manifest.own_limits == {}, "of which frames show it nothing was said"
+
+
+def contexts_of(runs: int, contour: int) -> list[Recording]:
+    """Runs of 120 frames of hatch and *contour* darker ones of contour."""
+    recordings = []
+    for seed in range(runs):
+        frames = normal(120 + contour, seed, 16, 16)
+        recordings.append(Recording(f"run {seed}, hatch", frames[:120], "hatch"))
+        recordings.append(Recording(f"run {seed}, contour", frames[120:] // 2, "contour"))
+    return recordings
+
+
+def test_each_context_has_limits_of_its_own_held_out_frames(tmp_path: Path) -> None:
+    bundle = calibrate(contexts_of(6, 110), TINY, tmp_path / "bundle")
+    held = bundle.manifest
+    assert held.contexts == ("contour", "hatch")
+    assert bundle.admission.contexts == {"contour", "hatch"}
+    assert [(group.name, group.context) for group in held.groups if group.role == "limits"] == [
+        ("run 4, hatch", "hatch"),
+        ("run 5, hatch", "hatch"),
+        ("run 4, contour", "contour"),
+        ("run 5, contour", "contour"),
+    ]
+    assert [held.own_limits[context]["t2"].frames for context in ("contour", "hatch")] == [220, 240]
+    assert [limit.frames for limit in bundle.limits] == [460] * len(CHARTS)
+    assert len({limits["t2"].value for limits in (held.limits, *held.own_limits.values())}) == 3
+    assert any(warning.startswith("220 held-out frames of context contour cannot") for warning in held.warnings)
+    assert not any("stand out" in warning for warning in held.warnings), "a darker context is not strange for that"
+
+
+def test_a_context_of_few_frames_has_the_pooled_limits_and_is_told(tmp_path: Path) -> None:
+    bundle = calibrate(contexts_of(6, 20), TINY, tmp_path / "bundle", contexts=("skin",))
+    held = bundle.manifest
+    assert held.contexts == ("contour", "hatch", "skin")
+    assert set(held.own_limits) == {"hatch"}
+    limits = bundle.context_limits
+    assert all(limits.of(context) is limits.pooled for context in ("contour", "skin", ""))
+    [warning] = [one for one in held.warnings if "too few" in one]
+    assert warning == (
+        "context contour has the limits of all contexts pooled: its 40 held-out frames are too few for limits of its "
+        "own; give 200 or more"
+    )
+
+
+def test_frames_of_one_context_need_no_other_limits(tmp_path: Path) -> None:
+    held = calibrate([one._replace(context="hatch") for one in FEW], TINY, tmp_path / "bundle").manifest
+    assert (held.contexts, held.own_limits) == (("hatch",), {})
+
+
+def test_frames_without_context_are_admitted_where_some_were_given(tmp_path: Path) -> None:
+    some = [one._replace(context="hatch" if index < 2 else "") for index, one in enumerate(FEW)]
+    assert calibrate(some, TINY, tmp_path / "bundle").manifest.contexts == ("", "hatch")
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
@@ -200,7 +253,7 @@ def test_constant_frames_are_told_with_their_number(tmp_path: Path) -> None:
             TINY,
             "all calibration frames look alike to the network: give frames that differ",
         ),
-        ([Recording("wide", np.zeros((60, 16, 600), np.uint8))], TINY, "16 to 576 pixels a side"),
+        ([Recording("wide", np.zeros((60, 16, 600), np.uint8))], TINY, "set calibration.tile_px"),
         ([Recording("nan", np.full((60, 16, 16), np.nan, np.float32))], TINY, "not finite"),
         (
             [

@@ -51,7 +51,7 @@ def test_frames_come_as_they_were_sent(endpoint: str, camera: Callable[[Parts], 
     found = captured(endpoint, 30, silence_s=20.0, progress=seen.append)
     [recording] = found.recordings
     np.testing.assert_array_equal(recording.frames, sent)
-    assert (found.settings, found.contexts, found.rejected) == (None, None, 0)
+    assert (found.settings, recording.context, found.rejected) == (None, "", 0)
     assert seen == [20, 21, 30]
 
 
@@ -79,6 +79,19 @@ def test_a_layer_of_a_few_frames_joins_the_one_before(endpoint: str, camera: Cal
     assert [len(one.frames) for one in captured(endpoint, 23, silence_s=20.0).recordings] == [23]
 
 
+def test_a_few_frames_join_only_frames_of_their_own_context(endpoint: str, camera: Callable[[Parts], None]) -> None:
+    for layer, context, count in [
+        (1, "hatch", 20),
+        (1, "skin", 3),
+        (1, "contour", 20),
+        (2, "hatch", 5),
+        (2, "skin", 4),
+    ]:
+        camera(message(normal(count, layer), layer=layer, context=context))
+    found = captured(endpoint, 52, silence_s=20.0).recordings
+    assert [(one.context, len(one.frames)) for one in found] == [("hatch", 25), ("skin", 7), ("contour", 20)]
+
+
 def test_only_active_frames_are_kept(endpoint: str, camera: Callable[[Parts], None]) -> None:
     places = np.zeros(6, native.PLACE)
     places["active"] = [1, 0, 1, 0, 0, 1]
@@ -94,7 +107,11 @@ def test_what_calibration_depends_on_is_remembered(endpoint: str, camera: Callab
     for context in ("hatch", "contour", "hatch"):
         camera(message(normal(20, 1), context=context, settings="40 us"))
     found = captured(endpoint, 60, silence_s=20.0)
-    assert (found.settings, found.contexts) == ("40 us", ("contour", "hatch"))
+    assert found.settings == "40 us"
+    assert [(one.name, one.context, len(one.frames)) for one in found.recordings] == [
+        ("stream s, hatch", "hatch", 40),
+        ("stream s, contour", "contour", 20),
+    ]
 
 
 def test_silence_ends_it_with_what_came(endpoint: str, camera: Callable[[Parts], None]) -> None:

@@ -76,6 +76,30 @@ def test_frames_become_a_bundle_scores_and_an_evaluation(desk: Desk) -> None:
     assert set(found["auroc"]) == {"t2", "s2", "offset", "local", "combined"}
 
 
+def test_frames_of_several_contexts_become_limits_of_each(desk: Desk) -> None:
+    hatch = [desk.recording(f"hatch_{index}", normal(120, index)) for index in range(4)]
+    contour = [desk.recording(f"contour_{index}", normal(250, 10 + index) // 2) for index in range(2)]
+    given = ("--in", "hatch", *hatch, "--in", "contour", *contour, "--config", desk.file("quick.yaml", QUICK))
+    ended = desk.run("calibrate", *given, "--out", "bundle")
+    assert (ended.status, ended.err) == (0, "")
+    assert "t2 in contour" in ended.out
+    assert "the limits of all contexts together hold in hatch too" in ended.out
+    assert "warning: context hatch has the limits of all contexts pooled" in ended.out
+    held = read(desk.folder / "bundle").manifest
+    assert (held.contexts, set(held.own_limits)) == (("contour", "hatch"), {"contour"})
+
+    ended = desk.run("score", hatch[0], "--in", "contour", contour[0], "--bundle", "bundle", "--out", "scores.csv")
+    assert (ended.status, ended.err) == (0, "")
+    with (desk.folder / "scores.csv").open() as file:
+        limits = {row["context"]: float(row["t2_limit"]) for row in csv.DictReader(file)}
+    assert limits == pytest.approx({"": held.limits["t2"].value, "contour": held.own_limits["contour"]["t2"].value})
+
+    asked = ("evaluate", "--normal", contour[0], "--anomalous", hatch[0], "--bundle", "bundle", "--json", "--context")
+    found = json.loads(desk.run(*asked, "contour").out)["counts"]
+    assert found["normal_flagged"] < 20
+    assert "does not know the context skin, only contour, hatch" in desk.refuse(*asked, "skin")
+
+
 def test_the_doctor_says_what_to_do_in_words_and_in_json(desk: Desk, taken: int) -> None:
     ports = f"outputs: {{alarms: 'tcp://127.0.0.1:{free_port()}', permit: 'tcp://127.0.0.1:{free_port()}'}}\n"
     good = desk.file("good.yaml", f"{ports}http: {{port: {free_port()}}}\n")
@@ -138,7 +162,7 @@ def test_a_calibration_never_overwrites_what_is_no_bundle(desk: Desk) -> None:
 @pytest.mark.parametrize("arguments", [[], ["frames.npy", "--endpoint", "tcp://127.0.0.1:5555"]])
 def test_a_calibration_takes_recorded_or_live_frames(desk: Desk, arguments: list[str]) -> None:
     desk.recording("frames")
-    assert "give recorded frames (PATH...) or a camera (--endpoint)" in desk.refuse(
+    assert "give recorded frames (PATH..., --in CONTEXT PATH...) or a camera (--endpoint)" in desk.refuse(
         "calibrate", *arguments, "--out", "b"
     )
 

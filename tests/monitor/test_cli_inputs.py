@@ -10,7 +10,7 @@ import pytest
 from cli_example import FRESH, Desk
 from frames import normal
 
-from monitor.bundle import MANIFEST, MANIFEST_SUM, WEIGHTS, Bundle
+from monitor.bundle import FORMAT, MANIFEST, MANIFEST_SUM, WEIGHTS, Bundle
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ BAD_FRAMES: dict[Callable[[Desk], Path], str] = {
     infinite: "inf.npy: frame 5 (counted from 0) holds NaN or infinite pixels",
     truncated_array: "cut.npy: cannot be read",
     pickled: "objects.npy: holds pickled Python objects, which are never loaded",
-    too_small: "small.npy: frames of 8x8 pixels; each side must be 16 to 576",
+    too_small: "small.npy: frames of 8x8 pixels; each side must be 16 to 4096",
     no_recording: "notes.txt: '.txt' is not a kind of recording that can be read",
     missing: "none: does not exist; check the path",
 }
@@ -160,7 +160,7 @@ BAD_BUNDLES: dict[Callable[[Path], None], str] = {
     flipped: "weights.safetensors was changed or damaged since calibration; restore it or calibrate anew",
     cut_manifest: "manifest.json is damaged",
     edited_manifest: "manifest.json was changed or damaged since calibration",
-    newer: "has format 99, this program reads up to 2; upgrade framewatch or calibrate anew",
+    newer: f"has format 99, this program reads up to {FORMAT}; upgrade framewatch or calibrate anew",
     without_sum: "manifest.sha256 cannot be read",
     emptied: "is no bundle (no manifest.json); make one with 'framewatch calibrate'",
     shutil.rmtree: "is no bundle (no manifest.json); make one with 'framewatch calibrate'",

@@ -66,7 +66,10 @@ def test_a_demonstration_accounts_for_every_frame_and_finds_anomalies(
     alarms = alarms_of(scene.folder)
     about_process = [alarm for alarm in alarms if alarm.peak or alarm.source in ("frozen", "rows_missing")]
     assert 0 < told.count(" frame ") <= len(about_process)
-    assert {alarm.bundle for alarm in about_process} <= {read(scene.folder / "bundle").sha256, ""}
+    bundle = read(scene.folder / "bundle")
+    assert {alarm.bundle for alarm in about_process} <= {bundle.sha256, ""}
+    assert bundle.manifest.contexts == (("contour", "hatch") if name == "melt pool" else None)
+    assert "uncalibrated" not in {alarm.source for alarm in alarms}, "the bundle knows the camera's contexts"
 
 
 # The summary

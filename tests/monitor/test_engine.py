@@ -48,7 +48,7 @@ class Bench:
         admission = bundle.admission if bundle else None
         self.ingest = Ingest("cam", admission, WireLimits(), 10**12, self.backlog)
         if judge is None and bundle is not None:
-            judge = Judge(load_scorer(bundle), bundle.limits, bundle.camera_limits, RULE)
+            judge = Judge(load_scorer(bundle), bundle.context_limits, bundle.camera_limits, RULE)
         self.changes: list[SourcedChange] = []
         self.engine = Engine(self.backlog, judge, self.board, self._report, self.clock, self.clock)
         self.seq = 0
@@ -56,8 +56,8 @@ class Bench:
     def _report(self, changes: Sequence[SourcedChange]) -> None:
         self.changes += changes
 
-    def send(self, frames: np.ndarray, *, active: bool = True) -> None:
-        parts = native.encode("cam", "one", self.seq, self.clock() - 5_000_000, frames, active=active)
+    def send(self, frames: np.ndarray, *, active: bool = True, context: str = "") -> None:
+        parts = native.encode("cam", "one", self.seq, self.clock() - 5_000_000, frames, active=active, context=context)
         self.ingest.take(parts, self.clock())
         self.seq += len(frames)
 
@@ -99,6 +99,14 @@ def test_inactive_frames_are_settled_by_their_code_and_not_scored(bench: Bench) 
     assert np.isnan(bench.ring.view(0, 10).joint).all()
 
 
+def test_the_context_of_the_frame_judged_last_is_told(bench: Bench) -> None:
+    for seed, context in enumerate(("hatch", "contour")):
+        bench.send(normal(10, seed), context=context)
+    bench.send(normal(10, 3), active=False)
+    bench.judge_all()
+    assert bench.board["context"][0] == b"contour"
+
+
 def test_faulty_frames_are_counted_and_remembered(bench: Bench) -> None:
     bench.send(np.concatenate([normal(5, 1), np.zeros((3, 32, 32), np.uint8)]))
     snapshot = bench.judge_all()
@@ -138,7 +146,7 @@ class Overtaken(Judge):
 
 
 def test_frames_overwritten_while_they_were_judged_are_dropped_and_leave_no_trace(small_bundle: Bundle) -> None:
-    judge = Overtaken(load_scorer(small_bundle), small_bundle.limits, small_bundle.camera_limits, RULE)
+    judge = Overtaken(load_scorer(small_bundle), small_bundle.context_limits, small_bundle.camera_limits, RULE)
     bench = Bench(small_bundle, judge)
     judge.bench = bench
     # The spot lies in the slots that the camera overtakes: it must not raise an event, nor count as judged.

@@ -7,14 +7,13 @@ import pytest
 from frames import normal
 
 from calibration.events import Change, Event
-from models.scorer import CHARTS
 from monitor import eventlog
 from monitor.handover import GROWTH_PERIOD_NS, Handover, measure_pool
 from monitor.judge import CHART_RULE, ROW, SourcedChange
 from monitor.ring import Ring
 from monitor.shared import lay_out, size_of
 
-LIMITS = dict(zip(CHARTS, (50.0, 2.0, 4.0, 8.0), strict=True))
+LIMITS = (50.0, 2.0, 4.0, 8.0)  # of t2, s2, offset and local
 
 
 class Bench:
@@ -26,7 +25,7 @@ class Bench:
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.now_ns = 10**18
         self.ring = Ring(ring)
-        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, LIMITS, self.ring, self.clock, self.clock)
+        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, self.ring, self.clock, self.clock)
 
     def clock(self) -> int:
         return self.now_ns
@@ -44,7 +43,7 @@ def bench() -> Iterator[Bench]:
 
 def row(seq: int, **given: Any) -> Any:
     one = np.zeros(1, ROW)
-    one["seq"], one["layer"], one["xy"] = seq, -1, np.nan
+    one["seq"], one["layer"], one["xy"], one["limits"] = seq, -1, np.nan, LIMITS
     for name, value in given.items():
         one[name] = value
     return one[0]
@@ -75,6 +74,14 @@ def test_an_event_is_logged_with_all_that_is_known_of_it(bench: Bench) -> None:
     assert (record.stream, record.first_t_ns, record.bundle) == ("s", 77, "ab" * 32)
     assert record.pool is None, "position 99 was never written"
     assert os.eventfd_read(bench.wake_fd) >= 1, "the side process was not woken"
+
+
+def test_the_limit_of_a_peak_is_the_one_that_held_for_its_frame(bench: Bench) -> None:
+    peak = {"scores": (10, 1, 1, 24), "limits": (1, 1, 1, 48.0), "context": b"contour"}
+    bench.handover.report([change("began", CHART_RULE, "local", event(100, 103, 4, **peak))])
+    (record,) = bench.records()
+    assert record.peak is not None
+    assert (record.context, record.peak.limit, record.peak.ratio) == ("contour", 48.0, 0.5)
 
 
 def test_growth_is_told_once_a_second_and_the_end_at_once(bench: Bench) -> None:

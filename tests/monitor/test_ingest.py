@@ -138,6 +138,16 @@ def test_inactive_goes_before_whatever_else_keeps_a_frame_from_being_judged() ->
     assert found.unjudged[Unjudged.INACTIVE] == 2
 
 
+def test_inactive_frames_need_no_context_and_end_what_an_unknown_one_began() -> None:
+    bench = Bench()
+    bench.take(frames(0, context="skin"))
+    assert bench.ingest.mismatch == "context 'skin' is not in the bundle"
+    bench.take(frames(1, context="", active=False))
+    assert bench.ingest.mismatch is None
+    bench.take(frames(2, context=""))
+    assert bench.ingest.mismatch == "context '' is not in the bundle"
+
+
 def test_a_header_that_says_inactive_speaks_for_all_its_frames() -> None:
     bench = Bench()
     bench.take(frames(0, 2, active=False, places=places(1, 1)))

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from frames import normal, with_spot
@@ -56,9 +57,13 @@ def ended(changes: list[SourcedChange]) -> list[tuple[str, int, int, int]]:
     ]
 
 
+def judge_of(bundle: Bundle) -> Judge:
+    return Judge(load_scorer(bundle), bundle.context_limits, bundle.camera_limits, RULE)
+
+
 @pytest.fixture
 def judge(small_bundle: Bundle) -> Judge:
-    return Judge(load_scorer(small_bundle), small_bundle.limits, small_bundle.camera_limits, RULE)
+    return judge_of(small_bundle)
 
 
 def stream_with_everything() -> np.ndarray:
@@ -93,7 +98,7 @@ def test_a_spot_is_an_event_of_the_local_chart_that_says_where(judge: Judge) -> 
 @given(cuts=st.lists(st.integers(0, 163), max_size=12).map(sorted))
 def test_a_stream_cut_into_any_batches_gives_the_same_events(small_bundle: Bundle, cuts: list[int]) -> None:
     frames = stream_with_everything()
-    judges = [Judge(load_scorer(small_bundle), small_bundle.limits, small_bundle.camera_limits, RULE) for _ in range(2)]
+    judges = [judge_of(small_bundle) for _ in range(2)]
     whole, pieces = ended(judge_all(judges[0], frames, [])), ended(judge_all(judges[1], frames, cuts))
     assert sorted(pieces) == sorted(whole)
     assert {rule for rule, *_ in whole} == {"charts", "frozen", "dark"}
@@ -137,8 +142,7 @@ def test_a_snapshot_gives_the_judge_back_as_it_was(judge: Judge) -> None:
 
 
 def test_frames_that_are_not_finite_are_told_apart(small_bundle: Bundle) -> None:
-    scorer = load_scorer(small_bundle)
-    judge = Judge(scorer, small_bundle.limits, small_bundle.camera_limits, RULE)
+    judge = judge_of(small_bundle)
     frames = normal(6, 1).astype(np.float32)
     frames[2, 3, 4] = np.nan
     frames[4, 0, 0] = np.inf
@@ -151,3 +155,40 @@ def test_frames_that_are_not_finite_are_told_apart(small_bundle: Bundle) -> None
 def test_rows_carry_every_chart_and_all_that_an_alarm_says() -> None:
     assert ROW["scores"].shape == (len(CHARTS),)
     assert {"seq", "t_ns", "received_ns", "position", "where", "xy", "layer", "job", "context"} <= set(ROW.names or ())
+
+
+# Contexts
+
+
+def strict_in_contour(bundle: Bundle) -> Bundle:
+    """*bundle* with limits of its own in contour, which half of the normal frames exceed on each chart."""
+    held = bundle.manifest
+    own = {chart: msgspec.structs.replace(limit, value=limit.center) for chart, limit in held.limits.items()}
+    return bundle._replace(manifest=msgspec.structs.replace(held, context_limits={"contour": own, "hatch": {}}))
+
+
+def test_each_frame_is_held_to_the_limits_of_its_context(small_bundle: Bundle) -> None:
+    bundle = strict_in_contour(small_bundle)
+    frames = normal(40, 50)
+    batch = batch_of(frames)
+    contour = np.arange(40) % 2 == 1
+    batch.context[contour] = b"contour"
+    verdicts = judge_of(bundle).judge(frames, batch, np.arange(40))
+    plain = judge_of(small_bundle).judge(frames, batch_of(frames), np.arange(40))
+    scores = np.stack([getattr(verdicts.scores, chart) for chart in CHARTS], axis=1)
+    own = [limit.value for limit in bundle.context_limits.of("contour")]
+    np.testing.assert_array_equal(verdicts.over[contour], scores[contour] > own)
+    assert verdicts.over[contour].mean() > 0.2
+    np.testing.assert_array_equal(verdicts.over[~contour], plain.over[~contour])
+    np.testing.assert_array_equal(verdicts.joint > 1, verdicts.over.any(axis=1))
+
+
+def test_an_events_peak_carries_the_limits_that_held_for_it(small_bundle: Bundle) -> None:
+    bundle = strict_in_contour(small_bundle)
+    frames = normal(40, 50)
+    batch = batch_of(frames)
+    batch.context[20:] = b"contour"
+    changes = judge_of(bundle).judge(frames, batch, np.arange(40)).changes
+    peak = changes[0].change.event.peak
+    assert bytes(peak["context"]) == b"contour"
+    assert peak["limits"].tolist() == [limit.value for limit in bundle.context_limits.of("contour")]

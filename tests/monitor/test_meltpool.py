@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from monitor.camera.meltpool.alloys import ALLOYS
 from monitor.camera.meltpool.anomalies import DURATIONS_FRAMES, KINDS
-from monitor.camera.meltpool.camera import FRAME_S, LEG_FRAMES, PAUSE_FRAMES, STRATEGY, MeltPool, normal_frames
+from monitor.camera.meltpool.camera import (
+    FRAME_S,
+    LEG_FRAMES,
+    PAUSE_FRAMES,
+    STRATEGY,
+    MeltPool,
+    normal_frames,
+    normal_in_context,
+)
 from monitor.camera.meltpool.outline import rectangle
 from monitor.camera.meltpool.scan import Beam, Strategy
 from monitor.camera.publisher import Shot
@@ -241,6 +249,13 @@ def test_normal_frames_are_those_of_a_slower_camera_and_cover_the_layer() -> Non
     assert np.isclose(places[:, None], own, atol=1e-4).all(axis=2).any(axis=1).all(), "the run's own scan"
     assert (np.ptp(places, axis=0) > 0.9 * np.ptp(own, axis=0)).all()
     assert {shot.context for shot in slow} == {"hatch", "contour"}
+
+
+def test_normal_frames_know_their_context() -> None:
+    _, contexts = normal_in_context(99, 4, 16, 16, 12)
+    shots = (shot for shot, _ in MeltPool(16, 16, 4, frame_s=12 * FRAME_S).shots(200) if shot.active)
+    assert contexts.tolist() == [shot.context for shot in shots for _ in shot.pixels][:99]
+    assert set(contexts.tolist()) == {"hatch", "contour"}
 
 
 def test_normal_frames_are_welding_only() -> None:

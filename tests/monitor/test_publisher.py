@@ -252,3 +252,8 @@ def test_replay_publishes_recordings_to_whoever_listens(reader: Reader, tmp_path
     assert (sent.frames, sent.messages, sent.met) == (40, 5, True)
     np.testing.assert_array_equal(np.concatenate([pixels(message) for message in got]), frames(40))
     assert [message.header.job for message in got] == ["run"] * 5
+
+
+def test_frames_are_sent_in_the_context_that_they_were_recorded_in() -> None:
+    recordings = [Recording("a", frames(5), "hatch"), Recording("b", frames(1), "contour"), Recording("c", frames(1))]
+    assert [shot.context for shot in shots_of(recordings, frames=3)] == ["hatch", "hatch", "contour", ""]

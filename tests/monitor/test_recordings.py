@@ -199,3 +199,23 @@ def test_real_melt_pool_frames_are_one_group_each_for_normal_and_defective() -> 
         ("normal", (87, 120, 120)),
     ]
     assert all(constant_frames(one.frames) == [] for one in found)
+
+
+def test_groups_bring_the_context_they_were_given_in(tmp_path: Path) -> None:
+    paths = []
+    for name in ("a", "b", "c", "d"):
+        np.save(tmp_path / f"{name}.npy", noise(2))
+        paths.append(str(tmp_path / f"{name}.npy"))
+    found = groups(paths[:1], [("hatch", paths[1:3]), ("contour", paths[3:])])
+    assert [(one.name, one.context) for one in found] == list(
+        zip(paths, ("", "hatch", "hatch", "contour"), strict=True)
+    )
+    with pytest.raises(RecordingError, match="is the same recording as"):
+        groups(paths[:1], [("hatch", paths[:1])])
+
+
+def test_every_folder_in_a_folder_is_of_its_context(tmp_path: Path) -> None:
+    for layer in ("layer_1", "layer_2"):
+        folder_of_images(tmp_path / "contours" / layer, noise(2), ".png")
+    found = groups([], [("contour", [str(tmp_path / "contours")])])
+    assert [(Path(one.name).name, one.context) for one in found] == [("layer_1", "contour"), ("layer_2", "contour")]

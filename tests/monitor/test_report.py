@@ -1,49 +1,26 @@
-"""The calibration report: complete, whole on disk or not there, and in need of nothing from outside."""
+"""The calibration report's page: complete, in need of nothing from outside, and never fooled by what it shows."""
 
 import html.parser
+import math
 import re
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from plotly.offline import get_plotlyjs
+from report_examples import DATA, EMPTY, HISTORY, SWEEP, TRAINED, chart, example, held_out, joint_chart
 
-from monitor import figures
-from monitor.report import POLICY, Chart, Example, Group, ReportData, render, summary
+from calibration.spread import Plane
+from models.sweep import LatentSweep
+from models.training import Checkpoint
+from monitor.report import render
+from monitor.report.data import JOINT, Example, ReportData, Table
+from monitor.report.drawing import SCATTER_POINTS, SERIES_POINTS
+from monitor.report.markup import POLICY, strip
+from monitor.report.summary import summary
 
 BLACK = np.zeros((16, 40))
 HOSTILE = "</script><script>alert('x')</script> & \"quoted\""
-
-
-def chart(name: str = "t2", count: int = 200, limit: float = 4.0) -> Chart:
-    scores = np.abs(np.random.default_rng(0).normal(0.0, 1.5, count)).astype(np.float32)
-    return Chart(name, scores, 1.2, limit, 3.6, 4.4, ((0, "run7"), (count // 2, "run8")))
-
-
-def example(label: str = "worst", side: int = 20) -> Example:
-    frame = np.random.default_rng(1).integers(0, 255, (side, side), dtype=np.uint8)
-    made = frame.astype(np.float32) * 0.9
-    return Example(label, "run8, frame 41", frame, made, frame - made, {"t2": 5.25, "s2": 0.5})
-
-
-DATA = ReportData(
-    title="Calibration of laser-1",
-    camera="laser-1",
-    created="2025-03-01 12:00 UTC",
-    settings={"latent size": "32", "budget": "5 false alarms an hour"},
-    groups=(
-        Group("runs/run1", 6000, "train", {}),
-        Group("runs/run7", 100, "held-out", {"t2": 0.0, "s2": 0.0123}),
-        Group("runs/run8", 100, "held-out", {"t2": 0.00001, "s2": 0.5}),
-    ),
-    losses=(0.5, 0.2, 0.1),
-    charts=(chart("t2"), chart("s2")),
-    examples=(example("best"), example("typical"), example("worst")),
-    warnings=("Only 2 groups were held out.",),
-)
 
 
 class Page(html.parser.HTMLParser):
@@ -53,7 +30,6 @@ class Page(html.parser.HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
-        self._hidden = 0
         self.open: list[str] = []
         self.feed(page)
 
@@ -66,7 +42,7 @@ class Page(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in {"script", "style"}:
+        if self.open and self.open[-1] not in {"script", "style", "title"}:
             self.texts.append(data)
 
     @property
@@ -74,82 +50,107 @@ class Page(html.parser.HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
-def test_everything_a_person_has_to_know_is_in_the_page() -> None:
-    text = Page(render(DATA)).text
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render(DATA)
+
+
+def test_everything_a_person_has_to_know_is_in_the_page(page: str) -> None:
+    text = Page(page).text
     for told in (
         "Calibration of laser-1",
-        "Camera laser-1 · 2025-03-01 12:00 UTC",
-        "learned from 6,000 frames in 1 group.",
-        "limits come from 200 frames in 2 groups that it had never seen",
+        "Camera: laser-1 · 2025-03-01 12:00 UTC",
         "Only 2 groups were held out.",
-        "latent size 32 budget 5 false alarms an hour",
-        "runs/run1 train 6,000 - -",
-        "runs/run7 held-out 100 0 % 1.23 %",
-        "runs/run8 held-out 100 under 0.01 % 50 %",
+        "held-out group in runs/ frames over joint over t2 over s2 if new",
+        "run7 100 0 % 0 % 0 % 0 % 0.10 · 0.40 · 0.95",
+        "run8 100 8 % 4 % 0 % 12 % 0.10 · 0.40 · 0.95",
         "Worst run8, frame 41 · t2 5.25 · s2 0.5",
+        "The weights of step 100 of 150 were kept",
+        "3 sizes were tried",
+        "In this comparison the network of 4 leaves 0.5 times what as many principal components do.",
+        "chart limit t2 4 s2 4",
+        "latent size 32 budget 5 false alarms an hour",
+        "runs/run1 train - 6,000 cdcdcdcdcdcd",
     ):
         assert told in text
 
 
-def test_each_picture_is_there_once_and_the_script_is_inlined_once() -> None:
-    page = render(DATA)
+def test_warnings_come_first_and_the_joint_score_before_all_other_charts(page: str) -> None:
+    text = Page(page).text
+    order = [text.index(part) for part in (DATA.warnings[0], "The network learned", f"{JOINT} the most", "t2 how")]
+    assert order == sorted(order)
+
+
+def test_each_picture_is_there_once_and_the_script_is_inlined_once(page: str) -> None:
     pictures = re.findall(r'id="(picture-\d+)"', page)
-    assert len(pictures) == len(set(pictures)) == 2 * 2 + 3 + 1
-    assert page.count("Plotly.newPlot(") - figures_in_script() == len(pictures)
+    # Two a chart, one an example; latents, training and sizes.
+    assert len(pictures) == len(set(pictures)) == 2 * 3 + 3 + 3
+    assert page.count("Plotly.newPlot(") - get_plotlyjs().count("Plotly.newPlot(") == len(pictures)
     scripts = [len(text) for text in re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)]
     assert sum(length > 1_000_000 for length in scripts) == 1
 
 
-def figures_in_script() -> int:
-    from plotly.offline import get_plotlyjs
-
-    return int(get_plotlyjs().count("Plotly.newPlot("))
-
-
-def test_the_page_asks_for_nothing_from_outside_and_forbids_it() -> None:
-    page = Page(render(DATA))
-    for tag, attributes in page.tags:
+def test_the_page_asks_for_nothing_from_outside_and_forbids_it(page: str) -> None:
+    tags = Page(page).tags
+    for tag, attributes in tags:
         assert not {"src", "href", "srcset", "data"} & attributes.keys(), tag
-    assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) in page.tags
+    assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) in tags
     assert "http" not in POLICY
     assert POLICY.startswith("default-src 'none'")
 
 
-def test_every_tag_is_closed() -> None:
-    assert Page(render(DATA)).open == []
-
-
 def test_names_from_outside_are_text_and_never_code() -> None:
-    group = Group(HOSTILE, 3, "held-out", {HOSTILE: 0.1})
-    hostile = ReportData(
+    group = replace(held_out(HOSTILE, 0.1), context=HOSTILE, over={HOSTILE: 0.1})
+    hostile = replace(
+        DATA,
         title=HOSTILE,
         camera=HOSTILE,
         created=HOSTILE,
         settings={HOSTILE: HOSTILE},
-        groups=(group,),
-        losses=(1.0,),
-        charts=(replace(chart(HOSTILE), boundaries=((0, HOSTILE),)),),
+        limits=Table((HOSTILE, HOSTILE), ((HOSTILE, HOSTILE),)),
+        groups=(group, replace(group, sha256=HOSTILE)),
+        starts=((0, HOSTILE), (100, HOSTILE + "2")),
+        charts=(chart(HOSTILE),),
         examples=(replace(example(HOSTILE), where=HOSTILE, scores={HOSTILE: 1.0}),),
         warnings=(HOSTILE,),
     )
     page = render(hostile)
     assert "<script>alert" not in page
-    assert Page(page).text.count("alert('x')") >= 8
+    assert Page(page).text.count("alert('x')") >= 12
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        replace(DATA, charts=(), examples=(), losses=(), groups=(), warnings=(), settings={}),
-        replace(DATA, charts=(replace(chart(), scores=np.array([], np.float32), boundaries=()),)),
-        replace(DATA, charts=(replace(chart(), scores=np.full(9, np.nan)),)),
-        replace(DATA, charts=(replace(chart(), scores=np.zeros(9), limit=0.0, limit_low=0.0, limit_high=0.0),)),
-        replace(DATA, charts=(replace(chart(), limit=np.inf, limit_low=np.nan, limit_high=np.inf, center=np.nan),)),
-        replace(DATA, losses=(0.0, -1.0, 0.5)),
-        replace(DATA, losses=(np.nan,)),
-        replace(DATA, examples=(Example("worst", "x", BLACK, BLACK, BLACK, {}),)),
+        EMPTY,
+        replace(EMPTY, charts=(chart(count=0),)),
+        replace(EMPTY, charts=(replace(chart(), scores=np.full(200, np.nan)),)),
+        replace(EMPTY, charts=(replace(chart(), scores=np.zeros(200), limit=0.0, limit_low=0.0, limit_high=0.0),)),
+        replace(EMPTY, charts=(replace(chart(), limit=np.inf, limit_low=np.nan, limit_high=np.inf, center=np.nan),)),
+        replace(EMPTY, charts=(replace(chart(), scores=np.geomspace(1e-3, 1e9, 200)),)),
+        replace(EMPTY, history=(Checkpoint(10, 0.0, math.nan), Checkpoint(20, -1.0, math.nan))),
+        replace(EMPTY, history=(Checkpoint(1, math.nan, math.nan),)),
+        replace(EMPTY, sweep=LatentSweep((8,), (math.nan,), (math.nan,), 8)),
+        replace(EMPTY, sweep=LatentSweep((4, 8), (math.nan, 0.0), (0.0, 0.0), 8)),
+        replace(EMPTY, latents=Plane(np.zeros((200, 2)), np.zeros(2), (0.0, 0.0))),
+        replace(EMPTY, examples=(Example("worst", "x", BLACK, BLACK, BLACK, {}, (0, 0), 2),)),
+        replace(EMPTY, between_sd=math.nan, within_sd=0.0),
     ],
-    ids=["empty", "no-scores", "all-nan", "all-equal", "no-limit", "negative-loss", "nan-loss", "black"],
+    ids=[
+        "empty",
+        "no-scores",
+        "all-nan",
+        "all-equal",
+        "no-limit",
+        "huge-range",
+        "negative-loss",
+        "nan-loss",
+        "no-sweep",
+        "perfect",
+        "one-latent",
+        "black",
+        "no-spread",
+    ],
 )
 def test_data_with_little_in_it_still_makes_a_page(data: ReportData) -> None:
     page = Page(render(data))
@@ -159,65 +160,111 @@ def test_data_with_little_in_it_still_makes_a_page(data: ReportData) -> None:
         assert "Nothing to warn of." in page.text
 
 
-# The summary
-
-
-def test_the_summary_counts_what_is_over_the_limit() -> None:
-    scores = np.array([1.0, 2.0, 5.0, np.nan])
-    held = replace(chart(), scores=scores, limit=4.0)
-    assert "Chart t2: 1 of 3 held-out frames (33.3 %) are over its limit of 4 (interval 3.6 to 4.4)." in summary(
-        replace(DATA, charts=(held,))
-    )
-
-
-def test_a_single_held_out_group_is_said_to_be_too_few() -> None:
-    alone = summary(replace(DATA, groups=DATA.groups[:2]))
-    assert any("single held-out group" in sentence for sentence in alone)
-    assert not any("single held-out group" in sentence for sentence in summary(DATA))
-
-
-def test_a_chart_without_a_limit_is_said_to_have_none() -> None:
-    assert "Chart t2 has no limit." in summary(replace(DATA, charts=(replace(chart(), limit=np.nan),)))
-
-
 def test_what_is_thinned_or_left_out_is_told() -> None:
-    scores = np.ones(figures.SERIES_POINTS * 3)
+    count = SERIES_POINTS * 3
+    scores = np.ones(count)
     scores[5] = np.nan
-    text = Page(render(replace(DATA, charts=(replace(chart(), scores=scores),), examples=(example(side=320),)))).text
-    assert f"{len(scores) - 1:,} scores are drawn as the smallest and largest" in text
+    plane = Plane(np.random.default_rng(0).normal(size=(count, 2)), np.zeros(2), (0.5, 0.25))
+    text = Page(
+        render(
+            replace(
+                EMPTY,
+                charts=(replace(chart(count=count), scores=scores),),
+                latents=plane,
+                starts=DATA.starts,
+                examples=(example(side=320),),
+            )
+        )
+    ).text
+    assert f"{count - 1:,} scores are drawn as the smallest and largest" in text
     assert "1 scores are not finite and are left out." in text
+    assert "too much alike for a density" in text
+    assert f"{SCATTER_POINTS:,} of {count:,} frames are drawn" in text
+    assert "75 % of their variance" in text
     assert "averaged in blocks to at most 160 pixels a side" in text
 
 
 def test_a_long_series_of_scores_does_not_make_a_large_file() -> None:
-    short, long = (render(replace(DATA, charts=(chart(count=count),))) for count in (1000, 500_000))
+    short, long = (render(replace(EMPTY, charts=(chart(count=count),))) for count in (1000, 300_000))
     assert len(long) - len(short) < 100_000
 
 
-# Thinning
-
-series = arrays.arrays(np.float32, st.integers(1, 400), elements=st.floats(-1e6, 1e6, width=32))
-
-
-@given(series, st.integers(2, 50))
-def test_thinning_keeps_the_extremes_and_the_order(values: Any, points: int) -> None:
-    positions, kept = figures.thin_by_extremes(values, points)
-    assert len(kept) <= max(points, 2)
-    assert (np.diff(positions) > 0).all()
-    np.testing.assert_array_equal(kept, values[positions])
-    assert (kept.min(), kept.max()) == (values.min(), values.max())
+def test_groups_whose_names_do_not_fit_are_counted() -> None:
+    starts = [(2 * number, f"layers/layer_{number:04d}") for number in range(100)]
+    groups = [held_out(name, 0.0) for _, name in starts]
+    text = Page(render(replace(EMPTY, starts=starts, groups=groups, charts=(chart(),)))).text
+    assert re.search(r"\d\d of 100 groups' names fit", text)
+    assert all(name in text for _, name in starts)
 
 
-@given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 200))
-def test_shrinking_keeps_the_level_and_respects_the_longest_side(height: int, width: int, side: int) -> None:
-    block = -(-max(height, width) // side)
-    assume(min(height, width) >= block)  # no camera here has frames as narrow as that
-    small = figures.shrink(np.full((height, width), 7, np.uint8), side)
-    assert max(small.shape) <= side
-    assert (small == 7.0).all()
+# The groups
 
 
-def test_shrinking_averages_blocks() -> None:
-    frame = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    np.testing.assert_array_equal(figures.shrink(frame, 2), [[2.5, 4.5], [10.5, 12.5]])
-    np.testing.assert_array_equal(figures.shrink(frame, 4), frame)
+def test_a_share_stands_out_when_it_is_far_over_the_rate_and_more_than_a_frame_or_two() -> None:
+    short = replace(held_out("b", 0.08, 0.08), frames=25)  # two frames
+    page = render(replace(EMPTY, charts=DATA.charts[:2], groups=(held_out("a", 0.08, 0.02), short)))
+    assert re.findall(r'<td class="number over">(.*?)</td>', page) == ["8 %", "4 %"]
+
+
+def test_contexts_are_shown_where_they_are_stated() -> None:
+    plain = replace(EMPTY, groups=(TRAINED, held_out("a", 0.0)))
+    assert "context" not in Page(render(plain)).text.partition("Held-out groups")[2].partition("Frames")[0]
+    stated = replace(EMPTY, groups=(TRAINED, replace(held_out("a", 0.0), context="contour")))
+    assert "a 100 contour" in Page(render(stated)).text
+
+
+def test_a_strip_shows_quantiles_and_limit_on_one_scale_and_nothing_unknown() -> None:
+    drawn = strip(0.0, 0.5, 1.0, 1.0, longest=2.0)
+    assert re.findall(r'x1="([\d.]+)"', drawn) == ["0", "0.0", "45.0", "90.0"]
+    assert strip(math.nan, 0.5, 1.0, 1.0, 2.0) == ""
+
+
+# The summary
+
+
+def test_the_summary_counts_what_is_over_the_limit_and_what_is_known_of_it() -> None:
+    scores = np.array([0.2, 0.5, 1.5, np.nan])
+    joint = replace(joint_chart(), scores=scores, held=np.ones(4))
+    told = summary(replace(DATA, charts=(joint,)))
+    assert told[0].startswith("The network learned from 6,000 frames in 1 group. The limits come from 200 frames in 2")
+    assert told[1].startswith("1 of 3 held-out frames (33.3 %) are over the joint limit; asked for was 1 %.")
+    assert "the 3 say as much as 88 independent ones" in told[2]
+    assert "between 0.9 and 1.1 times" in told[2]
+    assert "6 % of a group's frames" in told[3]
+    assert "12 % of runs/run8, the worst" in told[3]
+    assert "a ratio of 0.25" in told[4]
+
+
+def test_a_single_held_out_group_is_said_to_be_too_few() -> None:
+    alone = summary(replace(DATA, groups=(TRAINED, held_out("run 7", 0.01))))
+    assert any("single held-out group" in sentence for sentence in alone)
+    assert not any("single held-out group" in sentence for sentence in summary(DATA))
+    assert not any("As if each" in sentence for sentence in alone)
+
+
+def test_a_chart_says_how_often_its_limit_is_exceeded() -> None:
+    for changed, told in (
+        (chart(), "Chart t2: 0 of 200 held-out frames (0 %) are over its limit of 4 (90 % interval 3.6 to 4.4)."),
+        (replace(chart(), limit=np.nan), "Chart t2 has no limit."),
+        (
+            replace(chart(), held=np.repeat([0.0, 9.0], 100)),
+            "Chart t2: 100 of 200 held-out frames (50 %) are over the limit of their context, 0 to 9.",
+        ),
+    ):
+        assert told in Page(render(replace(EMPTY, charts=(changed,)))).text
+
+
+def test_without_frames_to_stop_by_the_last_weights_are_said_to_be_kept() -> None:
+    text = Page(render(replace(EMPTY, history=tuple(one._replace(held=math.nan) for one in HISTORY)))).text
+    assert "the last weights, of step 150, were kept" in text
+
+
+def test_a_size_that_was_given_is_not_said_to_be_chosen_among_others() -> None:
+    text = Page(render(replace(EMPTY, sweep=SWEEP._replace(network=(math.nan, 0.2, math.nan))))).text
+    assert "The size was given, 4, and no other was tried" in text
+
+
+def test_groups_that_trained_the_network_have_no_place_among_those_that_set_the_limits() -> None:
+    held = Page(render(replace(EMPTY, groups=DATA.groups))).text.partition("Held-out groups")[2].partition("Frames")[0]
+    assert "run8" in held
+    assert "run1" not in held

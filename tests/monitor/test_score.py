@@ -105,6 +105,32 @@ def test_a_table_that_cannot_be_written_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def in_contexts(bundle: Bundle) -> Bundle:
+    """*bundle* with limits of its own in contour, which half of the normal frames exceed, and none in hatch."""
+    held = bundle.manifest
+    own = {chart: msgspec.structs.replace(limit, value=limit.center) for chart, limit in held.limits.items()}
+    return bundle._replace(manifest=msgspec.structs.replace(held, context_limits={"contour": own, "hatch": {}}))
+
+
+def test_frames_are_held_to_the_limits_of_their_context(small_bundle: Bundle) -> None:
+    bundle = in_contexts(small_bundle)
+    contexts = ("contour", "hatch", "")
+    table = score_table(bundle, [Recording(f"of {context}", FRESH[:7], context) for context in contexts])
+    assert table["context"].to_pylist() == [context for context in contexts for _ in range(7)]
+    for chart, limit in zip(CHARTS, small_bundle.limits, strict=True):
+        assert table[f"{chart}_limit"].to_pylist() == [limit.center] * 7 + [limit.value] * 14
+    flags = table["flag"].to_pylist()
+    assert sum(flags[:7]) > sum(flags[7:14])
+    assert flags[7:14] == flags[14:]
+
+
+def test_a_context_that_the_bundle_does_not_know_is_refused_by_name(small_bundle: Bundle) -> None:
+    told = r"a: the bundle .* does not know the context skin, only contour, hatch; calibrate with frames of it"
+    with pytest.raises(RecordingError, match=told):
+        score_table(in_contexts(small_bundle), [Recording("a", FRESH[:5], "skin")])
+    score_table(small_bundle, [Recording("a", FRESH[:5], "skin")])  # calibrated without regard to context
+
+
 def test_an_evaluation_counts_what_the_flags_say(small_bundle: Bundle) -> None:
     normal_run, spots = Recording("normal", FRESH), Recording("spots", with_spot(FRESH[:40]))
     found = evaluate(small_bundle, [normal_run], [spots])

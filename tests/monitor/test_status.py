@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 from daemon_example import beat, count_frames, judge_frames, some_config, some_orders
 
@@ -50,6 +51,21 @@ def test_a_status_tells_what_memory_holds(tmp_path: Path) -> None:
         ledger.judged + sum(ledger.unjudged.values()) + sum(ledger.dropped.values()) + ledger.in_flight
     )
     assert ledger.in_flight == 5
+
+
+def test_the_limits_shown_are_those_of_the_context_that_was_judged_last(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        judge_frames(memory)
+        assert given.bundle is not None
+        facts = msgspec.structs.replace(given.bundle, own_limits={"contour": {"t2": 20.0, "s2": 1.5}})
+        given = msgspec.structs.replace(given, bundle=facts)
+        seen = {}
+        for context in ("", "hatch", "contour"):
+            memory.vitals["context"][0] = context.encode()
+            status = look(given, memory, [], STARTED_NS, 5, STARTED_NS)
+            seen[status.context] = [(chart.name, chart.limit) for chart in status.charts]
+    pooled = [("t2", 50.0), ("s2", 3.0)]
+    assert seen == {"": pooled, "hatch": pooled, "contour": [("t2", 20.0), ("s2", 1.5)]}
 
 
 def test_a_lost_hot_process_is_degraded_and_gives_no_permit(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from monitor.camera.meltpool.outline import BRACKET
 from monitor.camera.meltpool.radiance import Glow, Optics
 from monitor.camera.meltpool.scan import CONTEXTS, HATCH, Path, Strategy, at, layer_path, stretches
 from monitor.camera.publisher import Shot
-from monitor.camera.recordings import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
+from monitor.camera.recordings import LONGEST_WHOLE_PX, SHORTEST_SIDE_PX
 from monitor.camera.reel import Filmed, Piece, Reel
 from monitor.camera.schedule import Event, Place, Schedule, Truth
 from monitor.camera.sensor import Exposed, Sensor, read_out
@@ -148,8 +148,8 @@ class MeltPool(Filmed):
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
-            if not SHORTEST_SIDE_PX <= side <= LONGEST_SIDE_PX:
-                raise ValueError(f"a side of {side} pixels: {SHORTEST_SIDE_PX} to {LONGEST_SIDE_PX} are possible")
+            if not SHORTEST_SIDE_PX <= side <= LONGEST_WHOLE_PX:
+                raise ValueError(f"a side of {side} pixels: {SHORTEST_SIDE_PX} to {LONGEST_WHOLE_PX} are possible")
         if self.alloy not in ALLOYS:
             raise ValueError(f"no such alloy: {self.alloy}; there are {', '.join(ALLOYS)}")
         wander, events, noise, scene = (np.random.default_rng([self.seed, part]) for part in range(4))
@@ -294,12 +294,21 @@ def normal_frames(count: int, seed: int, height: int = 64, width: int = 64, ever
 
     It sees the same scan as the run's own camera, one frame in so many, with other random numbers.
     """
+    return normal_in_context(count, seed, height, width, every)[0]
+
+
+def normal_in_context(
+    count: int, seed: int, height: int = 64, width: int = 64, every: int = 1
+) -> tuple[Bytes, npt.NDArray[np.str_]]:
+    """The same frames, and the context (count,) of each."""
     pool = MeltPool(height, width, seed, frame_s=every * FRAME_S)
-    shots = (shot.pixels for shot, _ in pool.shots() if shot.active)
-    frames = np.empty((count, height, width), np.uint8)
+    shots = (shot for shot, _ in pool.shots() if shot.active)
+    frames, contexts = np.empty((count, height, width), np.uint8), np.empty(count, f"U{max(map(len, CONTEXTS))}")
     filled = 0
     while filled < count:
-        taken = next(shots)[: count - filled]
-        frames[filled : filled + len(taken)] = taken
-        filled += len(taken)
-    return frames
+        shot = next(shots)
+        held = slice(filled, min(filled + len(shot.pixels), count))
+        frames[held] = shot.pixels[: held.stop - held.start]
+        contexts[held] = shot.context
+        filled = held.stop
+    return frames, contexts

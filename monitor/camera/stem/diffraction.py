@@ -29,7 +29,7 @@ from monitor.camera.stem.specimen import Specimen, diffuse_share
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-LONGEST_SIDE_PX: Final = 1024  # of a pattern; more than a bundle can judge
+LONGEST_SIDE_PX: Final = 1024  # of a pattern
 
 DURATIONS_FRAMES: Final = {
     "tilt": (20, 120),

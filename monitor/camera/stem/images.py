@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]
 Pixels = npt.NDArray[Any]
 
-LONGEST_SIDE_PX: Final = 2048  # of an image; more than a bundle can judge
+LONGEST_SIDE_PX: Final = 2048  # of an image
 PIXELS_PM: Final = (2.0, 100.0)  # what a pixel may be on the specimen
 DOSES: Final = (1.0, 100_000.0)
 

@@ -1,0 +1,99 @@
+"""What the calibration report shows, as plain values. NaN stands for what is not known. Texts may hold anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.spread import Plane
+from models.sweep import LatentSweep
+from models.training import Checkpoint
+
+Floats = npt.NDArray[np.floating[Any]]
+Indices = npt.NDArray[np.int64]
+
+JOINT = "joint"
+"""Name of the joint score among the charts: the one that decides."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of frames. What follows *sha256* is empty or NaN for groups that trained the network."""
+
+    name: str
+    frames: int
+    role: Literal["train", "held-out"]
+    context: str  # empty: not stated
+    sha256: str
+    over: Mapping[str, float]  # chart -> share (0 to 1) of the frames above its limit
+    quantiles: tuple[float, ...]  # of the joint score: 5, 50 and 95 %
+    if_new: float  # share of the frames above the joint limit that the other groups alone would set
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart over the held-out frames. *scores* is (n,), in order; *limit_low* to *limit_high* is its interval.
+
+    *limit* is that of all contexts together, *held* (n,) the one that held for each frame: where contexts have limits
+    of their own, their context's.
+    """
+
+    name: str
+    scores: Floats
+    center: float
+    limit: float
+    limit_low: float
+    limit_high: float
+    held: Floats
+
+    @property
+    def several_limits(self) -> bool:
+        """Whether contexts have limits of their own."""
+        return len(np.unique(self.held)) > 1
+
+
+@dataclass(frozen=True)
+class Example:
+    """One held-out frame (h, w) with its reconstruction and residual, in spreads. *label*: best, typical or worst."""
+
+    label: str
+    where: str  # group and number of the frame, in words
+    original: npt.NDArray[Any]
+    reconstruction: npt.NDArray[Any]
+    residual: npt.NDArray[Any]
+    scores: Mapping[str, float]
+    peak: tuple[int, int]  # row and column where `local` is largest, in the frame shown
+    window: int  # side of the square that `local` looks at, px
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head; the first column is a name, the others are values."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that the report shows. *charts* are in the order in which they are to be read: the joint score first."""
+
+    title: str
+    camera: str
+    created: str
+    false_alarm_rate: float
+    settings: Mapping[str, str]  # settings and counts, in the order in which they are to be read
+    limits: Table
+    groups: Sequence[Group]
+    between_sd: float  # of the held-out groups' medians of the joint score
+    within_sd: float  # of frames about their group's mean
+    starts: Sequence[tuple[int, str]]  # first held-out frame and name of each held-out group
+    charts: Sequence[Chart]
+    latents: Plane
+    examples: Sequence[Example]
+    history: Sequence[Checkpoint]
+    sweep: LatentSweep
+    effective_frames: float  # independent frames that say as much as the held-out ones
+    warnings: Sequence[str]

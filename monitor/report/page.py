@@ -1,0 +1,292 @@
+"""The page: warnings first, then what decides, then what it rests on."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from models.sweep import LatentSweep
+from models.training import Checkpoint
+from monitor.report import drawing, frames, learning, scores
+from monitor.report.data import JOINT, Chart, Example, Group, ReportData, Table
+from monitor.report.markup import (
+    POLICY,
+    STYLE,
+    Cell,
+    card,
+    folded,
+    number,
+    paragraphs,
+    quiet,
+    strip,
+    table,
+    text,
+    word,
+)
+from monitor.report.summary import judgement, share, summary
+
+CHART_MEANS: Final = {
+    "t2": "how unusual the frame is among those that the network can describe",
+    "s2": "how much of the frame the network cannot describe, over all pixels",
+    "offset": "how far the frame as a whole is brighter or darker than its reconstruction",
+    "local": "the worst small region of the residual",
+    "mewma": "a slow shift of the frames, too small to see in any one of them",
+    JOINT: "the most extreme of all charts, on one scale: how rare its score is, over how rare the limit is. "
+    "This decides: a frame above 1 is an exceedance, and the chart that is rarest names its source",
+}
+
+FAR_OVER: Final = 3.0  # times the rate asked for: shares of groups above that stand out,
+FEW_FRAMES: Final = 3  # if they are of so many frames: of a short group, a single one may be that share
+SHA_DIGITS: Final = 12
+
+BARE: Final = {"displayModeBar": False, "responsive": True}  # the buttons would cover the headings
+
+
+def render(data: ReportData) -> str:
+    """The report as one HTML text."""
+    pictures = _Pictures()
+    parts = [
+        f"<h1>{text(data.title)}</h1>",
+        f'<p class="quiet">Camera: {text(data.camera)} · {text(data.created)}</p>',
+        _warnings(data.warnings),
+        card(paragraphs(summary(data))),
+        *_charts(data, pictures),
+        *_groups(data),
+        *_latents(data, pictures),
+        *_examples(data.examples, pictures),
+        *_training(data.history, pictures),
+        *_sweep(data.sweep, pictures),
+        *_limits(data.limits),
+        *_settings(data.settings),
+        *_sources(data.groups),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{text(data.title)}</title>\n<style>{STYLE}</style>\n<script>{get_plotlyjs()}</script>\n"
+        "</head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+    )
+
+
+class _Pictures:
+    """Turns figures into HTML, each with an identity of its own; the script they need is in the page once."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def html(self, figure: go.Figure) -> str:
+        self._count += 1
+        return str(
+            figure.to_html(full_html=False, include_plotlyjs=False, config=BARE, div_id=f"picture-{self._count}")
+        )
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return '<div class="card good">Nothing to warn of.</div>'
+    items = "".join(f"<li>{text(warning)}</li>" for warning in warnings)
+    return f'<div class="card warnings"><h3>Before this bundle is used</h3><ul>{items}</ul></div>'
+
+
+def _charts(data: ReportData, pictures: _Pictures) -> Iterable[str]:
+    if not data.charts:
+        return
+    yield "<h2>Charts on held-out frames</h2>"
+    notes = [
+        "Left: how often each score came up (logarithmic), with the density of its kernels, the one that the joint "
+        "limit is read from. Right: the frames in their order; shading separates groups. Red is the limit with its "
+        "90 % interval, dotted the median."
+    ]
+    named = len(scores.names_above(data.starts, len(data.charts[0].scores)))
+    if named < len(data.starts):
+        notes.append(f"{named} of {len(data.starts)} groups' names fit; the curve tells any of them when pointed at.")
+    yield quiet(notes)
+    for chart in data.charts:
+        yield card(_chart(chart, data.starts, pictures))
+
+
+def _chart(chart: Chart, starts: Sequence[tuple[int, str]], pictures: _Pictures) -> str:
+    means = CHART_MEANS.get(chart.name, "")
+    head = f'<h3>{text(chart.name)}</h3><p class="quiet">{text(means)}</p>'
+    known = int(np.isfinite(chart.scores).sum())
+    if not known:
+        return f"{head}<p>There are no scores to show.</p>"
+    left = pictures.html(scores.histogram(chart))
+    right = pictures.html(scores.over_frames(chart, starts))
+    notes = [judgement(chart)]
+    if scores.axis_kind(chart.scores[np.isfinite(chart.scores)]) == "log":
+        notes.append(
+            "Scores are drawn on a logarithmic axis: the largest is far from the others. The density is left out where "
+            "its kernels would be needles."
+        )
+    if not scores.has_density(chart):
+        notes.append("The scores are too much alike for a density to be drawn.")
+    if known > drawing.SERIES_POINTS:
+        notes.append(
+            f"{known:,} scores are drawn as the smallest and largest of each of "
+            f"{drawing.SERIES_POINTS // 2:,} stretches, so no peak is missing."
+        )
+    if known < len(chart.scores):
+        notes.append(f"{len(chart.scores) - known:,} scores are not finite and are left out.")
+    return f'<div class="pair"><div>{head}{left}</div><div>{right}</div></div>{quiet(notes)}'
+
+
+def _groups(data: ReportData) -> Iterable[str]:
+    held = [group for group in data.groups if group.role == "held-out"]
+    if not held:
+        return
+    charts = [chart.name for chart in data.charts]
+    folder = drawing.common_folder([group.name for group in held])
+    stated = any(group.context for group in held)
+    longest = max([1.2, *(1.05 * group.quantiles[-1] for group in held if group.quantiles)])
+    head = [
+        word(f"held-out group in {folder}" if folder else "held-out group"),
+        number("frames"),
+        *([word("context")] if stated else []),
+        *(number(f"over {chart}") for chart in charts),
+        number("if new"),
+        number("5, 50, 95 % of joint"),
+        word(f"0 to {longest:.3g}, limit 1"),
+    ]
+    yield "<h2>Held-out groups</h2>"
+    yield quiet(
+        [
+            "Shares of each group's frames over the limit of each chart; those of the joint score are the ones that "
+            "count. If new: its share over a joint limit set by the other groups alone. Bold red: at least "
+            f"{FEW_FRAMES} frames, and over {FAR_OVER:g} times the rate asked for. Strips: 5 to 95 % of the group's "
+            "joint scores, its median, and the limit in red."
+        ]
+    )
+    far = FAR_OVER * data.false_alarm_rate
+    rows = (
+        [
+            word(group.name[len(folder) :]),
+            number(f"{group.frames:,}"),
+            *([word(group.context)] if stated else []),
+            *_fare(group, charts, far, longest),
+        ]
+        for group in held
+    )
+    yield card(table(head, rows))
+
+
+def _fare(group: Group, charts: Sequence[str], far: float, longest: float) -> list[Cell]:
+    """How a group fares against the limits: shares over them, above *far* in red, and its joint scores."""
+    shares = [group.over.get(chart, math.nan) for chart in charts]
+    cells = [
+        number(share(value), over=value > far and value * group.frames > FEW_FRAMES - 0.5)
+        for value in (*shares, group.if_new)
+    ]
+    if len(group.quantiles) != 3:
+        return [*cells, number("-"), word("")]
+    low, middle, high = group.quantiles
+    drawn = strip(low, middle, high, 1.0, longest)
+    return [*cells, number(f"{low:.2f} · {middle:.2f} · {high:.2f}"), ("", drawn)]
+
+
+def _latents(data: ReportData, pictures: _Pictures) -> Iterable[str]:
+    count, size = data.latents.points.shape[0], sum(data.latents.shares)
+    if not count:
+        return
+    shown = len(learning.shown_latents(data.starts, count))
+    notes = [
+        f"The held-out frames' whitened latents, along the two axes in which they vary most: {share(size)} of their "
+        f"variance. Training frames lie about the cross, if they are Gaussian {share(learning.CIRCLE_SHARE)} of them "
+        "within the dashed circle: a group that lies elsewhere is unlike what the network learned from."
+    ]
+    if shown < count:
+        notes.append(f"{shown:,} of {count:,} frames are drawn, spread evenly over each group.")
+    yield "<h2>Latents</h2>"
+    yield card(quiet(notes) + pictures.html(learning.latents(data.latents, data.starts)))
+
+
+def _examples(examples: Sequence[Example], pictures: _Pictures) -> Iterable[str]:
+    if not examples:
+        return
+    yield "<h2>Held-out frames and what the network made of them</h2>"
+    notes = [
+        "The residual is the frame less its reconstruction, in spreads of each pixel's residual, red where the frame "
+        "is brighter; each has a scale of its own, while all frames share one. The square is where the worst frame's "
+        "local score comes from."
+    ]
+    grey = frames.grey_scale(examples)
+    longest = max(max(example.original.shape) for example in examples)
+    if longest > drawing.IMAGE_SIDE_PX:
+        notes.append(f"Frames are averaged in blocks to at most {drawing.IMAGE_SIDE_PX} pixels a side.")
+    yield quiet(notes)
+    for example in examples:
+        values = " · ".join(f"{text(name)} {score:.4g}" for name, score in example.scores.items())
+        picture = pictures.html(frames.triplet(example, grey, marked=example.label == "worst"))
+        yield card(
+            f'<h3>{text(example.label.capitalize())}</h3><p class="quiet">{text(example.where)} · {values}</p>'
+            + picture
+        )
+
+
+def _training(history: Sequence[Checkpoint], pictures: _Pictures) -> Iterable[str]:
+    if not history:
+        return
+    kept = learning.kept(history)
+    if math.isfinite(kept.held):
+        told = (
+            f"The weights of step {kept.step:,} of {history[-1].step:,} were kept: they drew best those frames of the "
+            "training groups that were kept from training. The loss of training is taken on frames with noise and "
+            "with penalties, the other without: compare each curve with itself."
+        )
+    else:
+        told = f"No frames were kept from training to stop it by: the last weights, of step {kept.step:,}, were kept."
+    yield "<h2>Training</h2>"
+    yield card(quiet([told]) + pictures.html(learning.training(history)))
+
+
+def _sweep(found: LatentSweep, pictures: _Pictures) -> Iterable[str]:
+    if not found.sizes:
+        return
+    trained = sum(math.isfinite(error) for error in found.network)
+    told = ["Mean squared residual, in normalised units, of frames kept from training."]
+    if trained > 1:
+        told.append(f"{trained} sizes were tried; the one marked was chosen as the smallest as good as the best.")
+    else:
+        told.append(f"The size was given, {found.chosen}, and no other was tried: the components are the yardstick.")
+    known = dict(zip(found.sizes, zip(found.network, found.pca, strict=True), strict=True))
+    network, pca = known.get(found.chosen, (math.nan, math.nan))
+    if math.isfinite(network) and pca > 0:
+        told.append(
+            f"In this comparison the network of {found.chosen} leaves {network / pca:.3g} times what as many principal "
+            "components do."
+        )
+    yield "<h2>Size of the latent</h2>"
+    yield card(quiet(told) + pictures.html(learning.sweep(found)))
+
+
+def _limits(limits: Table) -> Iterable[str]:
+    if limits.rows:
+        head = [word(limits.head[0]), *(number(name) for name in limits.head[1:])]
+        yield "<h2>Limits</h2>"
+        yield card(table(head, ([word(row[0]), *map(number, row[1:])] for row in limits.rows)))
+
+
+def _settings(settings: Mapping[str, str]) -> Iterable[str]:
+    if settings:
+        yield "<h2>Settings and counts</h2>"
+        rows = ([word(name), word(value)] for name, value in settings.items())
+        yield card(table([word("what"), word("value")], rows))
+
+
+def _sources(groups: Sequence[Group]) -> Iterable[str]:
+    """Every group and the beginning of its digest: what a bundle was made from can be found again."""
+    if groups:
+        head = [word("group"), word("role"), word("context"), number("frames"), number("sha256 of the pixels")]
+        rows = (
+            [
+                *map(word, (group.name, group.role, group.context or "-")),
+                *map(number, (f"{group.frames:,}", group.sha256[:SHA_DIGITS])),
+            ]
+            for group in groups
+        )
+        yield "<h2>Frames</h2>"
+        yield card(folded(f"All {len(groups)} groups and their digests", table(head, rows)))

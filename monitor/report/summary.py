@@ -1,0 +1,104 @@
+"""What a person has to know of a calibration, in sentences."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from monitor.report.data import JOINT, Chart, Group, ReportData
+
+
+def summary(data: ReportData) -> list[str]:
+    """What was learned from what, how often the limit is exceeded, how sure it is, and how a new group may fare."""
+    trained = [group for group in data.groups if group.role == "train"]
+    held = [group for group in data.groups if group.role == "held-out"]
+    joint = [chart for chart in data.charts if chart.name == JOINT]
+    return [
+        f"The network learned from {_counted(trained)}. "
+        f"The limits come from {_counted(held)} {_unlike(trained, held)}.",
+        *(_rate(chart, data.false_alarm_rate) for chart in joint),
+        *(_sureness(chart, data.effective_frames) for chart in joint),
+        *_as_new(held, data.false_alarm_rate),
+        *_between(data, len(held)),
+    ]
+
+
+def judgement(chart: Chart) -> str:
+    """How many frames are over one chart's limit."""
+    if not math.isfinite(chart.limit):
+        return f"Chart {chart.name} has no limit."
+    told = f"Chart {chart.name}: {_over(chart)} are over"
+    if chart.several_limits:
+        return f"{told} the limit of their context, {np.min(chart.held):.4g} to {np.max(chart.held):.4g}."
+    told += f" its limit of {chart.limit:.4g}"
+    if math.isfinite(chart.limit_low) and math.isfinite(chart.limit_high):
+        told += f" (90 % interval {chart.limit_low:.4g} to {chart.limit_high:.4g})"
+    return told + "."
+
+
+def share(value: float) -> str:
+    """A share of 0 to 1 in per cent, with no false zero."""
+    if not math.isfinite(value):
+        return "-"
+    return "under 0.01 %" if 0 < value < 1e-4 else f"{100 * value:.3g} %"
+
+
+def _rate(chart: Chart, rate: float) -> str:
+    return (
+        f"{_over(chart)} are over the joint limit; asked for was {share(rate)}. These frames set the limit, so their "
+        "share is near that rate whatever they are like."
+    )
+
+
+def _sureness(chart: Chart, effective_frames: float) -> str:
+    finite = int(np.isfinite(chart.scores).sum())
+    return (
+        f"Neighbouring frames resemble each other: the {finite:,} say as much as {effective_frames:,.0f} independent "
+        f"ones. With 90 % confidence the right limit lies between {chart.limit_low:.3g} and {chart.limit_high:.3g} "
+        "times the one that was set, on the scale of the joint score."
+    )
+
+
+def _as_new(held: Sequence[Group], rate: float) -> list[str]:
+    known = [group for group in held if math.isfinite(group.if_new)]
+    if not known:
+        return []
+    worst = max(known, key=lambda group: group.if_new)
+    mean = float(np.mean([group.if_new for group in known]))
+    return [
+        f"As if each held-out group were new: with a limit set by the others alone, {share(mean)} of a group's frames "
+        f"would be over it on average, and {share(worst.if_new)} of {worst.name}, the worst; asked for was "
+        f"{share(rate)}."
+    ]
+
+
+def _between(data: ReportData, groups: int) -> list[str]:
+    if groups == 1:
+        return [
+            "With a single held-out group nothing is known about how much groups differ: a new one may look unlike it."
+        ]
+    if not (math.isfinite(data.between_sd) and data.within_sd > 0):
+        return []
+    return [
+        f"The groups' medians of the joint score have a standard deviation of {data.between_sd:.3g}, frames within "
+        f"their group one of {data.within_sd:.3g}: a ratio of {data.between_sd / data.within_sd:.2g}. The larger it "
+        "is, the less a limit pooled over these groups says of a new one."
+    ]
+
+
+def _unlike(trained: Sequence[Group], held: Sequence[Group]) -> str:
+    """How far the frames that set the limits are from those that the network learned from."""
+    if {group.name for group in trained} & {group.name for group in held}:
+        return "that it learned from too: they are other frames, but of the same recording"
+    return "that it had never seen"
+
+
+def _counted(groups: Sequence[Group]) -> str:
+    frames = sum(group.frames for group in groups)
+    return f"{frames:,} frame{'s' * (frames != 1)} in {len(groups)} group{'s' * (len(groups) != 1)}"
+
+
+def _over(chart: Chart) -> str:
+    known = np.isfinite(chart.scores)
+    over, count = int((chart.scores > chart.held)[known].sum()), int(known.sum())
+    return f"{over:,} of {count:,} held-out frames ({share(over / count) if count else 'none'})"

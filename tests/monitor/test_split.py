@@ -1,0 +1,71 @@
+"""Which groups train, which say when to stop and which set limits, where frames are of several contexts."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.camera.recordings import Recording
+from monitor.split import STOPPING_FRAMES_MIN, split, stopping_frames
+
+
+def group(name: str, context: str, frames: int = 4) -> Recording:
+    """Frames of which each is told by its value."""
+    return Recording(name, np.full((frames, 16, 16), len(name), np.uint8), context)
+
+
+def names(recordings: tuple[Recording, ...]) -> list[str]:
+    return [recording.name for recording in recordings]
+
+
+BY_RUN = [group(f"{context} {run}", context) for run in range(6) for context in ("hatch", "contour")]
+
+
+def test_the_last_groups_of_each_context_are_held_out() -> None:
+    parts = split(BY_RUN, 0.34)
+    assert sorted(names(parts.limits)) == ["contour 4", "contour 5", "hatch 4", "hatch 5"]
+    assert len(parts.train) == 8
+
+
+def test_the_order_of_the_contexts_does_not_say_which_groups_are_held_out() -> None:
+    sorted_by_context = sorted(BY_RUN, key=lambda one: one.context)
+    assert set(names(split(sorted_by_context, 0.34).limits)) == set(names(split(BY_RUN, 0.34).limits))
+
+
+def test_a_context_of_one_group_is_cut_in_two_and_told_by_name() -> None:
+    parts = split([*BY_RUN, group("skin 0", "skin", 10)], 0.5)
+    assert [len(one.frames) for one in (*parts.train, *parts.limits) if one.context == "skin"] == [5, 5]
+    assert any("there is one group of context skin only (skin 0)" in warning for warning in parts.warnings)
+    assert any("the limits of context hatch rest on 3 held-out groups" in warning for warning in parts.warnings)
+
+
+def test_frames_without_context_are_held_out_for_themselves() -> None:
+    parts = split([*BY_RUN, *(group(f"any {run}", "") for run in range(4))], 0.5)
+    assert {"any 2", "any 3"} <= set(names(parts.limits))
+    assert any("the limits of frames without context rest on 2" in warning for warning in parts.warnings)
+
+
+@given(st.lists(st.sampled_from(["hatch", "contour", "skin", ""]), min_size=1, max_size=30), st.floats(0.01, 0.99))
+def test_every_frame_has_one_role_and_every_context_both(contexts: list[str], held_out: float) -> None:
+    recordings = [group(str(index), context, 9) for index, context in enumerate(contexts)]
+    parts = split(recordings, held_out)
+    for context in set(contexts):
+        train, limits = ([one for one in part if one.context == context] for part in (parts.train, parts.limits))
+        assert train
+        assert limits
+        assert sum(len(one.frames) for one in (*train, *limits)) == 9 * contexts.count(context)
+
+
+def test_each_context_says_when_to_stop() -> None:
+    count = STOPPING_FRAMES_MIN
+    recordings = [group("x" * (run + 1), context, count) for context in ("hatch", "contour") for run in range(3)]
+    learned, stopping = stopping_frames(recordings)
+    assert stopping[:, 0, 0].tolist() == [3] * 2 * count, "the last group of both"
+    assert sorted(set(learned[:, 0, 0].tolist())) == [1, 2]
+    assert len(learned) == 4 * count
+
+
+def test_a_context_of_few_groups_gives_the_end_of_its_last_one() -> None:
+    recordings = [group("hatch", "hatch", 400), group("contours", "contour", 400)]
+    learned, stopping = stopping_frames(recordings)
+    assert np.unique(stopping[:, 0, 0], return_counts=True)[1].tolist() == [40, 40]
+    assert len(learned) == 720
