@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit hold session cameras evaluate pictures clean
+.PHONY: demo test lint types unit hold session cameras evaluate frontier pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -34,6 +34,11 @@ session: $(VENV)/ready
 # The tables of docs/detection.md; the real frames of docs/data.md where FRAMEWATCH_DATA names their folder.
 evaluate: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.evaluate --out docs/detection.md
+
+# The tables and pictures of docs/networks.md: about an hour of one core; a second run goes on from build/frontier.json.
+frontier: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.frontier --json build/frontier.json --out docs/networks.md
 
 # The pictures of docs/cameras.md.
 pictures: $(VENV)/ready

@@ -1,0 +1,1 @@
+"""What accuracy costs in arithmetic: networks of many architectures, trained, judged and timed alike."""
