@@ -84,6 +84,9 @@ def _run(received: Orders) -> int:
         _wait_for_the_end(watch, received.supervisor_pid)
         return _stop(received, watch, watching, loop)
     finally:
+        # The watch speaks through the voice: closed under it, it would fail, and end the process with another status.
+        watch.finished.set()
+        watching.join(JOIN_S)
         voice.close()
 
 
