@@ -1,0 +1,185 @@
+"""Extremes of blocks of a stream: what a budget of false alarms is fitted on, kept as the stream runs.
+
+The event rule (`calibration.events`) finds a frame over where k of the last n joint scores exceed the limit: where the
+k-th largest of them does. That is the event statistic, and its highest value in a block of judged frames tells of all
+limits at once whether the block would have held an event. Blocks run on over gaps, the windows of the rule do not.
+"""
+
+import itertools
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+from scipy.stats import rankdata
+
+from calibration.charts import CalibrationError
+from calibration.limits import BLOCK_TIMES, autocorrelation_time
+
+Floats = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+BLOCKS_MIN: Final = 20  # fewer say nothing about a tail
+WINDOWS: Final = 10
+"""Windows of the event rule that a block is at least long: an event across a border would count in two blocks."""
+
+LEVEL: Final = 0.01  # of the test for dependence: a needless doubling costs half of the blocks
+PERIODS: Final = 4  # times that the longest lag looked at must fit into the blocks
+CHUNK: Final = 1 << 18  # frames whose windows are laid out at once
+
+
+class BlockExtremes(NamedTuple):
+    """The highest event statistic of every block of judged frames: all that a limit needs, and what comes next.
+
+    All of one joint scale. A block that was left out is NaN. `begin` makes the first.
+    """
+
+    k: int
+    n: int
+    block_frames: int
+    extremes: Float64s  # (b,) of finished blocks, in order
+    frames: int  # in the unfinished block
+    highest: float  # event statistic in it
+    recent: Float64s  # (n - 1,) joint scores that came last, fewer after a gap
+
+    @property
+    def kept(self) -> Float64s:
+        """Extremes of the blocks that were not left out."""
+        return self.extremes[~np.isnan(self.extremes)]
+
+
+def event_statistic(joint: Floats, k: int, n: int, borders: Indices | None = None) -> Float64s:
+    """The k-th largest of the last n of *joint* (m,) at every frame (m,): over a limit exactly where the frame is.
+
+    Windows end where a stretch begins: *borders* are the first frames of all stretches, and m. Of fewer than k frames
+    it is minus infinity. Raises ValueError unless 1 <= k <= n.
+    """
+    if not 1 <= k <= n:
+        raise ValueError(f"an event rule needs 1 <= k <= n, not {k} of {n}")
+    x = np.asarray(joint, np.float64)
+    found = np.empty(len(x))
+    for first, last in itertools.pairwise([0, len(x)] if borders is None else borders.tolist()):
+        padded = np.concatenate((np.full(n - 1, -np.inf), x[first:last]))
+        for start in range(0, last - first, CHUNK):
+            windows = np.lib.stride_tricks.sliding_window_view(padded[start : start + CHUNK + n - 1], n)
+            found[first + start : first + start + len(windows)] = np.partition(windows, n - k, axis=1)[:, n - k]
+    return found
+
+
+def begin(k: int, n: int, block_frames: int) -> BlockExtremes:
+    """A record of no frames yet. Raises ValueError for a rule or a block that no frame could fill."""
+    if not (1 <= k <= n and block_frames >= 1):
+        raise ValueError(f"blocks need 1 <= k <= n and at least one frame, not {k} of {n} and {block_frames}")
+    return BlockExtremes(k, n, block_frames, np.empty(0), 0, -np.inf, np.empty(0))
+
+
+def step(record: BlockExtremes, joint: Floats) -> BlockExtremes:
+    """*record* after the next *joint* scores (m,) of judged frames, however the stream is cut into batches."""
+    if len(joint) == 0:
+        return record
+    known = np.concatenate((record.recent, np.asarray(joint, np.float64)))
+    statistic = event_statistic(known, record.k, record.n)[len(record.recent) :]
+    later = np.arange(record.block_frames - record.frames, len(statistic), record.block_frames)
+    highest = np.maximum.reduceat(statistic, np.concatenate(([0], later)))
+    highest[0] = np.maximum(highest[0], record.highest)
+    finished, frames = divmod(record.frames + len(statistic), record.block_frames)
+    return record._replace(
+        extremes=np.concatenate((record.extremes, highest[:finished])) if finished else record.extremes,
+        frames=frames,
+        highest=float(highest[finished]) if frames else -np.inf,
+        recent=known[max(len(known) - record.n + 1, 0) :],
+    )
+
+
+def gap(record: BlockExtremes) -> BlockExtremes:
+    """*record* where the next frame does not follow on the last: no window reaches across."""
+    return record._replace(recent=np.empty(0))
+
+
+def leave_out(record: BlockExtremes, first: int, last: int) -> BlockExtremes:
+    """*record* without the blocks of judged frames *first* to *last*, counted from 0: a person judged them not normal.
+
+    Raises ValueError for frames that the record does not hold.
+    """
+    judged = len(record.extremes) * record.block_frames + record.frames
+    if not 0 <= first <= last < judged:
+        raise ValueError(f"frames {first} to {last} are not among the {judged} of the record")
+    extremes = record.extremes.copy()
+    extremes[first // record.block_frames : last // record.block_frames + 1] = np.nan
+    unfinished = last // record.block_frames == len(extremes)
+    return record._replace(extremes=extremes, highest=np.nan if unfinished else record.highest)
+
+
+def coarsened(record: BlockExtremes, times: int) -> BlockExtremes:
+    """*record* in blocks that are *times* as long; one that holds a block left out is left out.
+
+    So a record stays small: as long as few blocks may exceed a limit, longer ones tell it as well.
+    """
+    whole = len(record.extremes) // times * times
+    rest = record.extremes[whole:]
+    return record._replace(
+        block_frames=record.block_frames * times,
+        extremes=record.extremes[:whole].reshape(-1, times).max(axis=1),
+        frames=len(rest) * record.block_frames + record.frames,
+        highest=float(np.append(rest, record.highest).max()),
+    )
+
+
+def merge(*records: BlockExtremes) -> BlockExtremes:
+    """All finished blocks of *records* of one rule and joint scale, in order; it goes on where the last one was.
+
+    Shorter blocks are joined to the longest. Raises ValueError for no records, for other rules, and for blocks that do
+    not fit into the longest.
+    """
+    longest = max((record.block_frames for record in records), default=0)
+    if len({(record.k, record.n) for record in records}) != 1 or any(longest % one.block_frames for one in records):
+        raise ValueError("only block extremes of one event rule, in blocks that fit into the longest, can be merged")
+    alike = [coarsened(record, longest // record.block_frames) for record in records]
+    return alike[-1]._replace(extremes=np.concatenate([record.extremes for record in alike]))
+
+
+def block_extremes(joint: Floats, k: int, n: int, block_frames: int, borders: Indices) -> BlockExtremes:
+    """The record of all *joint* scores (m,) of stretches that begin at *borders*, which end with m."""
+    record = begin(k, n, block_frames)
+    for first, last in itertools.pairwise(borders.tolist()):
+        record = step(gap(record), joint[first:last])
+    return record
+
+
+def block_frames(joint: Floats, k: int, n: int, borders: Indices, layer_frames: int = 1) -> int:
+    """Frames in a block so long that blocks of *joint* scores (m,) say nothing about each other.
+
+    From five autocorrelation times of the event statistic, ten windows of the rule and *layer_frames*, whichever is
+    longest, it doubles until block extremes pass the test of `dependence` at 1 %. It stops where fewer than 20
+    blocks would be left: then blocks depend on each other, and their effective number is smaller. Raises
+    CalibrationError for a stretch that does not hold 20 of the shortest blocks.
+    """
+    shortest = max(WINDOWS * n, layer_frames)
+    longest = len(joint) // BLOCKS_MIN
+    if longest < shortest:
+        raise CalibrationError(f"{len(joint)} frames to set a limit are too few: give at least {BLOCKS_MIN * shortest}")
+    statistic = event_statistic(joint, k, n, borders)
+    memory = int(np.ceil(BLOCK_TIMES * autocorrelation_time(statistic, borders)))
+    frames = min(max(memory, shortest), longest)
+    while 2 * frames <= longest and dependence(block_extremes(joint, k, n, frames, borders).extremes) < LEVEL:
+        frames *= 2
+    return frames
+
+
+def dependence(extremes: Floats) -> float:
+    """How likely independent blocks would be as correlated as those of *extremes* (b,), in order: a probability.
+
+    Two tests of ranks, each at half of the level: of neighbours, and of all lags up to a quarter of the blocks, since
+    in a periodic stream neighbours need not be alike. At each lag the correlation of independent ranks is about
+    normal with variance 1/b; the largest is judged as one of many (Bonferroni).
+    """
+    ranks = rankdata(extremes) - (len(extremes) + 1) / 2
+    lags = len(extremes) // PERIODS
+    if lags == 0 or not ranks.any():
+        return 1.0
+    transform = np.fft.rfft(ranks, 2 * len(ranks))
+    covariance = np.fft.irfft(np.square(np.abs(transform)), 2 * len(ranks))
+    z = np.abs(covariance[1 : lags + 1]) / covariance[0] * np.sqrt(len(ranks))
+    neighbours, any_lag = 2 * ndtr(-z[0]), 2 * lags * ndtr(-z.max())
+    return float(min(1.0, 2 * min(neighbours, any_lag)))

@@ -1,0 +1,178 @@
+"""The false-alarm budget: the limit that raises as many events in a judged hour as an operator is ready to bear.
+
+Five steps: charts on one scale by tails of a part of the stretch of their own; the statistic that raises events; blocks
+longer than the stream's memory (`calibration.blocks`); the limit as a conformal quantile of block extremes; a dead time
+of one block, within which all is one event.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.blocks import BLOCKS_MIN, LEVEL, BlockExtremes, block_extremes, block_frames, dependence
+from calibration.charts import CalibrationError
+from calibration.extremes import bound_of, level_of
+from calibration.limits import autocorrelation_time
+from calibration.tails import Tail, fit_tail, rarity, score_of
+
+Floats = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+TAIL_PART: Final = 0.2
+"""Of every stretch, its beginning: there the charts' tails are fitted. What is left sets the limit."""
+
+BLOCK_SHARE_MAX: Final = 0.1
+"""Of blocks that may exceed the limit: of more, too many would hold two events, or one with the block before."""
+
+INTERVAL: Final = (0.05, 0.95)
+CONSERVATIVE: Final = 0.90
+
+CONFORMAL: Final = "conformal quantile of block extremes"
+PEAKS: Final = "peaks over threshold of block extremes"
+
+
+class BudgetLimit(NamedTuple):
+    """A limit on the joint score for a budget of events. *low* and *high* bound the true one with 90 % confidence."""
+
+    limit: float
+    low: float
+    high: float
+    conservative: float  # above the true limit with 90 % confidence
+    method: str
+    per_hour: float  # events that the limit promises: what was asked for, or fewer (see *why*)
+    blocks: int
+    effective_blocks: float  # independent blocks that say as much as these
+    block_frames: int  # the dead time too: `clear_frames` of the event rule
+    hours: float  # judged, in these blocks
+    extrapolated_by: float  # times that these hours are too short for the budget; 1 where they support it
+    why: str  # one sentence
+
+    @property
+    def supported(self) -> bool:
+        return self.extrapolated_by == 1.0
+
+
+class Budget(NamedTuple):
+    """Limits of c charts that keep to a budget, and what they rest on."""
+
+    joint: BudgetLimit
+    limits: Float64s  # (c,) the score of each chart that is as rare as the limit
+    tails: tuple[Tail, ...]  # (c,) the scale that charts are compared on
+    record: BlockExtremes  # of the part of the stretch that set the limit
+
+
+def fit_budget(
+    scores: Floats,
+    per_hour: float,
+    rate_hz: float,
+    k: int,
+    n: int,
+    groups: npt.ArrayLike | None = None,
+    layer_frames: int = 1,
+    tails: Sequence[Tail] | None = None,
+) -> Budget:
+    """The limits of c charts, from held-out in-control *scores* (m, c) in the stream's order, for *per_hour* events.
+
+    *rate_hz* are judged frames a second, *k* of *n* is the event rule. *groups* (m,) label stretches recorded apart.
+    The first fifth of every stretch fits the tails, and only the rest sets the limit; with *tails* of other scores (c,)
+    all of it does. Raises CalibrationError for scores that are not finite or too few, ValueError for labels of other
+    frames, and for a budget or a rate that is not above 0.
+    """
+    x = np.asarray(scores, np.float64)
+    if not np.isfinite(x).all():
+        raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
+    borders = borders_of(np.zeros(len(x)) if groups is None else np.asarray(groups))
+    if borders[-1] != len(x):
+        raise ValueError(f"{len(x)} frames need as many group labels, not {borders[-1]}")
+    if tails is None:
+        early = _beginnings(borders)
+        tails = [fit_tail(chart) for chart in x[early].T]
+        x, borders = x[~early], np.concatenate(([0], np.cumsum(~early)[borders[1:] - 1]))
+    joint = joint_score(x, tails)
+    record = block_extremes(joint, k, n, block_frames(joint, k, n, borders, layer_frames), borders)
+    found = budget_limit(record, per_hour, rate_hz)
+    return Budget(found, chart_limits(found.limit, tails), tuple(tails), record)
+
+
+def joint_score(scores: Floats, tails: Sequence[Tail]) -> Float64s:
+    """The rarity (m,) of the most extreme of the charts of *scores* (m, c)."""
+    joint = np.full(len(scores), -np.inf)
+    for chart, tail in zip(np.asarray(scores).T, tails, strict=True):
+        np.maximum(joint, rarity(chart, tail), out=joint)
+    return joint
+
+
+def chart_limits(limit: float, tails: Sequence[Tail]) -> Float64s:
+    """Each chart's score (c,) that is as rare as the joint *limit*."""
+    return np.array([score_of(limit, tail) for tail in tails])
+
+
+def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> BudgetLimit:
+    """The joint limit that *per_hour* events exceed, from block extremes alone; *rate_hz* judged frames a second.
+
+    A share a = per_hour x block hours of the blocks may exceed it, at most one in ten: where that is less than asked
+    for, the limit promises fewer events. Where less than one event was to be expected in all of them, the limit is
+    extrapolated (`calibration.extremes`). Raises CalibrationError for fewer than 20 blocks and for extremes that are
+    not finite, ValueError for a budget or a rate that is not above 0.
+    """
+    if not (per_hour > 0 and rate_hz > 0):
+        raise ValueError(f"a budget needs events an hour and frames a second above 0, not {per_hour} and {rate_hz}")
+    extremes = record.kept
+    if len(extremes) < BLOCKS_MIN:
+        raise CalibrationError(f"{len(extremes)} blocks are too few: judge at least {BLOCKS_MIN} before a limit is set")
+    if not np.isfinite(extremes).all():
+        raise CalibrationError("a block holds scores that are not finite: leave it out")
+    block_hours = record.block_frames / rate_hz / 3600
+    promised = min(per_hour, BLOCK_SHARE_MAX / block_hours)
+    share = promised * block_hours
+    time = autocorrelation_time(extremes, np.array([0, len(extremes)]))
+    falling = np.sort(extremes)[::-1]
+    hours = len(extremes) * block_hours
+    wanted = share * (len(extremes) + 1)
+    limit = level_of(falling, share)
+    low, high, conservative = (bound_of(falling, share, time, level) for level in (*INTERVAL, CONSERVATIVE))
+    return BudgetLimit(
+        limit=limit,
+        low=min(low, limit),
+        high=max(high, limit),
+        conservative=max(conservative, limit),
+        method=CONFORMAL if wanted >= 1 else PEAKS,
+        per_hour=promised,
+        blocks=len(extremes),
+        effective_blocks=len(extremes) / time,
+        block_frames=record.block_frames,
+        hours=hours,
+        extrapolated_by=max(1.0, 1.0 / wanted),
+        why=_why(per_hour, promised, wanted, hours, dependence(extremes) < LEVEL, len(extremes) / time),
+    )
+
+
+def borders_of(groups: npt.NDArray[Any]) -> Indices:
+    """Where each run of equal labels (m,) begins, and m."""
+    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
+    return np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
+
+
+def _beginnings(borders: Indices) -> npt.NDArray[np.bool_]:
+    """Whether each frame (m,) lies in the first fifth of its stretch."""
+    early = np.zeros(borders[-1], np.bool_)
+    for first, last in itertools.pairwise(borders.tolist()):
+        early[first : first + round(TAIL_PART * (last - first))] = True
+    return early
+
+
+def _why(asked: float, promised: float, events: float, hours: float, dependent: bool, effective: float) -> str:
+    """What a person should know of the limit, in one sentence."""
+    if events >= 1:
+        told = f"about {events:.3g} events exceed the limit in the {hours:.3g} judged hours that set it"
+    else:
+        told = f"extrapolated: {hours:.3g} judged hours are {1 / events:.3g} times too short for {promised:.3g} an hour"
+    if promised < asked:
+        told += f"; it promises {promised:.3g} events an hour, not {asked:.3g}, since the stream's memory is too long"
+    if dependent:
+        told += f"; neighbouring blocks are alike, and say as much as {effective:.3g} independent ones"
+    return told

@@ -1,0 +1,119 @@
+"""One budget tried on many calibrations of a stream: what the limits realise, and what they say of themselves."""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from calibration.blocks import BlockExtremes, block_extremes, block_frames
+from calibration.budget import Budget, budget_limit, chart_limits, fit_budget
+from calibration.extremes import level_of
+from tests.benchmarks.promise.streams import Fresh, Stream, calibration, events
+
+RATE_HZ: Final = 1000.0
+RESAMPLES: Final = 200
+CALIBRATION_SEED, FRESH_SEED = 1_000, 900_000_000
+
+
+class Trial(NamedTuple):
+    """Events an hour over those promised, at each limit of one calibration."""
+
+    limit: float
+    low: float
+    high: float
+    conservative: float
+    bootstrap: tuple[float, float]  # at the ends of a percentile interval from resampled blocks
+    promised: float  # events an hour over the budget asked for
+    blocks: int
+    block_frames: int
+    extrapolated_by: float
+    allowed: float  # events on the fresh stream: as many as the truth rests on
+
+
+def trials(
+    stream: Stream, ahead: Fresh, expected: tuple[float, ...], calibrations: int, seed: int
+) -> dict[float, list[Trial]]:
+    """Trials of budgets of which *expected* events make up one calibration: by the budget."""
+    found: dict[float, list[Trial]] = {one: [] for one in expected}
+    for number in range(calibrations):
+        scores = calibration(stream, seed + number)
+        hours = len(scores) / RATE_HZ / 3600
+        fitted = fit_budget(scores, expected[0] / hours, RATE_HZ, stream.k, stream.n)
+        for one in expected:
+            found[one].append(trial(fitted, one / hours, ahead, seed + number))
+    return found
+
+
+def trial(fitted: Budget, per_hour: float, ahead: Fresh, seed: int) -> Trial:
+    """The limits of a budget of *per_hour*, from the block extremes of a calibration, on a stream *ahead*."""
+    joint = budget_limit(fitted.record, per_hour, RATE_HZ)
+    allowed = joint.per_hour * ahead.frames / RATE_HZ / 3600
+
+    def realised(limit: float) -> float:
+        return events(ahead, chart_limits(limit, fitted.tails), joint.block_frames) / allowed
+
+    if (chart_limits(joint.limit, fitted.tails) < ahead.floor).any():
+        raise ValueError(f"the limits {chart_limits(joint.limit, fitted.tails)} lie below {ahead.floor}: lower it")
+    low, high = bootstrap(fitted.record, joint.per_hour, seed)
+    return Trial(
+        limit=realised(joint.limit),
+        low=realised(joint.low),
+        high=realised(joint.high),
+        conservative=realised(joint.conservative),
+        bootstrap=(realised(low), realised(high)),
+        promised=joint.per_hour / per_hour,
+        blocks=joint.blocks,
+        block_frames=joint.block_frames,
+        extrapolated_by=joint.extrapolated_by,
+        allowed=allowed,
+    )
+
+
+def bootstrap(record: BlockExtremes, per_hour: float, seed: int) -> tuple[float, float]:
+    """A 90 % percentile interval of the limit from resampled block extremes, to compare with."""
+    falling, random = np.sort(record.kept)[::-1], np.random.default_rng(seed)
+    share = per_hour * record.block_frames / RATE_HZ / 3600
+    draws = random.integers(0, len(falling), (RESAMPLES, len(falling)))
+    times = [np.bincount(drawn, minlength=len(falling)) for drawn in draws]
+    again = [level_of(np.repeat(falling, counts), share) for counts in times]
+    low, high = np.quantile(again, [0.05, 0.95])
+    return float(low), float(high)
+
+
+def by_ranks(stream: Stream, ahead: Fresh, expected: float, calibrations: int, seed: int) -> list[float]:
+    """Events over the budget of *expected* a calibration, were charts compared by the ranks of its own frames.
+
+    The highest score of every chart has the same rank: limits can lie there, or one rank below.
+    """
+    realised = []
+    for number in range(calibrations):
+        scores = calibration(stream, seed + number)
+        borders = np.array([0, len(scores)])
+        joint = np.argsort(np.argsort(scores, axis=0), axis=0).max(axis=1)
+        frames = block_frames(joint, stream.k, stream.n, borders)
+        extremes = block_extremes(joint, stream.k, stream.n, frames, borders)
+        falling = np.sort(extremes.extremes)[::-1]
+        limits = np.sort(scores, axis=0)[int(falling[round(expected) - 1])]
+        count = events(ahead, limits, extremes.block_frames)
+        realised.append(count / (expected * ahead.frames / len(scores)))
+    return realised
+
+
+def summary(done: list[Trial]) -> dict[str, Any]:
+    """Figures of many trials of one budget."""
+    limit = np.array([one.limit for one in done])
+    return {
+        "calibrations": len(done),
+        "blocks": float(np.median([one.blocks for one in done])),
+        "block_frames": float(np.median([one.block_frames for one in done])),
+        "block_frames_max": max(one.block_frames for one in done),
+        "promised": float(np.mean([one.promised for one in done])),
+        "extrapolated_by": float(np.median([one.extrapolated_by for one in done])),
+        "allowed": float(np.mean([one.allowed for one in done])),
+        "mean": float(limit.mean()),
+        "standard_error": float(limit.std(ddof=1) / np.sqrt(len(done))),
+        "from": float(np.quantile(limit, 0.05)),
+        "to": float(np.quantile(limit, 0.95)),
+        "covered": float(np.mean([one.high <= 1 <= one.low for one in done])),
+        "covered_by_bootstrap": float(np.mean([one.bootstrap[1] <= 1 <= one.bootstrap[0] for one in done])),
+        "conservative_over": float(np.mean([one.conservative > 1 for one in done])),
+    }

@@ -1,0 +1,164 @@
+"""The budget of false alarms: its events are the rule's; honest where hours are too few; fitted again from blocks."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import lfilter
+
+from calibration.blocks import begin, block_extremes, merge, step
+from calibration.budget import Budget, BudgetLimit, budget_limit, chart_limits, fit_budget, joint_score
+from calibration.charts import CalibrationError
+from calibration.events import EventRule, start
+from calibration.events import step as judge
+from calibration.tails import fit_tail
+
+Float64s = npt.NDArray[np.float64]
+RATE_HZ = 100.0
+FRAMES = 50_000
+HOURS = FRAMES / RATE_HZ / 3600
+
+
+def charts(seed: int = 0, frames: int = FRAMES, memory: float = 0.9) -> Float64s:
+    noise = np.random.default_rng(seed).standard_normal((frames, 3))
+    z = lfilter([np.sqrt(1 - memory**2)], [1, -memory], noise, axis=0)
+    return np.stack([z[:, 0], np.exp(z[:, 1] / 2), 5 + 100 * np.logaddexp(0, z[:, 2])], axis=1)
+
+
+RECORD = step(begin(1, 1, 100), charts()[:, 0])  # blocks of a second
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Budget:
+    return fit_budget(charts(), 5 / HOURS, RATE_HZ, 2, 3)
+
+
+def record_of(extremes: Float64s, block: int = 36) -> BudgetLimit:
+    return budget_limit(step(begin(1, 1, block), np.repeat(extremes, block)), 1.0, RATE_HZ)
+
+
+def test_the_rule_finds_at_the_charts_limits_the_events_of_the_joint_limit(fitted: Budget) -> None:
+    """Over about five events in the stretch that set the limit, with one block as the dead time."""
+    scores = charts()[FRAMES // 5 :]
+    over = (scores > fitted.limits).any(axis=1)
+    rows = np.zeros(len(over), [("seq", "i8"), ("joint", "f8")])
+    rows["joint"] = np.where(over, 2.0, 0.5)
+    rule = EventRule(2, 3, fitted.joint.block_frames)
+    _, changes = judge(rule, start(rule), rows)
+    assert 2 <= sum(change.phase == "began" for change in changes) <= 6
+    joint = joint_score(scores, fitted.tails)
+    assert np.array_equal(joint > fitted.joint.limit, over)
+
+
+def test_the_first_fifth_of_every_stretch_fits_the_tails_and_the_rest_the_limit(fitted: Budget) -> None:
+    labels = np.repeat([0, 1], [20_000, 30_000])
+    early = np.concatenate((np.arange(4_000), np.arange(20_000, 26_000)))
+    found = fit_budget(charts(), 5 / HOURS, RATE_HZ, 2, 3, groups=labels)
+    assert np.array_equal(found.tails[0].body, fit_tail(charts()[early, 0]).body)
+    assert len(found.record.extremes) == 40_000 // found.joint.block_frames
+    assert fitted.joint.hours == pytest.approx(0.8 * HOURS, rel=0.02)
+
+
+def test_layers_shorter_than_a_block_share_blocks() -> None:
+    """Gaps every 100 frames: blocks hold whole layers, and the limit is nearly that of the stream in one piece."""
+    layers = np.arange(FRAMES) // 100
+    found, whole = (fit_budget(charts(4), 8 / HOURS, RATE_HZ, 2, 3, groups, 250) for groups in (layers, None))
+    assert found.joint.block_frames >= 250
+    assert found.joint.hours == pytest.approx(0.8 * HOURS, rel=0.02)
+    assert found.joint.low < whole.joint.limit < found.joint.high
+
+
+def test_with_tails_known_all_of_the_stretch_sets_the_limit(fitted: Budget) -> None:
+    found = fit_budget(charts(3), 5 / HOURS, RATE_HZ, 2, 3, tails=fitted.tails)
+    assert found.joint.hours == pytest.approx(HOURS, rel=0.02)
+    assert found.tails == fitted.tails
+
+
+def test_a_limit_is_fitted_again_without_frames(fitted: Budget) -> None:
+    assert budget_limit(fitted.record, 5 / HOURS, RATE_HZ) == fitted.joint
+    assert np.array_equal(chart_limits(fitted.joint.limit, fitted.tails), fitted.limits)
+
+
+def test_more_blocks_turn_an_extrapolated_limit_into_a_supported_one(fitted: Budget) -> None:
+    rare = 0.5 / HOURS
+    before = budget_limit(fitted.record, rare, RATE_HZ)
+    joints = [joint_score(charts(seed), fitted.tails) for seed in range(5, 9)]
+    length = fitted.joint.block_frames
+    more = [block_extremes(joint, 2, 3, length, np.array([0, len(joint)])) for joint in joints]
+    after = budget_limit(merge(fitted.record, *more), rare, RATE_HZ)
+    assert not before.supported
+    assert before.extrapolated_by == pytest.approx(2.5, rel=0.1)
+    assert "2.5 times too short" in before.why
+    assert before.method.startswith("peaks over threshold")
+    assert after.supported
+    assert after.method.startswith("conformal")
+    assert after.high - after.low < before.high - before.low
+
+
+def test_bounds_surround_the_limit_and_the_conservative_one_is_above_it(fitted: Budget) -> None:
+    joint = fitted.joint
+    assert joint.low < joint.limit < joint.conservative < joint.high
+    assert (
+        joint.why
+        == f"about {5 * joint.hours / HOURS:.3g} events exceed the limit in the {joint.hours:.3g} judged"
+        + (" hours that set it")
+    )
+
+
+def test_labels_of_other_frames_are_refused() -> None:
+    with pytest.raises(ValueError, match="as many group labels, not 3"):
+        fit_budget(charts(), 1.0, RATE_HZ, 2, 3, groups=[0, 0, 1])
+
+
+@given(st.floats(0.01, 300.0))
+def test_a_budget_that_blocks_allow_is_promised_as_it_is(per_hour: float) -> None:
+    found = budget_limit(RECORD, per_hour, RATE_HZ)
+    assert found.per_hour == per_hour
+    assert "promises" not in found.why
+
+
+def test_a_budget_of_more_than_one_block_in_ten_promises_fewer_events() -> None:
+    """One event an hour of blocks of a second would be 1 in 3,600; 1,800 an hour are every second block."""
+    found = budget_limit(RECORD, 1800.0, RATE_HZ)
+    assert found.per_hour == pytest.approx(360.0)
+    assert "it promises 360 events an hour, not 1.8e+03" in found.why
+    assert found.limit == budget_limit(RECORD, 360.0, RATE_HZ).limit
+
+
+def test_blocks_that_are_alike_count_as_fewer_and_widen_the_bounds() -> None:
+    extremes = np.random.default_rng(0).exponential(size=400)
+    alike = np.sort(extremes.reshape(20, 20), axis=0).ravel()  # the same values, in twenty rising levels
+    one, other = record_of(extremes, 9000), record_of(alike, 9000)
+    assert other.limit == one.limit
+    assert other.effective_blocks < one.effective_blocks / 5
+    assert other.high - other.low > one.high - one.low
+    assert "neighbouring blocks are alike" in other.why
+    assert "alike" not in one.why
+
+
+budgets = st.floats(1e-3, 1e5)
+
+
+@given(budgets, budgets)
+def test_every_limit_falls_as_the_budget_grows(fitted: Budget, one: float, other: float) -> None:
+    small, large = (budget_limit(fitted.record, events, RATE_HZ) for events in sorted((one, other)))
+    for name in ("limit", "low", "high", "conservative"):
+        assert getattr(small, name) >= getattr(large, name) - 1e-9
+
+
+def test_what_no_limit_can_rest_on_is_refused() -> None:
+    with pytest.raises(CalibrationError, match="not finite: remove"):
+        fit_budget(np.full((FRAMES, 2), np.nan), 1.0, RATE_HZ, 1, 1)
+    with pytest.raises(CalibrationError, match="give at least 600"):
+        fit_budget(charts()[:400], 1.0, RATE_HZ, 2, 3)
+    with pytest.raises(CalibrationError, match="19 blocks are too few"):
+        record_of(np.arange(19.0))
+    with pytest.raises(CalibrationError, match="leave it out"):
+        record_of(np.append(np.arange(30.0), np.inf))
+
+
+@pytest.mark.parametrize(("per_hour", "rate_hz"), [(0.0, 100.0), (-1.0, 100.0), (1.0, 0.0), (float("nan"), 1.0)])
+def test_a_budget_or_a_rate_of_nothing_is_refused(per_hour: float, rate_hz: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        budget_limit(step(begin(1, 1, 5), np.arange(200.0)), per_hour, rate_hz)
