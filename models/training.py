@@ -42,7 +42,7 @@ class TrainingSettings(NamedTuple):
     """
 
     architecture: Architecture = Architecture()
-    epochs: int = 300
+    epochs: int = 60
     batch: int = 64
     learning_rate: float = 2e-3
     loss: Literal["squared", "poisson"] = "squared"

@@ -168,7 +168,7 @@ class Calibration(_Section, frozen=True):
     latent: Annotated[int, msgspec.Meta(ge=1, le=256)] | Literal["auto"] = 32
     """Size of the bottleneck; it needs two more training frames, better fifty times as many. `auto` tries sizes."""
     network: Network = Network()
-    epochs: Count = 300
+    epochs: Count = 60
     """Passes over the training frames (a cap on optimiser steps shortens this for large sets)."""
     max_steps: Count = 4000
     """Most optimiser steps."""
