@@ -9,11 +9,9 @@ import numpy as np
 from monitor.camera.recordings import Recording
 from monitor.types import Pixels
 
-STOPPING_GROUPS = 3
-"""With so many groups to learn from, the last one only says when to stop: it has not been learned by heart."""
-
 STOPPING_SHARE = 0.1
-"""Of the frames at the end of the last group, where there are fewer groups: too few to lose a whole one."""
+"""Of the groups to learn from, so many, the last ones, only say when to stop. Of fewer than ten that would be none, and
+so much of the last group's end does it."""
 
 STOPPING_FRAMES_MIN = 32
 """Fewer frames say nothing about when to stop."""
@@ -67,16 +65,21 @@ def _split(recordings: Sequence[Recording], held_out: float, of: str) -> Split:
 
 
 def stopping_frames(recordings: Sequence[Recording]) -> tuple[Pixels, Pixels]:
-    """Frames to learn from, and frames that say when to stop: each context's last group, or its end where they are few.
+    """Frames to learn from, and frames that say when to stop: a tenth of each context, of its groups where it has ten.
 
     No frames of the second kind where there would be too few to say anything.
     """
     learned, stopping = [], []
     for of_one in _by_context(recordings).values():
-        *first, last = (recording.frames for recording in of_one)
-        cut = 0 if len(of_one) >= STOPPING_GROUPS else len(last) - int(STOPPING_SHARE * len(last))
-        learned += [*first, last[:cut]]
-        stopping.append(last[cut:])
+        frames = [recording.frames for recording in of_one]
+        kept = int(STOPPING_SHARE * len(frames))
+        if kept:
+            learned += frames[:-kept]
+            stopping += frames[-kept:]
+        else:
+            cut = len(frames[-1]) - int(STOPPING_SHARE * len(frames[-1]))
+            learned += [*frames[:-1], frames[-1][:cut]]
+            stopping.append(frames[-1][cut:])
     if sum(map(len, stopping)) < STOPPING_FRAMES_MIN:
         return np.concatenate([recording.frames for recording in recordings]), recordings[0].frames[:0]
     return np.concatenate(learned), np.concatenate(stopping)

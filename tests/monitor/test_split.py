@@ -57,11 +57,18 @@ def test_every_frame_has_one_role_and_every_context_both(contexts: list[str], he
 
 def test_each_context_says_when_to_stop() -> None:
     count = STOPPING_FRAMES_MIN
-    recordings = [group("x" * (run + 1), context, count) for context in ("hatch", "contour") for run in range(3)]
+    recordings = [group("x" * (run + 1), context, count) for context in ("hatch", "contour") for run in range(10)]
     learned, stopping = stopping_frames(recordings)
-    assert stopping[:, 0, 0].tolist() == [3] * 2 * count, "the last group of both"
-    assert sorted(set(learned[:, 0, 0].tolist())) == [1, 2]
-    assert len(learned) == 4 * count
+    assert stopping[:, 0, 0].tolist() == [10] * 2 * count, "the last group of both"
+    assert sorted(set(learned[:, 0, 0].tolist())) == list(range(1, 10))
+    assert len(learned) == 18 * count
+
+
+def test_many_small_groups_give_a_tenth_of_themselves() -> None:
+    recordings = [group("x" * (run + 1), "", 20) for run in range(40)]
+    learned, stopping = stopping_frames(recordings)
+    assert sorted(set(stopping[:, 0, 0].tolist())) == [37, 38, 39, 40]
+    assert (len(learned), len(stopping)) == (720, 80)
 
 
 def test_a_context_of_few_groups_gives_the_end_of_its_last_one() -> None:
