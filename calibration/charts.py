@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
 from sklearn.covariance import ledoit_wolf
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-TRIM = 0.05  # share of frames that never enters mean, covariance and residual scale: the anomalies we must bear
+TRIM = 0.05  # share of frames that may be left out of mean, covariance and residual scale: the anomalies we must bear
+STRETCHES = 10  # equal parts of the recording, in which what is in control recurs
+COMMON = 2.0  # times the usual number of extreme frames in one of them: more is a spell
 FRAMES_PER_LATENT = 50  # fewer calibration frames a dimension, and T2 of new frames exceeds that of the fitted ones
 WINDOW_SHARE = 0.07  # of the smaller side: what `local` smooths over
 PRIOR_FRAMES = 10  # weight of the frame's overall residual against a pixel's own
@@ -84,13 +85,13 @@ class LatentFit(NamedTuple):
 
 
 def fit_latent(z: Floats) -> LatentFit:
-    """Mean and whitening of latents *z* (m, p): Ledoit and Wolf 2004 on the frames that remain after one reweighting.
+    """Mean and whitening of latents *z* (m, p), in the order of their recording: Ledoit and Wolf 2004, reweighted once.
 
     The first fit winsorises each coordinate at three robust standard deviations, so that a cluster of anomalies cannot
-    hide behind the covariance it inflates. The 5 % of frames with the largest T2 under it are left out of the second,
-    whose covariance is scaled up by what leaving out a Gaussian's own tail takes away (Croux and Haesbroeck 1999).
-    Only mean and covariance are fitted so: limits see every frame. Raises CalibrationError for m < p + 2, latents that
-    are not finite, or latents that do not vary at all; a single constant coordinate is borne by the shrinkage.
+    hide behind the covariance it inflates. Of the 5 % of frames with the largest T2 under it, the second leaves out
+    those that the recording does not show all along: see `_strange`. Only mean and covariance are fitted so: limits see
+    every frame. Raises CalibrationError for m < p + 2, latents that are not finite, or latents that do not vary at all;
+    a single constant coordinate is borne by the shrinkage.
     """
     z = np.asarray(z, np.float64)
     m, p = z.shape
@@ -102,14 +103,13 @@ def fit_latent(z: Floats) -> LatentFit:
     reach = WINSOR_SDS * MAD_TO_SD * np.median(np.abs(z - middle), axis=0)
     first = np.clip(z, middle - reach, middle + reach) if reach.any() else z
     distance = t2(z, _whitening(_shrunk(first)), first.mean(axis=0))
-    kept = z[np.argsort(distance, kind="stable")[: m - int(TRIM * m)]]
-    taken_away = chi2.cdf(chi2.isf(TRIM, p), p + 2) / (1 - TRIM) if len(kept) < m else 1.0
+    kept = z[~_strange(distance)]
     notes = (
         (f"{m} frames for a latent of {p} are few: {FRAMES_PER_LATENT * p} give T2 its full power",)
         if m < FRAMES_PER_LATENT * p
         else ()
     )
-    return LatentFit(kept.mean(axis=0), _whitening(_shrunk(kept) / taken_away), notes)
+    return LatentFit(kept.mean(axis=0), _whitening(_shrunk(kept)), notes)
 
 
 class ResidualMoments:
@@ -190,6 +190,23 @@ def fit(read: Read) -> ChartFit:
     scale = _residual_scale(read, keep)
     means = np.concatenate([(e / scale).mean(axis=(1, 2)) for _, e in read()])
     return ChartFit(latent.mean, latent.whitening, scale, *fit_offset(means), *window_for(*scale.shape), latent.notes)
+
+
+def _strange(distance: Floats) -> Flags:
+    """Which of the most extreme frames by *distance* (m,) come in spells: where twice as many are as elsewhere.
+
+    What recurs all along (a melt pool's start at every vector) is in control however rare: left out, T2 would find it
+    strange for ever, and its limit, which sees every frame, would lie beyond everything else. What fills one stretch of
+    the recording and hardly comes in others is an anomaly that nobody marked.
+    """
+    m = len(distance)
+    extreme = np.argsort(distance, kind="stable")[m - int(TRIM * m) :]
+    stretch = extreme * STRETCHES // max(m, 1)
+    counts = np.bincount(stretch, minlength=STRETCHES)
+    spells = counts > np.ceil(COMMON * np.median(counts))
+    strange = np.zeros(m, bool)
+    strange[extreme[spells[stretch]]] = True
+    return strange
 
 
 def _residual_scale(read: Read, keep: Flags) -> Float64s:

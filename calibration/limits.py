@@ -1,6 +1,7 @@
 """Limits of single charts, by context where contexts differ, and the one scale on which charts are compared."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -99,6 +100,15 @@ def fit_limits(
     )
 
 
+def context_frames_needed(rate: float) -> int:
+    """Held-out frames of a context that are enough for limits of its own at *rate*.
+
+    As many as support the rate: an extrapolated limit from few flags far more than it says (of 200 independent frames
+    at a rate of 0.001, twelve times as many), and the pooled one rests on more. And as many as fill a tail.
+    """
+    return max(math.ceil(EXCEEDANCES_MIN / rate - 1e-9), CONTEXT_FRAMES_MIN)
+
+
 def fit_context_limits(
     scores: Floats,
     contexts: npt.NDArray[np.str_],
@@ -110,14 +120,15 @@ def fit_context_limits(
 ) -> ContextLimits:
     """The limits of c charts from *scores* (m, c), together and for each of *contexts* (m,) with frames enough.
 
-    Enough are CONTEXT_FRAMES_MIN: of fewer, what little lies in the tail would be stretched with scores of its body.
+    How many that is, says `context_frames_needed`.
     Frames of no context (an empty one) have the pooled limits, and so does a context that is the only one: they are
     its own. In the pooled limits each context weighs as much as it has frames. Raises as `fit_limits` does.
     """
     x = np.asarray(scores, np.float64)
     labels = np.zeros(len(x)) if groups is None else np.asarray(groups)
     names, counts = np.unique(contexts, return_counts=True)
-    enough = [str(name) for name, count in zip(names, counts, strict=True) if name and count >= CONTEXT_FRAMES_MIN]
+    needed = context_frames_needed(rate)
+    enough = [str(name) for name, count in zip(names, counts, strict=True) if name and count >= needed]
     return ContextLimits(
         fit_limits(x, rate, seed, labels, resamples, tails),
         {

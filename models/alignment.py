@@ -33,6 +33,7 @@ SMALL: Final = 0.2  # of the frame is lit at most
 STRAYING: Final = 0.99  # of the pools lie within the usual reach ...
 REACH_TIMES: Final = 1.5  # ... times this, plus a pixel: what lies further is not brought back, ...
 POOL_SDS: Final = 3.0  # ... but for what a turn moves: the spot stays, the pool's middle circles around it
+WHOLE_SDS: Final = 2.0  # of a pool's length lie between its middle and the edge
 MOSTLY: Final = 0.9  # of the frames show one pool
 SOMETIMES: Final = 0.5  # of the frames show one that has a direction
 
@@ -147,11 +148,19 @@ def fit_alignment(frames: Frames) -> Alignment:
 
 
 def show_pools(frames: Frames, alignment: Alignment) -> bool:
-    """Whether *frames* (m, H, W) show what alignment is for: mostly one small lit region, and often an oblong one."""
-    some = np.asarray(frames[:: max(len(frames) // LOOKED_AT, 1)], np.float32) - alignment.ground
+    """Whether *frames* (m, H, W) show what alignment is for: mostly one small lit region, and often an oblong one.
+
+    And a whole one: where pools lie so near the edge that it cuts them, their direction cannot be told.
+    """
+    some = np.asarray(frames[:: max(math.ceil(len(frames) / LOOKED_AT), 1)], np.float32) - alignment.ground
     pools = [_is_one_pool(frame - alignment.threshold) for frame in some]
-    turned = Aligner(alignment).pose(torch.from_numpy(some)).angle_rad != 0
-    return bool(np.mean(pools) >= MOSTLY and turned.double().mean() >= SOMETIMES)
+    pose = Aligner(alignment).pose(torch.from_numpy(some))
+    oblong = float((pose.angle_rad != 0).double().mean())
+    to_edge = min(
+        side / 2 - abs(usual) for side, usual in zip(some.shape[1:], (alignment.row, alignment.column), strict=True)
+    )
+    whole = to_edge > WHOLE_SDS * float(pose.length.median())
+    return bool(np.mean(pools) >= MOSTLY and oblong >= SOMETIMES and whole)
 
 
 def _is_one_pool(light: Float32s) -> bool:

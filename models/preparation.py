@@ -1,5 +1,6 @@
 """Frames as they come from the camera -> frames as the network sees them: binned, turned, normalised."""
 
+import math
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ Frames = npt.NDArray[Any]  # (m, h, w) of uint8, uint16 or float32
 
 CHUNK: Final = 256  # frames looked at together when a preparation is fitted
 LOOKED_AT: Final = 2000  # frames that the ground is estimated from, spread over all
+LOOKED_AT_BYTES: Final = 2**28  # ... in float32, at most: large frames are fewer
 POOL_SIDE_PX: Final = 56  # frames of pools are binned while their shorter side keeps as many pixels
 BINNING_MAX: Final = 8
 
@@ -98,7 +100,8 @@ def fit_preparation(
     keeps POOL_SIDE_PX pixels; others are left as they are.
     """
     _, height, width = frames.shape
-    some = frames[:: max(len(frames) // LOOKED_AT, 1)]
+    most = min(LOOKED_AT, max(LOOKED_AT_BYTES // (4 * height * width), 1))
+    some = frames[:: max(math.ceil(len(frames) / most), 1)]
     if not np.isfinite(some).all():
         raise ValueError("training frames hold pixels that are not finite: remove those frames")
     side = min(max(min(height, width) // POOL_SIDE_PX, 1), BINNING_MAX)

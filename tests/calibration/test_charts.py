@@ -109,6 +109,21 @@ def test_a_cluster_of_anomalies_does_not_hide_behind_the_covariance(share: float
     assert np.median(scores[anomalies:]) == pytest.approx(np.median(usual), rel=0.1)
 
 
+def test_a_rare_state_that_recurs_all_along_is_in_control() -> None:
+    """Two frames in a hundred are far from the others, in every stretch: T2 must know them."""
+    z = gaussian(4000, 16)
+    recurring = np.arange(0, 4000, 50)
+    z[recurring] += 15 * z.std(axis=0)
+    found = fit_latent(z)
+    scores = charts.t2(z, found.whitening, found.mean)
+    assert scores[recurring].mean() < 8 * np.median(scores)
+    spell = z.copy()
+    spell[:80] = z[recurring] + 30 * z.std(axis=0)
+    found = fit_latent(spell)
+    scores = charts.t2(spell, found.whitening, found.mean)
+    assert scores[:80].min() > 20 * np.median(scores)
+
+
 @pytest.mark.parametrize("dead", ["one", "most", "rarely alive"])
 def test_dead_latents_leave_the_fit_finite(dead: str) -> None:
     z = gaussian(300, 6)

@@ -11,7 +11,6 @@ from scipy.stats import norm
 
 from calibration.charts import CalibrationError
 from calibration.limits import (
-    CONTEXT_FRAMES_MIN,
     ContextLimits,
     ContextScale,
     JointScale,
@@ -20,6 +19,7 @@ from calibration.limits import (
     autocorrelation_time,
     bandwidth,
     block_resample,
+    context_frames_needed,
     fit_context_limits,
     fit_limits,
     kde_quantile,
@@ -307,8 +307,13 @@ def test_each_context_is_held_to_the_rate_where_pooled_limits_hold_none_to_it() 
     assert np.mean(pooled, axis=0)[1] < 0.006
 
 
+@pytest.mark.parametrize(("rate", "needed"), [(0.001, 10_000), (0.01, 1000), (0.1, 200), (0.2, 200)])
+def test_limits_of_a_context_take_as_many_frames_as_support_the_rate(rate: float, needed: int) -> None:
+    assert context_frames_needed(rate) == needed
+
+
 def test_a_context_of_too_few_frames_has_the_pooled_limits() -> None:
-    scores, contexts = in_contexts(4 * CONTEXT_FRAMES_MIN, 0)
+    scores, contexts = in_contexts(4 * context_frames_needed(0.01), 0)
     assert set(fit_context_limits(scores, contexts, 0.01, resamples=1).own) == {"contour", "hatch"}
     fewer = fit_context_limits(scores[1:], contexts[1:], 0.01, resamples=1)
     assert set(fewer.own) == {"hatch"}
@@ -316,16 +321,16 @@ def test_a_context_of_too_few_frames_has_the_pooled_limits() -> None:
 
 
 def test_a_single_context_and_frames_without_one_have_the_pooled_limits() -> None:
-    scores, contexts = in_contexts(2000, 0)
-    assert fit_context_limits(scores, np.full(2000, "hatch"), 0.01, resamples=1).own == {}
+    scores, contexts = in_contexts(8000, 0)
+    assert fit_context_limits(scores, np.full(8000, "hatch"), 0.01, resamples=1).own == {}
     nameless = fit_context_limits(scores, np.where(contexts == "hatch", "", contexts), 0.01, resamples=1)
     assert set(nameless.own) == {"contour"}
     assert nameless.of("") == nameless.pooled
 
 
 def test_own_limits_are_those_of_the_contexts_frames_alone() -> None:
-    scores, contexts = in_contexts(2000, 0)
-    groups = np.arange(2000) // 100
+    scores, contexts = in_contexts(8000, 0)
+    groups = np.arange(8000) // 100
     limits = fit_context_limits(scores, contexts, 0.01, 3, groups, resamples=5)
     held = contexts == "contour"
     alone = fit_limits(scores[held], 0.01, 3, groups[held], resamples=5)

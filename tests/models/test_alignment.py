@@ -149,6 +149,13 @@ def test_frames_without_pools_show_none(frames: npt.NDArray[Any]) -> None:
     assert not show_pools(frames, fit_alignment(frames))
 
 
+@pytest.mark.parametrize(("row", "whole"), [(0.0, True), (15.0, True), (29.0, False)])
+def test_pools_that_the_edge_cuts_have_no_direction_to_turn_by(row: float, whole: bool) -> None:
+    angles = np.random.default_rng(2).uniform(0, 2 * np.pi, 60)
+    frames = np.concatenate([pools(angle, row=row, noise=NOISE_SD, seed=seed) for seed, angle in enumerate(angles)])
+    assert show_pools(frames, fit_alignment(frames)) == whole
+
+
 def test_round_pools_are_nothing_to_turn() -> None:
     down, right = np.mgrid[:65, :65] - 32.0
     random = np.random.default_rng(1)
