@@ -60,7 +60,7 @@ def melt_pool() -> Camera:
 @pytest.fixture(scope="module")
 def micrograph() -> Camera:
     """One session: from one to the next, dose and thickness change more than some of these alterations."""
-    frames = images.normal_frames(1440, 1, 64, 64, 1)
+    frames = images.normal_frames(1440, 5, 64, 64, 1)
     return learned(frames[:800], frames[800:1400], frames[1400:])
 
 
@@ -69,7 +69,7 @@ def uint8(frames: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
 
 
 def shifted_out(frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """*frames* (n, h, w) moved by three quarters of a side both ways; what comes in is drawn from their edges' pixels."""
+    """*frames* (n, h, w) moved by three quarters of a side both ways; what comes in is drawn from their edges."""
     away = 3 * frames.shape[1] // 4
     edges = np.concatenate([frames[:, 0], frames[:, -1], frames[:, :, 0], frames[:, :, -1]], axis=1)
     drawn = np.random.default_rng(0).integers(0, edges.shape[1], (len(frames), frames[0].size))
