@@ -3,6 +3,7 @@
 Each check is exact, and cheap where nothing is wrong: a few columns of each frame tell where to look closer.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,17 +46,17 @@ class CameraState(NamedTuple):
     repeats: int = 0
 
 
-def fit_camera(frames: Frames, dtype: npt.DTypeLike) -> CameraLimits:
-    """Limits from normal *frames* (m, h, w) of a camera that sends *dtype*. Raises ValueError without frames.
+def fit_camera(groups: Sequence[Frames], dtype: npt.DTypeLike) -> CameraLimits:
+    """Limits from *groups* of normal frames (m, h, w) of a camera that sends *dtype*. Raises ValueError without frames.
 
     No limit fires on more than a thousandth of these frames.
     """
-    if len(frames) == 0:
+    if not any(map(len, groups)):
         raise ValueError("camera limits need normal frames: give some")
     spreads, contrasts, shares = [], [], []
-    level = _clipping_level(frames, np.dtype(dtype))
+    level = _clipping_level(groups, np.dtype(dtype))
     state, longest = CameraState(), 0
-    for chunk in (frames[first : first + CHUNK] for first in range(0, len(frames), CHUNK)):
+    for chunk in _chunks(groups):
         low, high = _range(chunk)
         spreads.append(high - low)
         contrasts.append(_row_contrast(chunk, high - low))
@@ -159,15 +160,22 @@ def _sampled(frames: Frames) -> Frames:
     return frames[:, :, :: max(1, frames.shape[2] // SAMPLED_COLUMNS)]
 
 
-def _clipping_level(frames: Frames, dtype: np.dtype[Any]) -> float:
+def _chunks(groups: Sequence[Frames]) -> Iterator[Frames]:
+    for frames in groups:
+        for first in range(0, len(frames), CHUNK):
+            yield frames[first : first + CHUNK]
+
+
+def _clipping_level(groups: Sequence[Frames], dtype: np.dtype[Any]) -> float:
     """Where the sensor clips: the value that normal pixels pile up at, else the full scale of the camera's converter.
 
     Counts thin out towards the largest value, except where the sensor clips.
     """
-    peak = frames.max()
-    below = max((frame[frame < peak].max(initial=frames.min()) for frame in frames), default=peak)
-    piled, before = (sum(int(np.count_nonzero(frame == value)) for frame in frames) for value in (peak, below))
-    if peak > below and piled > max(before, CLIPPED_SHARE * frames.size):
+    peak = max(chunk.max() for chunk in _chunks(groups))
+    lowest = min(chunk.min() for chunk in _chunks(groups))
+    below = max(frame[frame < peak].max(initial=lowest) for chunk in _chunks(groups) for frame in chunk)
+    piled, before = (sum(int(np.count_nonzero(chunk == value)) for chunk in _chunks(groups)) for value in (peak, below))
+    if peak > below and piled > max(before, CLIPPED_SHARE * sum(frames.size for frames in groups)):
         return float(peak)
     if dtype.kind == "f":
         return float(np.finfo(dtype).max)

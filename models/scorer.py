@@ -36,6 +36,11 @@ class Scores(NamedTuple):
     local: Float32s
     where: npt.NDArray[np.int16]  # (n, 2): row and column of the centre of the window that gave `local`
 
+    @property
+    def values(self) -> Float32s:
+        """What the charts say, side by side in the order of CHARTS: (n, charts), a copy."""
+        return np.array((self.t2, self.s2, self.offset, self.local)).T
+
 
 class Reconstruction(NamedTuple):
     """Frames as the network sees them, and as it draws them, in pixel units; (n, H, W) each."""

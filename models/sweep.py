@@ -5,8 +5,8 @@ to beat to be worth its while, and cost seconds where a network of every size co
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,23 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 
 from models.preparation import Preparation, Preparer
-from models.training import Frames, Progress, Trained, TrainingSettings, latents_and_residuals, train
+from models.training import Frames, Trained, TrainingSettings, latents_and_residuals, train
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+Progress = Callable[[int, int, float, str], None]
+"""Steps done, steps in all, loss, and which of the trainings in words."""
+
+MeasuredOn = Literal["held out", "chose the weights", "last of training"]
+"""Which frames were drawn: some that no network here knew, some that said when to stop, or the last training frames."""
 
 FRAMES_MAX: Final = 2000
 """Most frames that components are fitted to: neighbours in a stream are near-copies and add little."""
+
+BYTES_MAX: Final = 1 << 28
+"""Memory that frames looked at together may take as float32: of large ones fewer are fitted to."""
 
 SIZES: Final = (2, 4, 8, 16, 32, 64, 128, 200)
 """Sizes of the latent that are looked at; as many frames as twice the size, at least, must be there to learn from."""
@@ -31,7 +41,8 @@ STEPS_SHARE: Final = 0.25
 STEPS_MIN: Final = 400
 """... and the least: networks that have hardly begun to learn are as bad at every size."""
 
-CHUNK: Final = 256  # frames projected at a time
+CHUNK: Final = 256  # frames projected or drawn at a time
+CHUNK_BYTES: Final = 1 << 24  # as float32, and fewer of large ones: a network's layers take several times as much
 POWER_ITERATIONS: Final = 4  # of the randomised decomposition: noise leaves singular values that fall slowly
 
 FALL_LEFT: Final = 0.05
@@ -42,44 +53,62 @@ FLAT: Final = 0.01
 
 
 class LatentSweep(NamedTuple):
-    """Mean squared residual on held-out frames, in normalised units, of each size of latent; sizes rise."""
+    """Mean squared residual of each size of latent, in normalised units, on the frames *measured_on*; sizes rise."""
 
     sizes: tuple[int, ...]
     network: tuple[float, ...]  # NaN where no network of that size was trained
     pca: tuple[float, ...]
     chosen: int
+    given: bool  # the chosen size was asked for, not looked for
+    measured_on: MeasuredOn
 
 
 def sweep_latent(frames: Frames, held: Frames, settings: TrainingSettings, progress: Progress) -> LatentSweep:
-    """What networks and principal components of several sizes leave of *held* frames (n, h, w), both float32.
+    """What networks and principal components of several sizes leave of *held* frames (n, h, w), of any pixel type.
 
     A network of every size learns from *frames* (m, h, w) for a quarter of the steps, and the `elbow` of their errors
     is the size chosen. Where no frames are held out, the last of the training frames stand in: what is left of them is
-    too little, and most so for the large sizes. Raises ValueError as `train` does.
+    too little, and most so for the large sizes. *progress* begins anew with each size. Raises ValueError as `train`
+    does.
     """
-    held = held if len(held) else _last(frames)
+    shown = held if len(held) else _last(frames)
     sizes = _sizes(frames)
     steps = max(int(STEPS_SHARE * settings.max_steps), STEPS_MIN)
     short = settings._replace(max_steps=min(steps, settings.max_steps))
     networks = []
-    for size in sizes:
+    for number, size in enumerate(sizes, start=1):
         of_size = short._replace(architecture=settings.architecture._replace(latent=size))
-        networks.append(train(frames, of_size, progress))
-    errors = tuple(mean_square(trained, held) for trained in networks)
-    pca = _components(networks[0].preparation, frames, held, sizes, settings.seed)
-    return LatentSweep(sizes, errors, pca, elbow(sizes, errors))
+        named = _named(progress, f"trying latent {size} ({number} of {len(sizes)} sizes)")
+        networks.append(train(frames, of_size, named))
+    errors = tuple(mean_square(trained, shown) for trained in networks)
+    pca = _components(networks[0].preparation, frames, shown, sizes, settings.seed)
+    measured_on: MeasuredOn = "held out" if len(held) else "last of training"
+    return LatentSweep(sizes, errors, pca, elbow(sizes, errors), given=False, measured_on=measured_on)
 
 
 def beside_components(trained: Trained, frames: Frames, held: Frames, seed: int) -> LatentSweep:
     """What *trained* leaves of *held* frames, and what principal components of several sizes leave of them.
 
-    As `sweep_latent`, with a single network, whose size is the chosen one.
+    As `sweep_latent`, with a single network, whose size is the one given. Where it was stopped by frames, *held* are
+    those: it draws them a little better than others.
     """
-    held = held if len(held) else _last(frames)
+    shown = held if len(held) else _last(frames)
     latent = trained.network.latent
     sizes = tuple(sorted({*_sizes(frames), latent}))
-    network = tuple(mean_square(trained, held) if size == latent else math.nan for size in sizes)
-    return LatentSweep(sizes, network, _components(trained.preparation, frames, held, sizes, seed), latent)
+    network = tuple(mean_square(trained, shown) if size == latent else math.nan for size in sizes)
+    pca = _components(trained.preparation, frames, shown, sizes, seed)
+    return LatentSweep(sizes, network, pca, latent, given=True, measured_on=_measured_on(trained, held))
+
+
+def _named(progress: Progress, what: str) -> Callable[[int, int, float], None]:
+    return lambda done, steps, loss: progress(done, steps, loss, what)
+
+
+def _measured_on(trained: Trained, held: Frames) -> MeasuredOn:
+    if len(held) == 0:
+        return "last of training"
+    stopped = any(math.isfinite(checkpoint.held) for checkpoint in trained.history)
+    return "chose the weights" if stopped else "held out"
 
 
 def _sizes(frames: Frames) -> tuple[int, ...]:
@@ -97,29 +126,47 @@ def _components(
 
 
 def _prepared(preparation: Preparation, frames: Frames) -> Floats:
-    """`evenly` spread *frames* as the network sees them (k, H, W)."""
-    prepare = Preparer(preparation)
-    chosen = evenly(len(frames))
-    parts = (torch.from_numpy(np.array(frames[chosen[i : i + CHUNK]])) for i in range(0, len(chosen), CHUNK))
-    return np.concatenate([prepare(part).x[:, 0].numpy() for part in parts])
+    """`looked_at` *frames* as the network sees them (k, H, W)."""
+    prepare, chosen = Preparer(preparation), looked_at(frames)
+    found = np.empty((len(chosen), *prepare.size), np.float32)
+    step = chunk_of(frames)
+    for first in range(0, len(chosen), step):
+        part = torch.from_numpy(np.array(frames[chosen[first : first + step]]))
+        found[first : first + step] = prepare(part).x[:, 0].numpy()
+    return found
 
 
 def mean_square(trained: Trained, frames: Frames) -> float:
-    """Mean squared residual of *trained* on `evenly` spread *frames* (n, h, w), in normalised units."""
-    chosen = frames[evenly(len(frames))]
-    squares = [np.square(e).mean(axis=(1, 2)) for _, e in latents_and_residuals(trained, chosen, CHUNK)]
+    """Mean squared residual of *trained* on the `looked_at` of *frames* (n, h, w), in normalised units."""
+    shown = frames[looked_at(frames)]
+    squares = [np.square(e).mean(axis=(1, 2)) for _, e in latents_and_residuals(trained, shown, chunk_of(frames))]
     return float(np.concatenate(squares).mean())
 
 
-def evenly(count: int, most: int = FRAMES_MAX) -> npt.NDArray[np.int64]:
+def looked_at(frames: Frames) -> Indices:
+    """Indices of those of *frames* (m, ...) that are looked at: `evenly` spread, as many as number and memory allow."""
+    return evenly(len(frames), min(FRAMES_MAX, max(BYTES_MAX // _float32_bytes(frames), 2)))
+
+
+def chunk_of(frames: Frames) -> int:
+    """How many of *frames* (m, ...) are projected or drawn at a time."""
+    return min(CHUNK, max(CHUNK_BYTES // _float32_bytes(frames), 1))
+
+
+def evenly(count: int, most: int) -> Indices:
     """Indices of at most *most* of *count* frames, spread over all of them."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
+def _float32_bytes(frames: Frames) -> int:
+    """Bytes of one of *frames* as float32."""
+    return max(4 * math.prod(frames.shape[1:]), 1)
 
 
 def pca_errors(train: Floats, held: Floats, sizes: Sequence[int], seed: int = 0) -> tuple[float, ...]:
     """Mean squared residual of *held* (n, ...) under the leading principal components of *train* (m, ...), by size.
 
-    Frames of any shape, both in the same units; of *train*, `evenly` spread frames are used, so only those need be
+    Frames of any shape, both in the same units; of *train* the `looked_at` frames are used, so only those need be
     prepared. More components than the frames span leave what all of them leave. The decomposition is randomised
     (Halko, Martinsson and Tropp 2011): the same *seed* gives the same errors. Raises ValueError without frames, where
     pixels are not finite, and for a size below 1.
@@ -128,11 +175,12 @@ def pca_errors(train: Floats, held: Floats, sizes: Sequence[int], seed: int = 0)
         raise ValueError("principal components need frames to fit and frames held out: give some of both")
     if min(sizes, default=1) < 1:
         raise ValueError(f"a latent has at least one dimension, not {min(sizes)}")
-    fitted = np.asarray(train[evenly(len(train))], np.float32).reshape(-1, math.prod(train.shape[1:]))
-    if not np.isfinite(fitted).all():
+    centred = train[looked_at(train)].astype(np.float32, copy=False).reshape(-1, math.prod(train.shape[1:]))  # a copy
+    if not np.isfinite(centred).all():
         raise ValueError("training frames hold pixels that are not finite: remove those frames")
-    mean = fitted.mean(axis=0)
-    axes = _principal_axes(fitted - mean, max(sizes, default=1), seed)  # (k, P)
+    mean = centred.mean(axis=0)
+    centred -= mean
+    axes = _principal_axes(centred, max(sizes, default=1), seed)  # (k, P)
     left = _left_by_size(held, mean, axes) / (len(held) * len(mean))  # (k + 1,)
     return tuple(float(left[min(size, len(axes))]) for size in sizes)
 
@@ -171,8 +219,9 @@ def _principal_axes(centred: Floats, count: int, seed: int) -> Floats:
 def _left_by_size(held: Floats, mean: Floats, axes: Floats) -> Float64s:
     """Summed squares of *held* that 0, 1, ... k of *axes* (k, P) leave: (k + 1,)."""
     total, drawn = 0.0, np.zeros(len(axes))
-    for first in range(0, len(held), CHUNK):
-        centred = np.asarray(held[first : first + CHUNK], np.float32).reshape(-1, len(mean)) - mean
+    step = chunk_of(held)
+    for first in range(0, len(held), step):
+        centred = np.asarray(held[first : first + step], np.float32).reshape(-1, len(mean)) - mean
         total += float(np.square(centred, dtype=np.float64).sum())
         drawn += np.square(centred @ axes.T, dtype=np.float64).sum(axis=0)
     left: Float64s = np.maximum(total - np.concatenate(([0.0], np.cumsum(drawn))), 0.0)

@@ -99,8 +99,11 @@ def random_tiles(images: Images, side: int, most: int, seed: int = 0) -> Images:
 
     At any place, since a crystal's lattice has another phase at each. As many as SAMPLED_TIMES cover the images, and at
     most *most*; at least one of each image. Only these tiles are read, where the images lie on disk.
+    Raises ValueError without images.
     """
     count, height, width = images.shape
+    if count == 0:
+        raise ValueError("there are no images to take tiles of: give at least one")
     random = np.random.default_rng(seed)
     each = max(1, min(most // count, SAMPLED_TIMES * height * width // side**2))
     image = np.repeat(np.arange(count), each)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.augmentation import dimmed, lit_anyhow, noisy, turned_anyhow
 from models.autoencoder import Architecture, Network, fresh
-from models.losses import bounded_mean, divergence, poisson, sparsity, squared
+from models.losses import COUNT_MIN, bounded_mean, divergence, poisson, sparsity, squared
 from models.preparation import Preparation, Preparer, fit_preparation
 
 Frames = npt.NDArray[Any]  # (m, h, w) of uint8, uint16 or float32
@@ -28,6 +28,7 @@ FRAME_DTYPES = ("uint8", "uint16", "float32")
 PROGRESS_STEPS = 10  # between two reports of progress
 CHECKPOINTS = 20  # in a training: at each, the held-out frames are drawn
 PATIENCE = 5  # checkpoints without a better one, and the training stops
+COUNTED_MOST = 100  # frames, spread over all, that show whether pixels are counts
 HELD_MOST = 1000  # held-out frames that are drawn at a checkpoint, spread over all
 POOL_DIMMING = 0.2  # share: brightness says much of a pool; of a crystal it says how thick it is, and varies
 LOG_VARIANCE = -8.0, 4.0  # of a posterior: beyond, one bad step of a variational training could end it
@@ -273,6 +274,27 @@ def _check(frames: Frames, settings: TrainingSettings) -> None:
         raise ValueError("noise, dimming, brightness, contrast and sparsity must not be below 0")
     if settings.loss == "poisson" and settings.orientation == "align":
         raise ValueError("the Poisson loss needs counts, and alignment subtracts the ground: use the squared loss")
+    if settings.loss == "poisson":
+        _check_are_counts(frames)
+
+
+def _check_are_counts(frames: Frames) -> None:
+    """Raises ValueError where pixels cannot be counts: some are negative, or most of the lit ones a part of one."""
+    if frames.dtype.kind != "f":
+        return
+    lowest = min(float(part.min()) for part in _chunks(frames, CHUNK))
+    if lowest < 0:
+        raise ValueError(
+            f"the Poisson loss needs counts, and a pixel is {lowest:.3g}: subtract no dark level, or use the "
+            "squared loss"
+        )
+    some = frames[:: math.ceil(len(frames) / COUNTED_MOST)]
+    lit = some[some > 0]
+    if len(lit) and np.median(lit) < COUNT_MIN:
+        raise ValueError(
+            f"the Poisson loss needs counts, and half of the lit pixels are below {np.median(lit):.3g}: give frames in "
+            "counts (not scaled to 0..1), or use the squared loss"
+        )
 
 
 def _spread(network: Network) -> nn.Linear:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +20,7 @@ import torch
 import monitor
 from calibration.camera import fit_camera
 from calibration.charts import CalibrationError, ChartFit, fit
-from calibration.limits import CONTEXT_FRAMES_MIN, ContextLimits, Limit, fit_context_limits
+from calibration.limits import ContextLimits, Limit, context_frames_needed, fit_context_limits
 from calibration.suspects import suspects
 from calibration.tails import FRAMES_MIN
 from models.autoencoder import Architecture, operations
@@ -39,8 +40,8 @@ from monitor.tiled import image_warnings, tails_of, tiles_of, tiling_of, without
 from monitor.types import Pixels, PixelType
 
 Floats = npt.NDArray[np.floating[Any]]
-Progress = Callable[[int, int, float], None]
-"""Steps done, steps in all, loss."""
+Progress = Callable[[int, int, float, str], None]
+"""Steps done, steps in all, loss, and which of the trainings in words: each begins anew."""
 
 SUSPECT_SHARE = 0.005
 """Of the held-out frames that stand out: more, and a person is asked to look before trusting the limits."""
@@ -66,7 +67,7 @@ def calibrate(
     *,
     camera_settings: str | None = None,
     contexts: tuple[str, ...] | None = None,
-    progress: Progress = lambda done, steps, loss: None,
+    progress: Progress = lambda done, steps, loss, what: None,
 ) -> Bundle:
     """Train, fit and write the bundle to *out*. Raises CalibrationError, BundleError or OSError in one line.
 
@@ -82,7 +83,7 @@ def calibrate(
     _check_counts(shown, parts.limits, settings)
     with _threads(settings.threads):
         fitted = _fit(parts, shown, tiling, settings, progress)
-    camera = fit_camera(np.concatenate([recording.frames for recording in parts.train]), dtype)
+    camera = fit_camera([recording.frames for recording in parts.train], dtype)
     manifest = Manifest(
         format=bundles.FORMAT,
         program=monitor.__version__,
@@ -135,13 +136,13 @@ def _fit(
         trained, sweep = _trained(learned, stopping, _how(settings), settings.latent, progress)
     except ValueError as error:
         raise CalibrationError(str(error)) from None
-    normal = np.concatenate([recording.frames for recording in shown])
-    charts = fit(lambda: latents_and_residuals(trained, normal))
+    normal = learned, stopping
+    charts = fit(lambda: chain.from_iterable(latents_and_residuals(trained, part) for part in normal))
     scorer = Scorer(trained, _parameters(charts), tiling=tiling)
     held = [scorer(recording.frames) for recording in parts.limits]
     scores = Scores(*map(np.concatenate, zip(*held, strict=True)))
     groups = np.repeat(np.arange(len(parts.limits)), [len(recording.frames) for recording in parts.limits])
-    values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)
+    values = scores.values
     of = _contexts(parts.limits)
     tails = None if tiling is None else tails_of(Scorer(trained, _parameters(charts)), normal)
     limits = fit_context_limits(values, of, settings.false_alarm_rate, settings.seed, groups, tails=tails)
@@ -154,12 +155,16 @@ def _trained(
     learned: Pixels, stopping: Pixels, how: TrainingSettings, latent: int | Literal["auto"], progress: Progress
 ) -> tuple[Trained, LatentSweep]:
     """A network with *latent* latents, and what other sizes would have left."""
+
+    def last(done: int, steps: int, loss: float) -> None:
+        progress(done, steps, loss, "training")
+
     if latent == "auto":
         sweep = sweep_latent(learned, stopping, how, progress)
         how = how._replace(architecture=how.architecture._replace(latent=sweep.chosen))
-        return train(learned, how, progress, held=stopping), sweep
+        return train(learned, how, last, held=stopping), sweep
     how = how._replace(architecture=how.architecture._replace(latent=latent))
-    trained = train(learned, how, progress, held=stopping)
+    trained = train(learned, how, last, held=stopping)
     return trained, beside_components(trained, learned, stopping, how.seed)
 
 
@@ -190,9 +195,10 @@ def _training(settings: Calibration, fitted: Fitted) -> dict[str, bool | int | f
         "dimming": dimming_of(_how(settings), preparation),
         "orientation": "align" if preparation.alignment else settings.orientation.replace("auto", "none"),
         **_tiles(fitted.scorer.tiling),
+        "held_out": settings.held_out,
         "threads": settings.threads,
         "steps": kept.step,
-        "loss": kept.loss,
+        "final_loss": kept.loss,
         "window_px": fitted.charts.window,
         "stride_px": fitted.charts.stride,
     }
@@ -244,10 +250,11 @@ def _limit_warnings(limits: ContextLimits, contexts: npt.NDArray[np.str_]) -> li
                 "them"
             )
     counts = dict(zip(*np.unique(contexts, return_counts=True), strict=True))
+    needed = context_frames_needed(limits.pooled[0].rate)
     few = [context for context in counts if context and context not in limits.own and len(counts) > 1]
     return found + [
         f"context {context} has the limits of all contexts pooled: its {counts[context]} held-out frames are too few "
-        f"for limits of its own; give {CONTEXT_FRAMES_MIN} or more"
+        f"for limits of its own; give {needed} or more"
         for context in few
     ]
 

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import monitor
@@ -27,7 +28,7 @@ class _Inside(argparse.Action):
         self, parser: argparse.ArgumentParser, options: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
         try:
-            context = _context(values[0])
+            context = _no_recording(_context(values[0]), values[1:])
         except argparse.ArgumentTypeError as error:
             raise argparse.ArgumentError(self, str(error)) from None
         if len(values) < 2:
@@ -117,7 +118,8 @@ def _add_recordings(parser: _Parser) -> None:
         nargs="+",
         default=[],
         metavar=("CONTEXT", "PATH"),
-        help="groups of frames that show this context (hatch, contour, ...); again for each context",
+        help="groups of frames that show this context (hatch, contour, ...); again for each context. All paths after "
+        "it are of that context: PATHs without one come first",
     )
 
 
@@ -262,6 +264,19 @@ def _context(text: str) -> str:
     if not 0 < len(text.encode("utf-8", "replace")) <= TEXT_BYTES or not text.isprintable():
         raise argparse.ArgumentTypeError(f"'{text}' must be the name of a context, of at most {TEXT_BYTES} bytes")
     return text
+
+
+def _no_recording(context: str, paths: Sequence[str]) -> str:
+    """*context*, unless it is itself a recording, which would be left out in silence. *paths* are those after it."""
+    from monitor.camera.recordings import IMAGES
+
+    place = Path(context)
+    images = place.is_dir() and any(one.suffix.lower() in IMAGES for one in place.iterdir())
+    # Frames may well lie in a folder that is named after their context.
+    beside = any(place.resolve() not in (Path(path).resolve(), *Path(path).resolve().parents) for path in paths)
+    if place.name != context or place.is_file() or (images and (beside or not paths)):
+        raise argparse.ArgumentTypeError(f"'{context}' is a path: name the context first, then paths (--in hatch PATH)")
+    return context
 
 
 def _camera(text: str) -> str:

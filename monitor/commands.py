@@ -73,14 +73,13 @@ def score(options: argparse.Namespace) -> int:
         return _usage(f"--map {options.map}: is a file; name a folder")
     bundle, recordings = bundles.read(Path(options.bundle)), _recorded(options)
     if options.map:
-        from monitor.maps import require_tiles, write_maps
+        from monitor.maps import write_maps
 
-        require_tiles(bundle)
-    table = score_table(bundle, recordings)
+        table = write_maps(bundle, recordings, Path(options.map), out.suffix.lower())
+        screen.say(f"{options.map}: {table.num_rows} maps and a table of their tiles")
+    else:
+        table = score_table(bundle, recordings)
     write_table(table, out)
-    if options.map:
-        images = write_maps(bundle, recordings, Path(options.map), out.suffix.lower())
-        screen.say(f"{options.map}: {images} maps and a table of their tiles")
     flagged = sum(table["flag"].to_pylist())
     screen.say(f"{out}: {table.num_rows} frames scored, {flagged} over a limit")
     return DONE

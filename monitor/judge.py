@@ -113,7 +113,7 @@ class Judge:
         good = (fault == 0) & finite
         judged = np.flatnonzero(good)
         scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged], self._beat)
-        values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)  # (m, charts)
+        values = scores.values  # (m, charts)
         rows = _rows(batch, positions)
         chart_rows = rows[judged]
         joint_scores, source, limits = self._joint(values, chart_rows["context"])

@@ -5,6 +5,7 @@ Colours run through cividis, which looks the same to people with any kind of col
 """
 
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +16,11 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont
 
 from calibration.limits import JointScale
-from models.scorer import CHARTS, Scorer
+from models.scorer import CHARTS, Scorer, Scores, of_images
 from models.tiles import Tiling
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording
-from monitor.score import load_scorer, require_fit, write_table
+from monitor.score import load_scorer, require_fit, table_of, write_table
 
 Floats = npt.NDArray[np.floating[Any]]
 Colours = npt.NDArray[np.uint8]
@@ -28,7 +29,13 @@ TABLE: Final = "tiles"
 PANEL_PX: Final = 1024
 """Longest side of a panel; larger images are drawn smaller by a whole factor."""
 
-MARGIN_PX, BAR_PX, TEXT_PX = 24, 16, 15
+PANEL_MIN_PX: Final = 400
+"""Longest side of a panel at least, as nearly as a whole factor allows: smaller images are drawn larger."""
+
+MARGIN_PX, BAR_PX, TEXT_PX, LINE_PX = 24, 16, 15, 20
+SCALE_PX: Final = 130  # the bar, its numbers and the margin beside them
+BAR_MIN_PX: Final = 80  # so that its three numbers stand apart
+WIDTH_MIN_PX: Final = 480
 TOP: Final = 2.0  # joint score at the upper end of the colours: the limit, which is 1, lies in their middle
 CLIPPED: Final = (0.5, 99.5)  # per cent of an image's pixels between black and white
 CIVIDIS: Final = ("#00224e", "#1d3970", "#414d6b", "#61646f", "#7d7c78", "#9d9676", "#bcaf6f", "#dfcb57", "#fee838")
@@ -42,8 +49,8 @@ def require_tiles(bundle: Bundle) -> None:
         raise BundleError(f"{bundle.path}: judges frames whole and has no maps; calibrate with calibration.tile_px")
 
 
-def write_maps(bundle: Bundle, recordings: Sequence[Recording], folder: Path, suffix: str = ".parquet") -> int:
-    """Write a PNG for each image and one table of all tiles to *folder*, which is made; how many images there were.
+def write_maps(bundle: Bundle, recordings: Sequence[Recording], folder: Path, suffix: str = ".parquet") -> pa.Table:
+    """Write a PNG for each image and one table of all tiles to *folder*, which is made; the images' own `score_table`.
 
     A tile is flagged by the limit of whole images: an image is over its limit where one of its tiles is. Raises as
     `require_fit` and `require_tiles` do, and OSError.
@@ -51,22 +58,28 @@ def write_maps(bundle: Bundle, recordings: Sequence[Recording], folder: Path, su
     require_tiles(bundle)
     require_fit(bundle, recordings)
     folder.mkdir(parents=True, exist_ok=True)
-    scorer, tables = load_scorer(bundle), []
+    scorer, tables, images = load_scorer(bundle), [], []
+    tiling = _tiling(scorer)
     for number, recording in enumerate(recordings):
+        scored = []
         for sequence, image in enumerate(recording.frames):
-            table = tile_table(bundle, scorer, recording, sequence)
-            picture = draw(image, table["joint"].to_numpy(), _tiling(scorer), f"{recording.name}, image {sequence}")
+            tiles = scorer.score_tiles(scorer.load(image[None]))
+            table = tile_table(bundle, tiling, recording, sequence, tiles)
+            picture = draw(image, table["joint"].to_numpy(), tiling, f"{recording.name}, image {sequence}")
             picture.save(folder / _file_name(number, recording.name, sequence))
             tables.append(table)
+            scored.append(of_images(tiles, tiling.count))
+        images.append(table_of(bundle, recording, Scores(*map(np.concatenate, zip(*scored, strict=True)))))
     write_table(pa.concat_tables(tables), folder / f"{TABLE}{suffix}")
-    return len(tables)
+    return pa.concat_tables(images)
 
 
-def tile_table(bundle: Bundle, scorer: Scorer, recording: Recording, sequence: int) -> pa.Table:
-    """One row a tile of image *sequence*: its place in the grid and in the image, every chart, joint score, flag."""
-    tiling = _tiling(scorer)
-    scores = scorer.score_tiles(scorer.load(recording.frames[sequence : sequence + 1]))
-    values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)
+def tile_table(bundle: Bundle, tiling: Tiling, recording: Recording, sequence: int, scores: Scores) -> pa.Table:
+    """One row a tile of image *sequence*: its place in the grid and in the image, every chart, joint score, flag.
+
+    *scores* are those of its tiles.
+    """
+    values = scores.values
     joint, source = JointScale(bundle.context_limits.of(recording.context))(values)
     number = np.arange(tiling.count)
     return pa.table(
@@ -91,25 +104,47 @@ def draw(image: npt.NDArray[Any], joint: Floats, tiling: Tiling, title: str) -> 
     """*image* (h, w) beside the *joint* scores (k,) of its tiles, with a scale that shows the limit."""
     shrink = -(-max(image.shape) // PANEL_PX)
     height, width = (side // shrink for side in image.shape)
+    grow = max(1, PANEL_MIN_PX // max(height, width))
     grid = joint.reshape(len(tiling.tops), len(tiling.lefts))
     rows, columns = ((edges // shrink).clip(0, side) for edges, side in zip(tiling.edges, (height, width), strict=True))
     cells = np.repeat(np.repeat(_coloured(grid / TOP), np.diff(rows), axis=0), np.diff(columns), axis=1)
     grey = np.repeat(_grey(image, shrink)[:height, :width, None], 3, axis=2)
-    top = MARGIN_PX + 2 * TEXT_PX
+    height, width, rows, columns = height * grow, width * grow, rows * grow, columns * grow
     right = MARGIN_PX + width + MARGIN_PX
-    size = right + width + MARGIN_PX + BAR_PX + 6 * TEXT_PX, top + height + MARGIN_PX
-    picture = Image.new("RGB", size, "white")
-    pen = ImageDraw.Draw(picture)
-    for left, panel in ((MARGIN_PX, grey), (right, cells)):
-        picture.paste(Image.fromarray(panel), (left, top))
-        for row, column in np.argwhere(~(grid <= 1)).tolist():
-            corner = left + columns[column], top + rows[row]
-            pen.rectangle((*corner, left + columns[column + 1] - 1, top + rows[row + 1] - 1), outline=OVER, width=2)
+    bar = right + width + MARGIN_PX
+    whole = max(bar + SCALE_PX, WIDTH_MIN_PX)
     over, font = int((~(joint <= 1)).sum()), ImageFont.load_default(TEXT_PX)
-    told = f"{title}: largest joint score {joint.max():.3g}, {over} of {len(joint)} tiles over the limit"
-    pen.text((MARGIN_PX, MARGIN_PX), told, INK, font)
-    _draw_scale(picture, pen, right + width + MARGIN_PX, top, height, font)
+    told = f"largest joint score {joint.max():.3g}, {over} of {len(joint)} tiles over the limit"
+    lines = [*_wrapped(title, whole - 2 * MARGIN_PX, font), *_wrapped(told, whole - 2 * MARGIN_PX, font)]
+    top = MARGIN_PX + LINE_PX * (len(lines) + 2)
+    picture = Image.new("RGB", (whole, top + max(height, BAR_MIN_PX) + MARGIN_PX), "white")
+    pen = ImageDraw.Draw(picture)
+    for number, line in enumerate(lines):
+        pen.text((MARGIN_PX, MARGIN_PX + LINE_PX * number), line, INK, font)
+    for left, panel in ((MARGIN_PX, grey), (right, cells)):
+        picture.paste(Image.fromarray(panel).resize((width, height), Image.Resampling.NEAREST), (left, top))
+        for row, column in np.argwhere(~(grid <= 1)).tolist():
+            # Of a tile that has no pixel of its own a line is shown.
+            upper, lower = _shown(rows, row)
+            first, last = _shown(columns, column)
+            pen.rectangle((left + first, top + upper, left + last, top + lower), outline=OVER, width=2)
+    pen.text((bar, top - LINE_PX * 3 // 2), "joint score", INK, font)
+    _draw_scale(picture, pen, bar, top, max(height, BAR_MIN_PX), font)
     return picture
+
+
+def _shown(edges: npt.NDArray[np.int64], index: int) -> tuple[int, int]:
+    """First and last pixel, within the panel, of what lies between two neighbours of *edges*: one pixel at least."""
+    first = min(int(edges[index]), int(edges[-1]) - 1)
+    return first, max(first, int(edges[index + 1]) - 1)
+
+
+def _wrapped(text: str, width: int, font: Any) -> list[str]:
+    """*text* in lines of at most *width* pixels."""
+    most = max(len(text), 1)
+    while most > 1 and any(font.getlength(line) > width for line in textwrap.wrap(text, most)):
+        most -= 1
+    return textwrap.wrap(text, most)
 
 
 def _draw_scale(picture: Image.Image, pen: ImageDraw.ImageDraw, left: int, top: int, height: int, font: Any) -> None:

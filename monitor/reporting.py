@@ -1,5 +1,6 @@
 """What a calibration found, as the report shows it."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -16,12 +17,14 @@ from models.sweep import LatentSweep
 from models.training import Checkpoint
 from monitor.bundle import Manifest
 from monitor.camera.recordings import Recording
-from monitor.report.data import JOINT, Chart, Example, Group, ReportData, Table
+from monitor.report.data import JOINT, Chart, Example, Footing, Group, ReportData, Square, Table
+from monitor.report.settings import camera_levels, in_words
 
 Float64s = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-LIMIT_HEAD = ("chart", "limit", "90 % interval", "median", "tail shape", "tail scale", "frames", "as independent")
+LIMIT_HEAD = ("chart", "limit", "90 % interval", "median", "tail shape", "tail scale", "frames", "independent frames")
+UNKNOWN = "cannot be known"
 
 
 def describe(
@@ -34,14 +37,14 @@ def describe(
     sweep: LatentSweep,
 ) -> ReportData:
     """The report's data; *scores* (m,) and *groups* (m,) are those of the frames of *held*, one after the other."""
-    values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1).astype(np.float64)
+    values = scores.values.astype(np.float64)
     limits = _limits(manifest)
     contexts = np.array([one.context.encode() for one in held], np.bytes_)[groups]
     joint, _, of_frame = ContextScale(limits)(values, contexts)
     spread = group_spread(joint, groups, manifest.false_alarm_rate)
     return ReportData(
         title="Calibration report",
-        camera=manifest.settings or "settings not stated",
+        camera_settings=manifest.settings or "not stated",
         created=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(manifest.created_ns / 1e9)),
         false_alarm_rate=manifest.false_alarm_rate,
         settings=_settings(manifest),
@@ -50,19 +53,20 @@ def describe(
         between_sd=spread.between_sd,
         within_sd=spread.within_sd,
         starts=[(int(np.argmax(groups == index)), name) for index, name in enumerate(_held_names(manifest))],
-        charts=[_joint_chart(joint, limits.pooled), *_charts(values, limits.pooled, of_frame)],
+        charts=[_joint_chart(joint, limits), *_charts(values, limits.pooled, of_frame)],
         latents=principal_plane(scores.latent),
         examples=_examples(manifest, held, scorer, scores, joint, groups),
         history=history,
         sweep=sweep,
-        effective_frames=min(limit.effective_frames for limit in limits.pooled),
+        footings=_footings(manifest, held, limits),
+        turned=manifest.training["orientation"] == "align",
+        binning=int(manifest.training["binning"]),
         warnings=manifest.warnings,
     )
 
 
 def _settings(manifest: Manifest) -> dict[str, str]:
     frames = {role: sum(one.frames for one in manifest.groups if one.role == role) for role in ("train", "limits")}
-    camera = msgspec.structs.asdict(manifest.camera)
     return {
         "frame": f"{manifest.height} x {manifest.width} px, {manifest.dtype}",
         "training frames": str(frames["train"]),
@@ -71,15 +75,11 @@ def _settings(manifest: Manifest) -> dict[str, str]:
         "camera settings": manifest.settings or "not stated",
         "contexts": ", ".join(manifest.contexts) if manifest.contexts else "any",
         "engine": f"{manifest.engine}, {manifest.precision}",
-        **{name: _told(value) for name, value in manifest.training.items()},
-        **{f"camera check, {name.replace('_', ' ')}": _told(value) for name, value in camera.items()},
+        **in_words(manifest.training),
+        **camera_levels(msgspec.structs.asdict(manifest.camera)),
         "bundle format": str(manifest.format),
         "framewatch": manifest.program,
     }
-
-
-def _told(value: float | str) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _limits(manifest: Manifest) -> ContextLimits:
@@ -99,7 +99,7 @@ def _limit_row(chart: str, limit: Limit) -> tuple[str, ...]:
     return (
         chart,
         f"{limit.value:.5g}",
-        f"{limit.low:.5g} to {limit.high:.5g}",
+        UNKNOWN if limit.extrapolated else f"{limit.low:.5g} to {limit.high:.5g}",
         f"{limit.center:.5g}",
         f"{limit.tail.shape:.3g}",
         f"{limit.tail.scale:.3g}",
@@ -132,10 +132,40 @@ def _groups(manifest: Manifest, over: npt.NDArray[np.bool_], groups: Indices, sp
     return found
 
 
-def _joint_chart(joint: Float64s, limits: Sequence[Limit]) -> Chart:
-    """The joint score's chart, on the scale where its limit is 1."""
+def _joint_chart(joint: Float64s, limits: ContextLimits) -> Chart:
+    """The joint score's chart, on the scale where its limit is 1: without interval where contexts have their own."""
+    low, high = (math.nan, math.nan) if limits.own else _joint_interval(limits.pooled)
+    extrapolated = not limits.own and _extrapolated(limits.pooled)
+    return Chart(JOINT, joint, float(np.median(joint)), 1.0, low, high, np.ones(len(joint)), extrapolated)
+
+
+def _footings(manifest: Manifest, held: Sequence[Recording], limits: ContextLimits) -> list[Footing]:
+    """What the limits of each context rest on that has its own, and those of all together where they hold."""
+    if not limits.own:
+        return [_footing("", limits.pooled)]
+    found = [_footing(f"context {context}", own) for context, own in limits.own.items()]
+    others = sorted({*(manifest.contexts or ()), *(one.context for one in held)} - limits.own.keys())
+    if others:
+        named = ", ".join(context or "frames without context" for context in others)
+        found.append(_footing(f"the limits of all contexts together, which hold for {named}", limits.pooled))
+    return found
+
+
+def _footing(where: str, limits: Sequence[Limit]) -> Footing:
+    independent = min(limit.effective_frames for limit in limits)
+    return Footing(where, limits[0].frames, independent, *_joint_interval(limits))
+
+
+def _extrapolated(limits: Sequence[Limit]) -> bool:
+    return any(limit.extrapolated for limit in limits)
+
+
+def _joint_interval(limits: Sequence[Limit]) -> tuple[float, float]:
+    """The interval of *limits* on the scale where they are 1; NaN where they are extrapolated."""
+    if _extrapolated(limits):
+        return math.nan, math.nan
     low, high = (_on_joint_scale([getattr(limit, end) for limit in limits], limits) for end in ("low", "high"))
-    return Chart(JOINT, joint, float(np.median(joint)), 1.0, min(low, 1.0), max(high, 1.0), np.ones(len(joint)))
+    return min(low, 1.0), max(high, 1.0)
 
 
 def _on_joint_scale(scores: Sequence[float], limits: Sequence[Limit]) -> float:
@@ -152,10 +182,12 @@ def _on_joint_scale(scores: Sequence[float], limits: Sequence[Limit]) -> float:
 
 
 def _charts(values: Float64s, limits: Sequence[Limit], of_frame: Float64s) -> list[Chart]:
-    return [
-        Chart(chart, values[:, index], limit.center, limit.value, limit.low, limit.high, of_frame[:, index])
-        for index, (chart, limit) in enumerate(zip(CHARTS, limits, strict=True))
-    ]
+    found = []
+    for index, (chart, limit) in enumerate(zip(CHARTS, limits, strict=True)):
+        low, high = (math.nan, math.nan) if limit.extrapolated else (limit.low, limit.high)
+        scores, held = values[:, index], of_frame[:, index]
+        found.append(Chart(chart, scores, limit.center, limit.value, low, high, held, limit.extrapolated))
+    return found
 
 
 def _held_names(manifest: Manifest) -> list[str]:
@@ -177,33 +209,36 @@ def _examples(
     for label, index in (("best", order[0]), ("typical", order[len(order) // 2]), ("worst", order[-1])):
         group = int(groups[index])
         number = int(index - first[group])
-        shown = scorer.reconstruct(np.asarray(held[group].frames[number : number + 1]))
-        row, column, window = _peak(manifest, scorer, scores.where[index], shown.residual)
+        came = np.array(held[group].frames[number : number + 1])
+        shown = scorer.reconstruct(came)
+        place, peak = _squares(manifest, scorer, scores.where[index], shown.residual)
         found.append(
             Example(
                 label=label,
                 where=f"frame {number} of {held[group].name}",
-                original=shown.seen[0],
-                reconstruction=shown.drawn[0],
+                came=came[0],
+                seen=shown.seen[0],
+                drawn=shown.drawn[0],
                 residual=shown.residual[0],
                 scores={
                     JOINT: float(joint[index]),
                     **{chart: float(getattr(scores, chart)[index]) for chart in CHARTS},
                 },
-                peak=(row, column),
-                window=window,
+                place=place,
+                peak=peak,
             )
         )
     return found
 
 
-def _peak(
+def _squares(
     manifest: Manifest, scorer: Scorer, where: npt.NDArray[np.int16], residual: npt.NDArray[np.float32]
-) -> tuple[int, int, int]:
-    """Row and column where `local` is largest in the *residual* (1, H, W) as it is shown, and its window's side."""
+) -> tuple[Square, Square]:
+    """Where `local` is largest: on the sensor, as the scores hold it, and in the *residual* (1, H, W) as shown."""
     window, stride, binning = (int(manifest.training[name]) for name in ("window_px", "stride_px", "binning"))
+    place = Square(int(where[0]), int(where[1]), window * binning)
     if scorer.tiling is not None:
-        return int(where[0]), int(where[1]), window * binning  # tiles are put together in the image's own pixels
-    # Scores hold the place on the sensor; the frame shown may be turned and binned.
+        return place, place  # tiles are put together in the image's own pixels
+    # The frame shown may be turned and binned.
     _, [[row, column]] = local(residual, window, stride)
-    return int(row), int(column), window
+    return place, Square(int(row), int(column), window)

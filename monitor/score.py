@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from calibration.evaluation import Counts, Estimate, Performance, auroc, count, performance
 from calibration.limits import JointScale
-from models.scorer import CHARTS, Scorer
+from models.scorer import CHARTS, Scorer, Scores
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError
 
@@ -54,30 +54,12 @@ def score_table(bundle: Bundle, recordings: Sequence[Recording]) -> pa.Table:
     """
     require_fit(bundle, recordings)
     scorer = load_scorer(bundle)
-    return pa.concat_tables([_table_of(bundle, scorer, recording) for recording in recordings])
+    return pa.concat_tables([table_of(bundle, recording, scorer(recording.frames)) for recording in recordings])
 
 
-def write_table(table: pa.Table, out: Path) -> None:
-    """Write *table* as Parquet or CSV by the suffix of *out*, whole or not at all. Raises ValueError or OSError."""
-    if out.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{out}: must end in {' or '.join(SUFFIXES)}")
-    handle, scratch = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    os.close(handle)
-    try:
-        if out.suffix.lower() == ".parquet":
-            pyarrow.parquet.write_table(table, scratch)
-        else:
-            pyarrow.csv.write_csv(table, scratch)
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, out)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
-
-
-def _table_of(bundle: Bundle, scorer: Scorer, recording: Recording) -> pa.Table:
-    scores = scorer(recording.frames)
-    values = np.stack([getattr(scores, chart) for chart in CHARTS], axis=1)
+def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
+    """As `score_table`, from the *scores* of all frames of *recording*."""
+    values = scores.values
     limits = bundle.context_limits.of(recording.context)
     joint_scores, source = JointScale(limits)(values)
     count_frames = len(values)
@@ -96,6 +78,24 @@ def _table_of(bundle: Bundle, scorer: Scorer, recording: Recording) -> pa.Table:
         columns[f"{chart}_limit"] = np.full(count_frames, limit.value)
         columns[f"{chart}_flag"] = ~(values[:, index] <= limit.value)  # what is no number cannot be called normal
     return pa.table(columns)
+
+
+def write_table(table: pa.Table, out: Path) -> None:
+    """Write *table* as Parquet or CSV by the suffix of *out*, whole or not at all. Raises ValueError or OSError."""
+    if out.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{out}: must end in {' or '.join(SUFFIXES)}")
+    handle, scratch = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    os.close(handle)
+    try:
+        if out.suffix.lower() == ".parquet":
+            pyarrow.parquet.write_table(table, scratch)
+        else:
+            pyarrow.csv.write_csv(table, scratch)
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, out)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
 
 
 class Evaluation:

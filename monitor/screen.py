@@ -33,9 +33,9 @@ def say(line: str) -> None:
 
 @contextmanager
 def training() -> Iterator["Report"]:
-    """A progress bar of a training, where there is a terminal to show it; gives the callback that moves it."""
+    """A progress bar of one training after the other, where there is a terminal to show it; gives what moves it."""
     columns = (
-        TextColumn("training"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]:.4f}"),
@@ -43,7 +43,13 @@ def training() -> Iterator["Report"]:
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("training", total=None, loss=float("nan"))
-        yield lambda done, steps, loss: bar.update(task, completed=done, total=steps, loss=loss)
+
+        def move(done: int, steps: int, loss: float, what: str) -> None:
+            if bar.tasks[0].description != what:
+                bar.reset(task, description=what)  # or the time left would be guessed from the training before
+            bar.update(task, completed=done, total=steps, loss=loss)
+
+        yield move
 
 
 def _table(title: str | None = None) -> Table:
@@ -57,7 +63,7 @@ def show_bundle(bundle: "Bundle") -> None:
     held = bundle.manifest
     table = _table(f"bundle {bundle.path}  ({held.height}x{held.width} {held.dtype})")
     table.add_column("chart")
-    for heading in ("limit", "90 % interval", "median", "frames", "worth"):
+    for heading in ("limit", "90 % interval", "median", "frames", "independent"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for context, limits in {"": held.limits, **held.own_limits}.items():
@@ -68,14 +74,17 @@ def show_bundle(bundle: "Bundle") -> None:
     if held.own_limits and pooled:
         say(f"  the limits of all contexts together hold in {', '.join(pooled)} too")
     say(f"  limits that {held.false_alarm_rate:.2g} of normal frames may exceed, on any chart, before the event rule")
-    say("  worth: neighbouring frames are alike, so these say as much as so many independent ones")
+    say("  independent: neighbouring frames are alike, so these say as much as so many independent ones")
+    if held.extrapolated:
+        say("  extrapolated: too few frames for that rate, so how far the limit is off cannot be known")
     for role in ("train", "limits"):
         groups = [group for group in held.groups if group.role == role]
         for group in groups[:GROUPS_SHOWN]:
             say(f"  {role:<6}  {group.frames:>7} frames  {group.name}")
         if len(groups) > GROUPS_SHOWN:
             rest = groups[GROUPS_SHOWN:]
-            say(f"  {role:<6}  {sum(group.frames for group in rest):>7} frames  in {len(rest)} more groups")
+            more = f"{len(rest)} more group{'s' * (len(rest) != 1)}"
+            say(f"  {role:<6}  {sum(group.frames for group in rest):>7} frames  in {more}")
     for warning in held.warnings:
         say(f"warning: {warning}")
     say(f"report: {bundle.path / 'report.html'}")
@@ -84,7 +93,7 @@ def show_bundle(bundle: "Bundle") -> None:
 def _limit_cells(limit: "FittedLimit") -> tuple[str, ...]:
     return (
         f"{limit.value:.4g}",
-        f"{limit.low:.3g} to {limit.high:.3g}",
+        "cannot be known" if limit.extrapolated else f"{limit.low:.3g} to {limit.high:.3g}",
         f"{limit.center:.4g}",
         str(limit.frames),
         f"{limit.effective_frames:.0f}",

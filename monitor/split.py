@@ -1,12 +1,13 @@
 """Which recorded groups train the network, which say when to stop, and which set the limits."""
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence, Set
+from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
 
-from monitor.camera.recordings import Recording
+from calibration.charts import CalibrationError
+from monitor.camera.recordings import HDF5, IMAGES, Recording
 from monitor.types import Pixels
 
 STOPPING_SHARE = 0.1
@@ -15,6 +16,9 @@ so much of the last group's end does it."""
 
 STOPPING_FRAMES_MIN = 32
 """Fewer frames say nothing about when to stop."""
+
+ENDINGS = IMAGES | HDF5 | {".npy", ".npz"}
+"""Of files: they say nothing of the run."""
 
 GROUPS_ENOUGH = 9
 """The largest of G group limits is broken by a new group with probability 1 / (G + 1): nine make that 10 %."""
@@ -31,37 +35,111 @@ class Split(NamedTuple):
 def split(recordings: Sequence[Recording], held_out: float) -> Split:
     """Keep the last *held_out* share of each context's groups from training; of a single group, its last frames.
 
-    Where every run shows every context, and the groups stand in the order of the runs, whole runs are held out.
+    A run (`runs_of`) that is held out of one context is held out of all. Raises CalibrationError where the only group
+    of a context is a single frame.
     """
-    contexts = _by_context(recordings)
-    parts = [
-        _split(of_one, held_out, f" of {_told(context)}" if len(contexts) > 1 else "")
-        for context, of_one in contexts.items()
-    ]
-    return Split(*(tuple(chain.from_iterable(each)) for each in zip(*parts, strict=True)))
+    contexts, runs = _by_context(recordings), runs_of(recordings)
+    several = [groups for groups in contexts.values() if len(groups) > 1]
+    held = {runs[index] for groups in several for index in _last(groups, held_out)}
+    train: list[Recording] = []
+    limits: list[Recording] = []
+    warnings = _run_warnings(recordings, runs, contexts, held)
+    for context, groups in contexts.items():
+        of = f" of {_told(context)}" if len(contexts) > 1 else ""
+        if len(groups) == 1:
+            parts = _cut(recordings[groups[0]], held_out, of)
+        else:
+            kept = _held(groups, runs, held) or _last(groups, held_out)
+            learned = tuple(recordings[index] for index in groups if index not in kept)
+            parts = Split(learned, tuple(recordings[index] for index in kept), _few(len(kept), of))
+        train += parts.train
+        limits += parts.limits
+        warnings += parts.warnings
+    return Split(tuple(train), tuple(limits), tuple(warnings))
 
 
-def _split(recordings: Sequence[Recording], held_out: float, of: str) -> Split:
-    """The same for the groups *of* one context."""
-    if len(recordings) == 1:
-        [only] = recordings
-        cut = int(len(only.frames) * (1 - held_out))
-        warning = (
-            f"there is one group{of} only ({only.name}): its limits say nothing of how another run, layer or session "
-            "will look. Give each as a path of its own"
+def runs_of(recordings: Sequence[Recording]) -> list[str]:
+    """The run that each of *recordings* was part of: the same in several contexts.
+
+    Live frames: their stream, job and layer. Files and folders: their own name without its ending, or that of the
+    folder they lie in where they are named after their context: hatch/run7.npy and contour/run7.npy are of one run, and
+    so are run7/hatch.npy and run7/contour.npy. In a context where such a name stands twice, every group is a run of its
+    own.
+    """
+    found = [_run(recording) for recording in recordings]
+    for groups in _by_context(recordings).values():
+        if len({found[index] for index in groups}) < len(groups):
+            for index in groups:
+                found[index] = f"group {index}: {recordings[index].name}"
+    return found
+
+
+def _run(recording: Recording) -> str:
+    name, context = recording.name, recording.context
+    if context and name.endswith(f", {context}"):  # as live frames are called
+        return name.removesuffix(f", {context}")
+    parts = [PurePath(part) for part in PurePath(name.replace(":/", "/")).parts]  # file.h5:/inside
+    plain = [part.stem if part.suffix.lower() in ENDINGS else part.name for part in parts]
+    return plain[-2] if len(plain) > 1 and plain[-1] == context else plain[-1]
+
+
+def _last(groups: Sequence[int], held_out: float) -> Sequence[int]:
+    """The last *held_out* share of two or more *groups*: at least one, and never all."""
+    return groups[-min(max(1, round(len(groups) * held_out)), len(groups) - 1) :]
+
+
+def _held(groups: Sequence[int], runs: Sequence[str], held: Set[str]) -> Sequence[int]:
+    """Which of *groups* are of runs *held* out; none where they would be all."""
+    kept = [index for index in groups if runs[index] in held]
+    return kept if len(kept) < len(groups) else []
+
+
+def _cut(only: Recording, held_out: float, of: str) -> Split:
+    """The one group *of* a context cut in two, each part with a frame or more."""
+    count = len(only.frames)
+    if count < 2:
+        raise CalibrationError(
+            f"there is one frame{of} only ({only.name}): it cannot both train the network and set limits; give more "
+            "frames, as groups of their own"
         )
-        train_part, limit_part = (only._replace(frames=part) for part in (only.frames[:cut], only.frames[cut:]))
-        return Split((train_part,), (limit_part,), (warning,))
-    kept = min(max(1, round(len(recordings) * held_out)), len(recordings) - 1)
-    held = tuple(recordings[-kept:])
-    warnings: tuple[str, ...] = ()
-    if kept < GROUPS_ENOUGH:
-        warnings = (
-            f"the limits{of} rest on {kept} held-out group{'s' if kept > 1 else ''}, pooled: a new one that differs "
-            "from them as they differ from each other is over the limits more often than the rate says; give at least "
-            "nine",
-        )
-    return Split(tuple(recordings[:-kept]), held, warnings)
+    cut = min(max(int(count * (1 - held_out)), 1), count - 1)
+    warning = (
+        f"there is one group{of} only ({only.name}): its limits say nothing of how another run, layer or session "
+        "will look. Give each as a path of its own"
+    )
+    train_part, limit_part = (only._replace(frames=part) for part in (only.frames[:cut], only.frames[cut:]))
+    return Split((train_part,), (limit_part,), (warning,))
+
+
+def _few(held: int, of: str) -> tuple[str, ...]:
+    """What so few groups *held* out *of* a context cannot say."""
+    if held >= GROUPS_ENOUGH:
+        return ()
+    return (
+        f"the limits{of} rest on {held} held-out group{'s' if held > 1 else ''}, pooled: a new one that differs from "
+        "them as they differ from each other is over the limits more often than the rate says; give at least nine",
+    )
+
+
+def _run_warnings(
+    recordings: Sequence[Recording], runs: Sequence[str], contexts: Mapping[str, Sequence[int]], held: Set[str]
+) -> list[str]:
+    """Where a run that is *held* out of one context trains the network with another, or may do so."""
+    for groups in contexts.values():
+        torn = [index for index in groups if runs[index] in held]
+        if torn and not _held(groups, runs, held):
+            return [
+                f"{recordings[torn[0]].name} trains the network, though its run sets limits in another context, which "
+                f"may be too tight: there are no other runs of {_told(recordings[torn[0]].context)}. Give more"
+            ]
+    unlike = len({len(groups) for groups in contexts.values()}) > 1
+    if unlike and len(set(runs)) == len(runs):
+        return [
+            "the contexts have different numbers of groups, and no names say which are of one run: if some are, a run "
+            "that trains the network may set limits too. Name what is of one run alike (hatch/run7.npy and "
+            "contour/run7.npy)"
+        ]
+    return []
 
 
 def stopping_frames(recordings: Sequence[Recording]) -> tuple[Pixels, Pixels]:
@@ -70,8 +148,8 @@ def stopping_frames(recordings: Sequence[Recording]) -> tuple[Pixels, Pixels]:
     No frames of the second kind where there would be too few to say anything.
     """
     learned, stopping = [], []
-    for of_one in _by_context(recordings).values():
-        frames = [recording.frames for recording in of_one]
+    for groups in _by_context(recordings).values():
+        frames = [recordings[index].frames for index in groups]
         kept = int(STOPPING_SHARE * len(frames))
         if kept:
             learned += frames[:-kept]
@@ -81,8 +159,13 @@ def stopping_frames(recordings: Sequence[Recording]) -> tuple[Pixels, Pixels]:
             learned += [*frames[:-1], frames[-1][:cut]]
             stopping.append(frames[-1][cut:])
     if sum(map(len, stopping)) < STOPPING_FRAMES_MIN:
-        return np.concatenate([recording.frames for recording in recordings]), recordings[0].frames[:0]
-    return np.concatenate(learned), np.concatenate(stopping)
+        return _joined([recording.frames for recording in recordings]), recordings[0].frames[:0]
+    return _joined(learned), _joined(stopping)
+
+
+def _joined(parts: Sequence[Pixels]) -> Pixels:
+    """All *parts* as one array; a single one stays where it lies, on disk maybe."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def place(recordings: Sequence[Recording], index: int) -> str:
@@ -94,10 +177,11 @@ def place(recordings: Sequence[Recording], index: int) -> str:
     raise IndexError(index)
 
 
-def _by_context(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
-    found: dict[str, list[Recording]] = {}
-    for recording in recordings:
-        found.setdefault(recording.context, []).append(recording)
+def _by_context(recordings: Sequence[Recording]) -> dict[str, list[int]]:
+    """Which of *recordings* are of each context."""
+    found: dict[str, list[int]] = {}
+    for index, recording in enumerate(recordings):
+        found.setdefault(recording.context, []).append(index)
     return found
 
 

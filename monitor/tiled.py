@@ -10,14 +10,15 @@ of 0.05 realised 0.045 on average, and 0.007 to 0.13 in nine of ten calibrations
 exchangeable: drawn alike, none after another of the same place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from calibration.charts import CalibrationError
 from calibration.tails import Tail, fit_tail
-from models.scorer import CHARTS, Scorer
+from models.scorer import Scorer
 from models.tiles import Tiling, random_tiles
 from monitor.camera.recordings import LONGEST_WHOLE_PX, Recording
 from monitor.config import Calibration
@@ -66,10 +67,10 @@ def tiles_of(recordings: Sequence[Recording], tiling: Tiling, seed: int) -> tupl
     )
 
 
-def tails_of(scorer: Scorer, tiles: Pixels) -> list[Tail]:
-    """The scale of each chart, from *tiles* (m, t, t) that *scorer* takes as frames."""
-    scores = scorer(tiles)
-    return [fit_tail(getattr(scores, chart)) for chart in CHARTS]
+def tails_of(scorer: Scorer, tiles: Iterable[Pixels]) -> list[Tail]:
+    """The scale of each chart, from several *tiles* (m, t, t) that *scorer* takes as frames."""
+    values = np.concatenate([scorer(part).values for part in tiles])
+    return [fit_tail(chart) for chart in values.T]
 
 
 def image_warnings(images: int, rate: float) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Chart:
     """One chart over the held-out frames. *scores* is (n,), in order; *limit_low* to *limit_high* is its interval.
 
     *limit* is that of all contexts together, *held* (n,) the one that held for each frame: where contexts have limits
-    of their own, their context's.
+    of their own, their context's. An *extrapolated* limit has no interval that could be known.
     """
 
     name: str
@@ -47,25 +47,44 @@ class Chart:
     limit_low: float
     limit_high: float
     held: Floats
+    extrapolated: bool = False
 
     @property
     def several_limits(self) -> bool:
         """Whether contexts have limits of their own."""
         return len(np.unique(self.held)) > 1
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether the limit's interval is known, and one for all frames."""
+        return bool(np.isfinite([self.limit_low, self.limit_high]).all()) and not self.several_limits
+
 
 @dataclass(frozen=True)
 class Example:
-    """One held-out frame (h, w) with its reconstruction and residual, in spreads. *label*: best, typical or worst."""
+    """One held-out frame: as it came, as the network saw and drew it, and the residual. *label*: best, typical, worst.
+
+    *came* is (h, w) in the sensor's own pixels; the other three are (H, W), turned and binned where frames are.
+    """
 
     label: str
     where: str  # group and number of the frame, in words
-    original: npt.NDArray[Any]
-    reconstruction: npt.NDArray[Any]
-    residual: npt.NDArray[Any]
+    came: npt.NDArray[Any]
+    seen: npt.NDArray[Any]
+    drawn: npt.NDArray[Any]
+    residual: npt.NDArray[Any]  # in spreads
     scores: Mapping[str, float]
-    peak: tuple[int, int]  # row and column where `local` is largest, in the frame shown
-    window: int  # side of the square that `local` looks at, px
+    place: "Square"  # where `local` is largest, on the sensor
+    peak: "Square"  # the same in what the network saw
+
+
+@dataclass(frozen=True)
+class Square:
+    """The window that gave a local score: row and column of its centre, and its side, in pixels."""
+
+    row: int
+    column: int
+    side: int
 
 
 @dataclass(frozen=True)
@@ -77,11 +96,25 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Footing:
+    """What one set of limits rests on. *low* and *high*, in times the limit on the joint scale, bound it with 90 %.
+
+    They are NaN where the limit is extrapolated: nobody can know.
+    """
+
+    where: str  # the contexts that it holds in, in words; empty: everywhere
+    frames: int
+    effective_frames: float  # independent frames that say as much as these
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class ReportData:
     """All that the report shows. *charts* are in the order in which they are to be read: the joint score first."""
 
     title: str
-    camera: str
+    camera_settings: str
     created: str
     false_alarm_rate: float
     settings: Mapping[str, str]  # settings and counts, in the order in which they are to be read
@@ -95,5 +128,7 @@ class ReportData:
     examples: Sequence[Example]
     history: Sequence[Checkpoint]
     sweep: LatentSweep
-    effective_frames: float  # independent frames that say as much as the held-out ones
+    footings: Sequence[Footing]  # of every set of limits that holds somewhere
+    turned: bool  # each frame to one direction, and moved to the middle, before the network sees it
+    binning: int  # pixels a side averaged to one before
     warnings: Sequence[str]

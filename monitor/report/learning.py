@@ -37,19 +37,19 @@ LEGEND: Final = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
 
 
 def kept(history: Sequence[Checkpoint]) -> Checkpoint:
-    """The checkpoint whose weights the bundle holds: the best on frames kept from training, else the last."""
+    """The checkpoint whose weights the bundle holds: the best on frames that it did not learn from, else the last."""
     stopping = [one for one in history if math.isfinite(one.held)]
     return min(stopping, key=lambda one: one.held) if stopping else history[-1]
 
 
 def training(history: Sequence[Checkpoint]) -> go.Figure:
-    """Loss on the training frames and on frames kept from training by step, and the step whose weights were kept."""
+    """Loss by step on frames learned from and on those to stop by, and the step whose weights were kept."""
     steps = [one.step for one in history]
     figure = go.Figure()
     told: list[float] = []
     for name, values, colour in (
-        ("training", [one.loss for one in history], SCORE_COLOUR),
-        ("held out of training", [one.held for one in history], SECOND_COLOUR),
+        ("frames learned from", [one.loss for one in history], SCORE_COLOUR),
+        ("frames to stop by", [one.held for one in history], SECOND_COLOUR),
     ):
         finite = [value for value in values if math.isfinite(value)]
         if finite:
@@ -70,7 +70,7 @@ def training(history: Sequence[Checkpoint]) -> go.Figure:
 
 
 def sweep(found: LatentSweep) -> go.Figure:
-    """Mean squared residual by size of latent, of networks and of principal components, with the size chosen."""
+    """Mean squared residual by size of latent, of networks and of principal components, with this bundle's size."""
     figure = go.Figure()
     told: list[float] = []
     for name, errors, colour, symbol in (
@@ -99,7 +99,7 @@ def sweep(found: LatentSweep) -> go.Figure:
         xanchor="left",
         yanchor="top",
         xshift=4,
-        text=f"chosen: {found.chosen}",
+        text=f"{'this bundle' if found.given else 'chosen'}: {found.chosen}",
         showarrow=False,
         font={"color": LIMIT_COLOUR, "size": 11},
     )

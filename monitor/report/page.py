@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from models.sweep import LatentSweep
+from models.sweep import LatentSweep, MeasuredOn
 from models.training import Checkpoint
 from monitor.report import drawing, frames, learning, scores
-from monitor.report.data import JOINT, Chart, Example, Group, ReportData, Table
+from monitor.report.data import JOINT, Chart, Group, ReportData, Table
 from monitor.report.markup import (
     POLICY,
     STYLE,
@@ -38,6 +38,23 @@ CHART_MEANS: Final = {
     "This decides: a frame above 1 is an exceedance, and the chart that is rarest names its source",
 }
 
+MEASURED_ON: Final[Mapping[MeasuredOn, str]] = {
+    "held out": "frames that no network here learned from or was stopped by",
+    "chose the weights": "the frames that said when to stop, and so which weights were kept: the network draws them a "
+    "little better than frames that it never knew",
+    "last of training": "the last training frames, since there were too few to keep any from training: what is left of "
+    "them is too little, and most so for large sizes",
+}
+
+FINDS_OR_LEAVES: Final = (
+    "Why not simply principal components, which leave less here? The network is judged by what it finds, not by what "
+    "it leaves of normal frames, and it learns to draw them without their noise. On simulated melt pools, simulated "
+    "STEM images and one recorded micrograph, the network's charts ranked anomalous frames above normal ones more "
+    "often than the charts of as many components of the frames as they came, over all kinds of anomaly together; some "
+    "single kinds were ranked no better (docs/detection.md). On that micrograph a linear network with a larger latent "
+    "was better still (docs/networks.md). For this camera only its own anomalous frames can tell: framewatch evaluate."
+)
+
 FAR_OVER: Final = 3.0  # times the rate asked for: shares of groups above that stand out,
 FEW_FRAMES: Final = 3  # if they are of so many frames: of a short group, a single one may be that share
 SHA_DIGITS: Final = 12
@@ -50,13 +67,13 @@ def render(data: ReportData) -> str:
     pictures = _Pictures()
     parts = [
         f"<h1>{text(data.title)}</h1>",
-        f'<p class="quiet">Camera: {text(data.camera)} · {text(data.created)}</p>',
+        f'<p class="quiet">Camera settings: {text(data.camera_settings)} · calibrated {text(data.created)}</p>',
         _warnings(data.warnings),
         card(paragraphs(summary(data))),
         *_charts(data, pictures),
         *_groups(data),
         *_latents(data, pictures),
-        *_examples(data.examples, pictures),
+        *_examples(data, pictures),
         *_training(data.history, pictures),
         *_sweep(data.sweep, pictures),
         *_limits(data.limits),
@@ -98,8 +115,8 @@ def _charts(data: ReportData, pictures: _Pictures) -> Iterable[str]:
     yield "<h2>Charts on held-out frames</h2>"
     notes = [
         "Left: how often each score came up (logarithmic), with the density of its kernels, the one that the joint "
-        "limit is read from. Right: the frames in their order; shading separates groups. Red is the limit with its "
-        "90 % interval, dotted the median."
+        "limit is read from. Right: the frames in their order; shading separates groups. The higher a score, the less "
+        f"the frame is like normal ones. Red is the limit{_intervals(data.charts)}, dotted the median."
     ]
     named = len(scores.names_above(data.starts, len(data.charts[0].scores)))
     if named < len(data.starts):
@@ -107,6 +124,13 @@ def _charts(data: ReportData, pictures: _Pictures) -> Iterable[str]:
     yield quiet(notes)
     for chart in data.charts:
         yield card(_chart(chart, data.starts, pictures))
+
+
+def _intervals(charts: Sequence[Chart]) -> str:
+    """What is to be said of the intervals in the pictures of *charts*."""
+    if any(chart.has_interval for chart in charts):
+        return " with its 90 % interval"
+    return ", without an interval: none can be known" if any(chart.extrapolated for chart in charts) else ""
 
 
 def _chart(chart: Chart, starts: Sequence[tuple[int, str]], pictures: _Pictures) -> str:
@@ -204,27 +228,44 @@ def _latents(data: ReportData, pictures: _Pictures) -> Iterable[str]:
     yield card(quiet(notes) + pictures.html(learning.latents(data.latents, data.starts)))
 
 
-def _examples(examples: Sequence[Example], pictures: _Pictures) -> Iterable[str]:
+def _examples(data: ReportData, pictures: _Pictures) -> Iterable[str]:
+    examples = data.examples
     if not examples:
         return
     yield "<h2>Held-out frames and what the network made of them</h2>"
     notes = [
-        "The residual is the frame less its reconstruction, in spreads of each pixel's residual, red where the frame "
-        "is brighter; each has a scale of its own, while all frames share one. The square is where the worst frame's "
-        "local score comes from."
+        _seen(data),
+        "The residual is what the network sees less what it draws, in spreads of each pixel's residual, red where the "
+        "frame is brighter; each has a scale of its own. Frames as they came share one scale of grey, and what is seen "
+        "and drawn another. The square is where the worst frame's local score comes from: at the left in the sensor's "
+        "own pixels, in the others in those of what the network sees.",
     ]
-    grey = frames.grey_scale(examples)
-    longest = max(max(example.original.shape) for example in examples)
+    longest = max(max(example.came.shape) for example in examples)
     if longest > drawing.IMAGE_SIDE_PX:
-        notes.append(f"Frames are averaged in blocks to at most {drawing.IMAGE_SIDE_PX} pixels a side.")
+        notes.append(f"Pictures are averaged in blocks to at most {drawing.IMAGE_SIDE_PX} pixels a side.")
     yield quiet(notes)
+    grey = frames.greys(examples)
     for example in examples:
         values = " · ".join(f"{text(name)} {score:.4g}" for name, score in example.scores.items())
-        picture = pictures.html(frames.triplet(example, grey, marked=example.label == "worst"))
+        picture = pictures.html(frames.panels(example, grey, marked=example.label == "worst"))
         yield card(
             f'<h3>{text(example.label.capitalize())}</h3><p class="quiet">{text(example.where)} · {values}</p>'
             + picture
         )
+
+
+def _seen(data: ReportData) -> str:
+    """What is done to a frame before the network sees it."""
+    done = []
+    if data.binning > 1:
+        done.append(f"squares of {data.binning} x {data.binning} pixels are averaged to one (binned)")
+    if data.turned:
+        done.append(
+            "the camera's ground is subtracted, and the pool is turned to one direction and moved to the middle"
+        )
+    if not done:
+        return "The network sees the frame as it came, neither turned nor binned."
+    return f"Before the network sees a frame, {', and '.join(done)}."
 
 
 def _training(history: Sequence[Checkpoint], pictures: _Pictures) -> Iterable[str]:
@@ -234,11 +275,11 @@ def _training(history: Sequence[Checkpoint], pictures: _Pictures) -> Iterable[st
     if math.isfinite(kept.held):
         told = (
             f"The weights of step {kept.step:,} of {history[-1].step:,} were kept: they drew best those frames of the "
-            "training groups that were kept from training. The loss of training is taken on frames with noise and "
-            "with penalties, the other without: compare each curve with itself."
+            "training groups that the network did not learn from. The loss of frames learned from is taken with noise "
+            "and penalties, the other without: compare each curve with itself."
         )
     else:
-        told = f"No frames were kept from training to stop it by: the last weights, of step {kept.step:,}, were kept."
+        told = f"Too few frames to keep some for stopping: the last weights, of step {kept.step:,}, were kept."
     yield "<h2>Training</h2>"
     yield card(quiet([told]) + pictures.html(learning.training(history)))
 
@@ -246,12 +287,15 @@ def _training(history: Sequence[Checkpoint], pictures: _Pictures) -> Iterable[st
 def _sweep(found: LatentSweep, pictures: _Pictures) -> Iterable[str]:
     if not found.sizes:
         return
-    trained = sum(math.isfinite(error) for error in found.network)
-    told = ["Mean squared residual, in normalised units, of frames kept from training."]
-    if trained > 1:
-        told.append(f"{trained} sizes were tried; the one marked was chosen as the smallest as good as the best.")
-    else:
+    told = [f"Mean squared residual, in normalised units, measured on {MEASURED_ON[found.measured_on]}."]
+    if found.given:
         told.append(f"The size was given, {found.chosen}, and no other was tried: the components are the yardstick.")
+    else:
+        tried = sum(math.isfinite(error) for error in found.network)
+        told.append(
+            f"{tried} size{'s were' if tried != 1 else ' was'} tried, each in a short training; the one marked was "
+            "chosen as the smallest as good as the best, and trained anew."
+        )
     known = dict(zip(found.sizes, zip(found.network, found.pca, strict=True), strict=True))
     network, pca = known.get(found.chosen, (math.nan, math.nan))
     if math.isfinite(network) and pca > 0:
@@ -260,7 +304,8 @@ def _sweep(found: LatentSweep, pictures: _Pictures) -> Iterable[str]:
             "components do."
         )
     yield "<h2>Size of the latent</h2>"
-    yield card(quiet(told) + pictures.html(learning.sweep(found)))
+    answer = paragraphs([FINDS_OR_LEAVES]) if network > pca > 0 else ""
+    yield card(quiet(told) + answer + pictures.html(learning.sweep(found)))
 
 
 def _limits(limits: Table) -> Iterable[str]:

@@ -42,6 +42,8 @@ HEIGHT_PX: Final = 300
 LETTER_PX: Final = 6.0
 LINE_PX: Final = 12.0
 
+SCORE_TITLE: Final = "score (high: unlike normal frames)"
+
 AxisKind = Literal["linear", "log"]
 
 
@@ -73,7 +75,7 @@ def histogram(chart: Chart) -> go.Figure:
     top = math.log10(max(float(counts.max()), 1.0) * 2)
     figure.update_layout(shapes=_marks(chart, "x"), annotations=[_limit_name(chart, "x", kind)], showlegend=False)
     figure.update_yaxes(type="log", title="frames a bar", range=[math.log10(FEWEST), top], dtick=1)
-    figure.update_xaxes(title="score", range=_span(edges, kind), **_axis(kind, edges))
+    figure.update_xaxes(title=SCORE_TITLE, range=_span(edges, kind), **_axis(kind, edges))
     return styled(figure, height_px=HEIGHT_PX)
 
 
@@ -120,7 +122,7 @@ def over_frames(chart: Chart, starts: Sequence[tuple[int, str]]) -> go.Figure:
         showlegend=False,
     )
     figure.update_xaxes(title="held-out frame, in order", range=[-0.5, len(chart.scores) - 0.5], showgrid=False)
-    figure.update_yaxes(title="score", **_axis(kind, chart.scores[known]))
+    figure.update_yaxes(title=SCORE_TITLE, **_axis(kind, chart.scores[known]))
     return styled(figure, HEIGHT_PX + top_px - TOP_PX, top_px)
 
 
@@ -176,7 +178,7 @@ def _marks(chart: Chart, along: Literal["x", "y"]) -> list[dict[str, Any]]:
     """
     found = []
     several = chart.several_limits
-    if not several and math.isfinite(chart.limit_low) and math.isfinite(chart.limit_high):
+    if chart.has_interval:
         band = _across(along, chart.limit_low, chart.limit_high)
         found.append({**band, "type": "rect", "fillcolor": BAND_COLOUR, "line": {"width": 0}, "layer": "below"})
     if math.isfinite(chart.center):

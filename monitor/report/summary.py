@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitor.report.data import JOINT, Chart, Group, ReportData
+from monitor.report.data import JOINT, Chart, Footing, Group, ReportData
 
 
 def summary(data: ReportData) -> list[str]:
@@ -17,7 +17,7 @@ def summary(data: ReportData) -> list[str]:
         f"The network learned from {_counted(trained)}. "
         f"The limits come from {_counted(held)} {_unlike(trained, held)}.",
         *(_rate(chart, data.false_alarm_rate) for chart in joint),
-        *(_sureness(chart, data.effective_frames) for chart in joint),
+        *map(_sureness, data.footings),
         *_as_new(held, data.false_alarm_rate),
         *_between(data, len(held)),
     ]
@@ -31,8 +31,10 @@ def judgement(chart: Chart) -> str:
     if chart.several_limits:
         return f"{told} the limit of their context, {np.min(chart.held):.4g} to {np.max(chart.held):.4g}."
     told += f" its limit of {chart.limit:.4g}"
-    if math.isfinite(chart.limit_low) and math.isfinite(chart.limit_high):
+    if chart.has_interval:
         told += f" (90 % interval {chart.limit_low:.4g} to {chart.limit_high:.4g})"
+    if chart.extrapolated:
+        told += ", which is extrapolated: how far it may be off cannot be known from so few frames"
     return told + "."
 
 
@@ -50,13 +52,24 @@ def _rate(chart: Chart, rate: float) -> str:
     )
 
 
-def _sureness(chart: Chart, effective_frames: float) -> str:
-    finite = int(np.isfinite(chart.scores).sum())
-    return (
-        f"Neighbouring frames resemble each other: the {finite:,} say as much as {effective_frames:,.0f} independent "
-        f"ones. With 90 % confidence the right limit lies between {chart.limit_low:.3g} and {chart.limit_high:.3g} "
-        "times the one that was set, on the scale of the joint score."
+def _sureness(footing: Footing) -> str:
+    told = (
+        f"{_capital(footing.where)}{': n' if footing.where else 'N'}eighbouring frames resemble each other, and the "
+        f"{footing.frames:,} held-out ones say as much as {footing.effective_frames:,.0f} independent ones. "
     )
+    if not (math.isfinite(footing.low) and math.isfinite(footing.high)):
+        return told + (
+            "They are too few for the rate asked for, so the limit is extrapolated beyond them: how far it lies from "
+            "the right one cannot be known from so few frames."
+        )
+    return told + (
+        f"With 90 % confidence the right limit lies between {footing.low:.3g} and {footing.high:.3g} times the one "
+        "that was set, on the scale of the joint score."
+    )
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _as_new(held: Sequence[Group], rate: float) -> list[str]:

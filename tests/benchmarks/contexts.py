@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.limits import JointScale, Limit, fit_limits
-from models.scorer import CHARTS
 from monitor.calibrate import calibrate
 from monitor.camera.meltpool.camera import normal_in_context
 from monitor.camera.recordings import Recording
@@ -74,7 +73,7 @@ def scored(side: int) -> tuple[Scored, Scored]:
         for seed in range(first, first + count):
             frames, shown = normal_in_context(FRAMES, seed, side, side, EVERY)
             scores = scorer(frames)
-            values.append(np.stack([getattr(scores, chart) for chart in CHARTS], axis=1))
+            values.append(scores.values)
             contexts.append(shown)
         parts.append(Scored(np.concatenate(values), np.concatenate(contexts), np.repeat(np.arange(count), FRAMES)))
     return parts[0], parts[1]

@@ -18,7 +18,7 @@ import torch
 from calibration.charts import fit
 from calibration.limits import JointScale, fit_limits
 from calibration.tails import Tail, fit_tail, rarity, score_of
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer, Scores
 from models.tensors import ChartParameters
 from models.tiles import Tiling
 from models.training import TrainingSettings, latents_and_residuals, train
@@ -34,7 +34,7 @@ Float64s = npt.NDArray[np.float64]
 
 
 def values_of(scores: Scores) -> Float64s:
-    return np.stack([getattr(scores, chart) for chart in CHARTS], axis=1).astype(np.float64)
+    return scores.values.astype(np.float64)
 
 
 def rarest(values: Float64s, tails: list[Tail]) -> Float64s:
@@ -65,7 +65,7 @@ def main() -> None:
     tiles = np.concatenate([one.frames for one in tiles_of(images, tiling, 0)])
     trained = train(tiles, TrainingSettings(max_steps=options.steps), lambda *_: None)
     charts = ChartParameters(*fit(lambda: latents_and_residuals(trained, tiles))[:7])
-    scorer, tails = Scorer(trained, charts, tiling=tiling), tails_of(Scorer(trained, charts), tiles)
+    scorer, tails = Scorer(trained, charts, tiling=tiling), tails_of(Scorer(trained, charts), [tiles])
     seeds = range(1000, 1000 + options.images)
     loaded = (scorer.load(normal_frames(1, seed, SIDE_PX, SIDE_PX)) for seed in seeds)
     known = np.stack([values_of(scorer.score_tiles(image)) for image in loaded])

@@ -42,7 +42,7 @@ def codes(limits: CameraLimits, frames: Frames) -> list[int]:
 
 
 NORMAL = pools(300)
-LIMITS = fit_camera(NORMAL, NORMAL.dtype)
+LIMITS = fit_camera([NORMAL], NORMAL.dtype)
 
 
 def test_codes_are_places_in_the_list_of_faults() -> None:
@@ -53,7 +53,7 @@ def test_codes_are_places_in_the_list_of_faults() -> None:
 @pytest.mark.parametrize(("dtype", "gain"), [("uint8", 1.0), ("uint8", 1.5), ("uint16", 15.0), ("float32", 0.01)])
 def test_normal_frames_raise_nothing_seen_or_unseen(dtype: str, gain: float, noise: float) -> None:
     seen, unseen = (pools(300, seed, noise, dtype, gain) for seed in (0, 1))
-    limits = fit_camera(seen, dtype)
+    limits = fit_camera([seen], dtype)
     assert not any(codes(limits, seen))
     assert not any(codes(limits, unseen))
     assert np.isfinite(limits).all()
@@ -75,7 +75,7 @@ def test_a_frame_that_differs_in_one_pixel_is_not_frozen() -> None:
 
 def test_a_camera_that_repeats_itself_when_normal_is_frozen_only_beyond_that() -> None:
     frames = np.repeat(pools(60), 2, axis=0)
-    limits = fit_camera(frames, frames.dtype)
+    limits = fit_camera([frames], frames.dtype)
     assert limits.frozen_repeats == 3
     assert not any(codes(limits, frames))
     assert codes(limits, np.repeat(pools(1), 5, axis=0)) == [0, 0, 0, FROZEN, FROZEN]
@@ -93,7 +93,7 @@ def test_a_frame_white_beyond_what_pools_reach_is_saturated() -> None:
 
 
 def test_a_camera_that_clips_often_may_clip_somewhat_more() -> None:
-    limits = fit_camera(pools(200, gain=20.0), np.uint8)
+    limits = fit_camera([pools(200, gain=20.0)], np.uint8)
     assert limits.saturated_fraction > 0.25
     assert limits.saturated_fraction < 1
     white = np.full((1, HEIGHT, WIDTH), 255, np.uint8)
@@ -102,10 +102,10 @@ def test_a_camera_that_clips_often_may_clip_somewhat_more() -> None:
 
 def test_a_twelve_bit_camera_in_sixteen_bits_saturates_at_twelve() -> None:
     clipped = np.minimum(pools(200, dtype="uint16", gain=25.0), 4095)
-    limits = fit_camera(clipped, np.uint16)
+    limits = fit_camera([clipped], np.uint16)
     assert limits.saturated_level == 4095  # seen in the frames
     below = pools(200, dtype="uint16", gain=15.0)
-    limits = fit_camera(below, np.uint16)
+    limits = fit_camera([below], np.uint16)
     assert limits.saturated_level == 4095  # the next full scale above them
     white = below[:1].copy()
     white[0, 10:35] = 4095
@@ -114,13 +114,13 @@ def test_a_twelve_bit_camera_in_sixteen_bits_saturates_at_twelve() -> None:
 
 def test_a_process_much_brighter_than_normal_is_no_camera_fault() -> None:
     bright = pools(20, dtype="uint16", gain=200.0)
-    assert not any(codes(fit_camera(pools(200, dtype="uint16", gain=10.0), np.uint16), bright))
+    assert not any(codes(fit_camera([pools(200, dtype="uint16", gain=10.0)], np.uint16), bright))
 
 
 def test_float_frames_have_no_full_scale_unless_they_show_one() -> None:
     open_ended = pools(100, dtype="float32", gain=0.01)
-    assert fit_camera(open_ended, np.float32).saturated_level == np.finfo(np.float32).max
-    assert fit_camera(np.minimum(open_ended, 1.5), np.float32).saturated_level == 1.5
+    assert fit_camera([open_ended], np.float32).saturated_level == np.finfo(np.float32).max
+    assert fit_camera([np.minimum(open_ended, 1.5)], np.float32).saturated_level == 1.5
 
 
 # dark
@@ -142,7 +142,7 @@ def test_a_dark_camera_is_dark_and_not_frozen() -> None:
 def test_frames_as_faint_as_the_faintest_normal_ones_are_not_dark() -> None:
     faint = pools(20, seed=4, gain=0.05, noise=0.5)
     mixed = np.concatenate((NORMAL, faint))
-    limits = fit_camera(mixed, np.uint8)
+    limits = fit_camera([mixed], np.uint8)
     assert not any(codes(limits, faint))
 
 
@@ -153,14 +153,14 @@ def test_frames_as_faint_as_the_faintest_normal_ones_are_not_dark() -> None:
 def test_an_image_cut_off_by_constant_rows_has_rows_missing(rows: slice, fill: int) -> None:
     frames = pools(4, seed=5)
     frames[2, rows] = fill
-    limits = fit_camera(NORMAL, np.uint8)._replace(saturated_fraction=0.9)
+    limits = fit_camera([NORMAL], np.uint8)._replace(saturated_fraction=0.9)
     assert codes(limits, frames) == [0, 0, ROWS_MISSING, 0]
 
 
 def test_a_pool_that_fades_into_black_rows_is_whole() -> None:
     normal = pools(300, noise=0.0)
     assert (normal.max(axis=2) == 0).any()
-    limits = fit_camera(normal, np.uint8)
+    limits = fit_camera([normal], np.uint8)
     cut = pools(1, seed=6, noise=0.0)
     cut[0, 20:] = 0
     assert codes(limits, cut) == [ROWS_MISSING]
@@ -176,7 +176,7 @@ def test_a_row_that_looks_constant_in_the_sampled_columns_is_looked_at_as_a_whol
 def test_a_sharp_edge_that_belongs_to_normal_frames_is_borne() -> None:
     masked = pools(200)
     masked[:, :20] = 0  # a region of interest cut out by the camera itself
-    limits = fit_camera(masked, np.uint8)
+    limits = fit_camera([masked], np.uint8)
     assert limits.row_contrast > 0.25
     assert not any(codes(limits, masked))
 
@@ -206,12 +206,12 @@ def test_limits_hold_for_the_frames_they_were_fitted_on_but_for_a_thousandth(see
     random = np.random.default_rng(seed)
     frames = (random.integers(0, 4, (40, 16, 17)) * random.integers(0, 60, (40, 16, 1))).astype(dtype)
     frames[:, 0, 0], frames[:, 5, 7] = 0, np.arange(40) + 1  # no two alike, none constant
-    assert not any(codes(fit_camera(frames, dtype), frames))
+    assert not any(codes(fit_camera([frames], dtype), frames))
 
 
 def test_pixels_that_are_not_finite_are_left_to_others() -> None:
     frames = pools(4, dtype="float32")
-    limits = fit_camera(pools(50, dtype="float32"), np.float32)
+    limits = fit_camera([pools(50, dtype="float32")], np.float32)
     frames[0, 3, 3], frames[1], frames[2] = np.nan, np.nan, np.inf
     assert codes(limits, frames) == [0, 0, 0, 0]
 
@@ -227,7 +227,7 @@ def test_no_frames_change_nothing() -> None:
     state = CameraState(pools(1)[0], 1)
     assert check(LIMITS, state, pools(0))[0] is state
     with pytest.raises(ValueError, match="need normal frames"):
-        fit_camera(pools(0), np.uint8)
+        fit_camera([pools(0)], np.uint8)
 
 
 @pytest.mark.skipif("FRAMEWATCH_DATA" not in os.environ, reason="FRAMEWATCH_DATA is not set: no real frames")
@@ -235,4 +235,4 @@ def test_no_frames_change_nothing() -> None:
 def test_real_frames_defective_or_not_are_no_camera_faults(seen: str, unseen: str) -> None:
     folder = Path(os.environ["FRAMEWATCH_DATA"]) / "stem-sto"
     frames = np.load(folder / seen)
-    assert not any(codes(fit_camera(frames, frames.dtype), np.load(folder / unseen)))
+    assert not any(codes(fit_camera([frames], frames.dtype), np.load(folder / unseen)))

@@ -107,6 +107,13 @@ def test_no_frames_give_empty_scores(scorer: Scorer) -> None:
     assert scorer.reconstruct(frames_of(0))[0].shape == (0, HEIGHT, WIDTH)
 
 
+def test_values_are_the_scores_side_by_side(scorer: Scorer) -> None:
+    for scores in (scorer(frames_of(3)), scorer(frames_of(0))):
+        assert scores.values.shape == (len(scores.t2), len(CHARTS))
+        for index, chart in enumerate(CHARTS):
+            np.testing.assert_array_equal(scores.values[:, index], getattr(scores, chart))
+
+
 def test_scores_have_the_promised_types(scorer: Scorer) -> None:
     for scores in (scorer(frames_of(3)), scorer(frames_of(0))):
         assert {getattr(scores, chart).dtype for chart in CHARTS} == {np.dtype(np.float32)}

@@ -8,14 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import sweep as sweeping
 from models.autoencoder import Architecture
 from models.sweep import (
+    BYTES_MAX,
+    CHUNK,
+    CHUNK_BYTES,
     FRAMES_MAX,
     STEPS_MIN,
     STEPS_SHARE,
     beside_components,
+    chunk_of,
     elbow,
     evenly,
+    looked_at,
     mean_square,
     pca_errors,
     sweep_latent,
@@ -102,7 +108,34 @@ def test_frames_are_picked_from_first_to_last_and_never_twice(count: int, most: 
 
 
 def test_a_long_training_set_is_thinned() -> None:
-    assert len(evenly(5 * FRAMES_MAX)) == FRAMES_MAX
+    small = np.broadcast_to(np.uint8(0), (5 * FRAMES_MAX, 64, 64))
+    np.testing.assert_array_equal(looked_at(small), evenly(5 * FRAMES_MAX, FRAMES_MAX))
+    assert chunk_of(small) == CHUNK
+
+
+@pytest.mark.parametrize(("side", "count", "drawn"), [(512, 256, 16), (4096, 4, 1), (20_000, 2, 1)])
+def test_large_frames_are_thinned_to_what_memory_allows(side: int, count: int, drawn: int) -> None:
+    large = np.broadcast_to(np.uint8(0), (3000, side, side))
+    assert len(looked_at(large)) == count
+    assert chunk_of(large) == drawn
+    if side < 10_000:
+        assert count * 4 * side**2 <= BYTES_MAX
+        assert drawn == 1 or drawn * 4 * side**2 <= CHUNK_BYTES
+
+
+def test_components_of_large_frames_are_those_of_the_frames_that_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, held = frames(80, 1), frames(20, 2)
+    expected = pca_errors(train[evenly(80, 10)], held, SIZES)
+    monkeypatch.setattr(sweeping, "BYTES_MAX", 10 * train[0].nbytes)
+    assert pca_errors(train, held, SIZES) == expected
+
+
+def test_frames_that_are_decomposed_are_left_as_they_are() -> None:
+    train, held = frames(50, 1), frames(20, 2)
+    before = train.copy(), held.copy()
+    pca_errors(train, held, SIZES)
+    np.testing.assert_array_equal(train, before[0])
+    np.testing.assert_array_equal(held, before[1])
 
 
 # The elbow
@@ -157,7 +190,7 @@ def large(count: int, seed: int) -> npt.NDArray[np.float32]:
     return frames(count, seed).repeat(2, axis=1).repeat(2, axis=2)
 
 
-def silent(done: int, steps: int, loss: float) -> None:
+def silent(done: int, steps: int, loss: float, what: str = "") -> None:
     """Progress that nobody watches."""
 
 
@@ -183,11 +216,12 @@ def test_each_size_is_a_network_of_its_own_and_their_elbow_is_chosen() -> None:
 
 
 def test_each_size_tells_its_progress_and_gets_a_share_of_the_steps() -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int, str]] = []
     long = SETTINGS._replace(epochs=10_000, max_steps=int((STEPS_MIN + 10) / STEPS_SHARE))
-    sweep = sweep_latent(large(20, 1), large(5, 2), long, lambda done, steps, loss: told.append((done, steps)))
+    sweep_latent(large(20, 1), large(5, 2), long, lambda done, steps, loss, what: told.append((done, steps, what)))
     steps = STEPS_MIN + 10
-    assert told == [(done, steps) for done in range(10, steps + 1, 10)] * len(sweep.sizes)
+    labels = [f"trying latent {size} ({number} of 3 sizes)" for number, size in enumerate((2, 4, 8), start=1)]
+    assert told == [(done, steps, label) for label in labels for done in range(10, steps + 1, 10)]
 
 
 def test_few_frames_are_enough_for_the_smallest_size_alone() -> None:
@@ -198,17 +232,28 @@ def test_few_frames_are_enough_for_the_smallest_size_alone() -> None:
 
 def test_the_last_training_frames_stand_in_where_none_are_held_out(trained: Trained) -> None:
     training, none = large(50, 1), large(0, 2)
-    assert sweep_latent(training, none, SETTINGS, silent) == sweep_latent(training, training[-5:], SETTINGS, silent)
+    alone, beside = (sweep_latent(training, held, SETTINGS, silent) for held in (none, training[-5:]))
+    assert alone == beside._replace(measured_on="last of training")
     found, expected = (beside_components(trained, training, held, seed=0) for held in (none, training[-5:]))
     np.testing.assert_array_equal(found.network, expected.network)
     assert found.pca == expected.pca
+    assert found.measured_on == "last of training"
+
+
+def test_frames_that_chose_the_weights_are_told_from_frames_that_the_network_never_knew(trained: Trained) -> None:
+    training, held = large(50, 1), large(20, 2)
+    stopped = train(training, SETTINGS._replace(max_steps=20), silent, held=held)
+    assert beside_components(stopped, training, held, seed=0).measured_on == "chose the weights"
+    assert beside_components(trained, training, held, seed=0).measured_on == "held out"
+    short = SETTINGS._replace(max_steps=20)
+    assert sweep_latent(large(3, 1), held, short, silent)[-2:] == (False, "held out")
 
 
 def test_a_single_network_stands_beside_components_of_every_size(trained: Trained) -> None:
     training, held = large(50, 1), large(20, 2)
     beside = beside_components(trained, training, held, seed=0)
     assert beside.sizes == (2, 3, 4, 8, 16)
-    assert beside.chosen == 3
+    assert (beside.chosen, beside.given) == (3, True)
     np.testing.assert_array_equal(beside.network, [math.nan, mean_square(trained, held), *[math.nan] * 3])
     expected = pca_errors(normalised(trained, training), normalised(trained, held), beside.sizes)
     np.testing.assert_allclose(beside.pca, expected, rtol=1e-4)
@@ -225,6 +270,6 @@ def test_the_mean_square_of_a_long_recording_is_that_of_frames_from_all_of_it(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = np.concatenate((large(40, 2), large(40, 3) + 5))
-    monkeypatch.setattr(evenly, "__defaults__", (10,))
-    assert mean_square(trained, held) == mean_square(trained, held[evenly(80)])
+    monkeypatch.setattr(sweeping, "FRAMES_MAX", 10)
+    assert mean_square(trained, held) == mean_square(trained, held[evenly(80, 10)])
     assert mean_square(trained, held[:40]) < mean_square(trained, held) < mean_square(trained, held[40:])

@@ -142,6 +142,10 @@ class TestRandomTiles:
     def test_every_image_gives_one_at_least(self) -> None:
         assert len(random_tiles(np.zeros((9, 40, 40), np.uint8), 20, 3)) == 9
 
+    def test_without_images_there_are_none(self) -> None:
+        with pytest.raises(ValueError, match="no images to take tiles of"):
+            random_tiles(np.zeros((0, 40, 40), np.uint8), 20, 3)
+
 
 def test_an_image_scores_as_the_worst_of_its_tiles(
     trained: Trained, parameters: ChartParameters, scorer: Scorer

@@ -278,6 +278,11 @@ def test_latents_and_residuals_do_not_depend_on_the_chunks() -> None:
 DARK = np.zeros((4, 16, 16), np.uint8)
 
 
+def test_few_counts_are_counts() -> None:
+    counts = np.random.default_rng(0).poisson(0.02, (40, 16, 16)).astype(np.float32)
+    train(counts, QUICK._replace(loss="poisson"), silent)
+
+
 @pytest.mark.parametrize(
     ("frames", "settings", "says"),
     [
@@ -298,6 +303,8 @@ DARK = np.zeros((4, 16, 16), np.uint8)
         (DARK, QUICK._replace(contrast=-0.1), "must not be below 0"),
         (DARK, QUICK._replace(sparsity=-0.1), "must not be below 0"),
         (DARK, QUICK._replace(loss="poisson", orientation="align"), "use the squared loss"),
+        (np.float32(DARK) - 0.5, QUICK._replace(loss="poisson"), r"a pixel is -0\.5: subtract no dark level"),
+        (np.float32(blobs(5)) / 255, QUICK._replace(loss="poisson"), r"half of the lit pixels are below 0\.\d+: give"),
         (DARK, QUICK._replace(architecture=SMALL._replace(group=5)), "group must divide"),
     ],
 )

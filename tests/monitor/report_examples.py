@@ -8,7 +8,7 @@ import numpy as np
 from calibration.spread import Plane, principal_plane
 from models.sweep import LatentSweep
 from models.training import Checkpoint
-from monitor.report.data import JOINT, Chart, Example, Group, ReportData, Table
+from monitor.report.data import JOINT, Chart, Example, Footing, Group, ReportData, Square, Table
 
 
 def chart(name: str = "t2", count: int = 200, limit: float = 4.0) -> Chart:
@@ -23,7 +23,8 @@ def joint_chart(count: int = 200) -> Chart:
 def example(label: str = "worst", side: int = 20) -> Example:
     frame = np.random.default_rng(1).integers(0, 255, (side, side), dtype=np.uint8)
     made = frame.astype(np.float32) * 0.9
-    return Example(label, "run8, frame 41", frame, made, frame - made, {"t2": 5.25, "s2": 0.5}, (4, 12), 2)
+    square, scores = Square(4, 12, 2), {"t2": 5.25, "s2": 0.5}
+    return Example(label, "run8, frame 41", frame, frame, made, frame - made, scores, square, square)
 
 
 def held_out(name: str, share: float, if_new: float = math.nan) -> Group:
@@ -35,11 +36,11 @@ TRAINED = Group("runs/run1", 6000, "train", "", "cd" * 32, {}, (), math.nan)
 
 HISTORY = (Checkpoint(50, 0.5, 0.6), Checkpoint(100, 0.2, 0.3), Checkpoint(150, 0.1, 0.35))
 
-SWEEP = LatentSweep((2, 4, 8), (0.4, 0.2, 0.19), (0.5, 0.4, 0.3), 4)
+SWEEP = LatentSweep((2, 4, 8), (0.4, 0.2, 0.19), (0.5, 0.4, 0.3), 4, given=False, measured_on="held out")
 
 DATA = ReportData(
     title="Calibration of laser-1",
-    camera="laser-1",
+    camera_settings="exposure 40 us",
     created="2025-03-01 12:00 UTC",
     false_alarm_rate=0.01,
     settings={"latent size": "32", "budget": "5 false alarms an hour"},
@@ -53,7 +54,9 @@ DATA = ReportData(
     examples=(example("best"), example("typical"), example("worst")),
     history=HISTORY,
     sweep=SWEEP,
-    effective_frames=88.4,
+    footings=(Footing("", 200, 88.4, 0.9, 1.1),),
+    turned=False,
+    binning=1,
     warnings=("Only 2 groups were held out.",),
 )
 
@@ -67,7 +70,8 @@ EMPTY = replace(
     latents=Plane(np.empty((0, 2)), np.zeros(2), (0.0, 0.0)),
     examples=(),
     history=(),
-    sweep=LatentSweep((), (), (), 0),
+    sweep=LatentSweep((), (), (), 0, given=True, measured_on="held out"),
+    footings=(),
     warnings=(),
 )
 """Nothing was found: a page to which a test adds what it is about."""

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -79,7 +80,8 @@ def test_frames_become_a_bundle_scores_and_an_evaluation(desk: Desk) -> None:
 def test_frames_of_several_contexts_become_limits_of_each(desk: Desk) -> None:
     hatch = [desk.recording(f"hatch_{index}", normal(120, index)) for index in range(4)]
     contour = [desk.recording(f"contour_{index}", normal(250, 10 + index) // 2) for index in range(2)]
-    given = ("--in", "hatch", *hatch, "--in", "contour", *contour, "--config", desk.file("quick.yaml", QUICK))
+    lax = desk.file("lax.yaml", re.sub("false_alarm_rate: [0-9.]+", "false_alarm_rate: 0.05", QUICK))
+    given = ("--in", "hatch", *hatch, "--in", "contour", *contour, "--config", lax)
     ended = desk.run("calibrate", *given, "--out", "bundle")
     assert (ended.status, ended.err) == (0, "")
     assert "t2 in contour" in ended.out
@@ -96,7 +98,7 @@ def test_frames_of_several_contexts_become_limits_of_each(desk: Desk) -> None:
 
     asked = ("evaluate", "--normal", contour[0], "--anomalous", hatch[0], "--bundle", "bundle", "--json", "--context")
     found = json.loads(desk.run(*asked, "contour").out)["counts"]
-    assert found["normal_flagged"] < 20
+    assert found["normal_flagged"] < 50  # of 250 that it learned from, at one in twenty
     assert "does not know the context skin, only contour, hatch" in desk.refuse(*asked, "skin")
 
 

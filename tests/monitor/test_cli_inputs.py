@@ -123,6 +123,41 @@ def test_a_group_given_twice_is_refused(desk: Desk) -> None:
     assert "is the same recording as" in desk.refuse("calibrate", one, one, "--out", "bundle")
 
 
+# Contexts
+
+
+def a_file(desk: Desk) -> list[Path | str]:
+    return [desk.recording("run01").name, desk.recording("run02").name]
+
+
+def a_file_in_a_folder(desk: Desk) -> list[Path | str]:
+    return [desk.recording("run01"), desk.recording("run02")]
+
+
+def a_folder_of_images(desk: Desk) -> list[Path | str]:
+    return [desk.images("run01", FRESH[:2]).name, desk.images("run02", FRESH[:2])]
+
+
+def no_path_at_all(desk: Desk) -> list[Path | str]:
+    return ["runs/run01.npi", desk.recording("run02")]
+
+
+@pytest.mark.parametrize("make", [a_file, a_file_in_a_folder, a_folder_of_images, no_path_at_all])
+def test_a_recording_in_the_place_of_a_context_is_not_left_out_in_silence(
+    desk: Desk, make: Callable[[Desk], list[Path | str]]
+) -> None:
+    given = make(desk)
+    said = desk.refuse("calibrate", "--in", *given, "--out", "bundle")
+    assert f"'{given[0]}' is a path: name the context first" in said
+
+
+def test_a_folder_may_be_named_after_the_context_of_what_it_holds(desk: Desk, small_bundle: Bundle) -> None:
+    folder = desk.images("hatch", FRESH[:2])
+    for inside in (folder, folder / "frame_0.png"):
+        ended = desk.run("score", "--in", "hatch", inside, "--bundle", small_bundle.path, "--out", "scores.csv")
+        assert ended.status == 0, ended
+
+
 # Bundles
 
 

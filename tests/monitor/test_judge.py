@@ -175,7 +175,7 @@ def test_each_frame_is_held_to_the_limits_of_its_context(small_bundle: Bundle) -
     batch.context[contour] = b"contour"
     verdicts = judge_of(bundle).judge(frames, batch, np.arange(40))
     plain = judge_of(small_bundle).judge(frames, batch_of(frames), np.arange(40))
-    scores = np.stack([getattr(verdicts.scores, chart) for chart in CHARTS], axis=1)
+    scores = verdicts.scores.values
     own = [limit.value for limit in bundle.context_limits.of("contour")]
     np.testing.assert_array_equal(verdicts.over[contour], scores[contour] > own)
     assert verdicts.over[contour].mean() > 0.2

@@ -32,7 +32,7 @@ def rgb(colour: str) -> tuple[int, ...]:
 def test_each_image_has_a_picture_and_each_tile_a_row(
     tiled_bundle: Bundle, recordings: list[Recording], tmp_path: Path
 ) -> None:
-    assert write_maps(tiled_bundle, recordings, tmp_path / "new" / "maps") == 3
+    assert write_maps(tiled_bundle, recordings, tmp_path / "new" / "maps").num_rows == 3
     names = sorted(path.name for path in (tmp_path / "new" / "maps").iterdir())
     assert names == ["000_one_00000.png", "000_one_00001.png", "001_one_00000.png", "tiles.parquet"]
     table = pyarrow.parquet.read_table(tmp_path / "new" / "maps" / "tiles.parquet")
@@ -46,9 +46,9 @@ def test_each_image_has_a_picture_and_each_tile_a_row(
 def test_an_image_is_flagged_where_one_of_its_tiles_is(
     tiled_bundle: Bundle, recordings: list[Recording], tmp_path: Path
 ) -> None:
-    write_maps(tiled_bundle, recordings, tmp_path, ".csv")
+    images = write_maps(tiled_bundle, recordings, tmp_path, ".csv")
+    assert images.equals(score_table(tiled_bundle, recordings))
     tiles = pyarrow.csv.read_csv(tmp_path / "tiles.csv")
-    images = score_table(tiled_bundle, recordings)
     for name in ("joint", *CHARTS):
         largest = tiles[name].to_numpy().reshape(3, 12).max(axis=1)
         assert largest == pytest.approx(images[name].to_numpy(), rel=1e-4)
@@ -79,6 +79,26 @@ def test_what_is_no_number_is_drawn_as_over_the_limit() -> None:
     image = np.full((70, 90), np.nan, np.float32)
     picture = np.asarray(draw(image, np.full(tiling.count, np.nan), tiling, "nothing"))
     assert (picture == rgb(CIVIDIS[-1])).all(axis=2).sum() > 3000
+
+
+def test_tiles_narrower_than_a_pixel_of_the_picture_are_still_marked() -> None:
+    tiling = Tiling(16, 3092, 16, 11)
+    joint = np.zeros(tiling.count)
+    joint[-2] = 2.0
+    sound, marred = (
+        np.asarray(draw(np.zeros((16, 3092), np.uint8), one, tiling, "narrow")) for one in (0 * joint, joint)
+    )
+    assert (marred != sound).any(axis=2)[90:].sum() >= 8
+    draw(np.zeros((16, 3092), np.uint8), np.full(tiling.count, 2.0), tiling, "narrow")
+
+
+@pytest.mark.parametrize("size", [(32, 32), (70, 130), (2100, 1500)])
+@pytest.mark.parametrize("title", ["x.npy, image 0", "a long name, " * 30, "a_name_without_spaces" * 20])
+def test_no_text_is_cut_off(size: tuple[int, int], title: str) -> None:
+    tiling = Tiling(*size, min(size[0], 500), 8)
+    picture = np.asarray(draw(np.zeros(size, np.uint16), np.zeros(tiling.count), tiling, title))
+    edge = np.concatenate([picture[:8].reshape(-1, 3), picture[:, -8:].reshape(-1, 3), picture[-8:].reshape(-1, 3)])
+    assert (edge == 255).all()
 
 
 def test_bundles_and_images_that_have_no_maps_are_refused(

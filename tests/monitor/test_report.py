@@ -11,15 +11,18 @@ from plotly.offline import get_plotlyjs
 from report_examples import DATA, EMPTY, HISTORY, SWEEP, TRAINED, chart, example, held_out, joint_chart
 
 from calibration.spread import Plane
-from models.sweep import LatentSweep
+from models.sweep import LatentSweep, MeasuredOn
 from models.training import Checkpoint
 from monitor.report import render
-from monitor.report.data import JOINT, Example, ReportData, Table
+from monitor.report.data import JOINT, Example, Footing, ReportData, Square, Table
 from monitor.report.drawing import SCATTER_POINTS, SERIES_POINTS
 from monitor.report.markup import POLICY, strip
 from monitor.report.summary import summary
 
 BLACK = np.zeros((16, 40))
+NO_SIZES = LatentSweep((8,), (math.nan,), (math.nan,), 8, given=True, measured_on="held out")
+PERFECT = LatentSweep((4, 8), (math.nan, 0.0), (0.0, 0.0), 8, given=True, measured_on="held out")
+CORNER = Square(0, 0, 2)
 HOSTILE = "</script><script>alert('x')</script> & \"quoted\""
 
 
@@ -59,7 +62,7 @@ def test_everything_a_person_has_to_know_is_in_the_page(page: str) -> None:
     text = Page(page).text
     for told in (
         "Calibration of laser-1",
-        "Camera: laser-1 · 2025-03-01 12:00 UTC",
+        "Camera settings: exposure 40 us · calibrated 2025-03-01 12:00 UTC",
         "Only 2 groups were held out.",
         "held-out group in runs/ frames over joint over t2 over s2 if new",
         "run7 100 0 % 0 % 0 % 0 % 0.10 · 0.40 · 0.95",
@@ -104,7 +107,7 @@ def test_names_from_outside_are_text_and_never_code() -> None:
     hostile = replace(
         DATA,
         title=HOSTILE,
-        camera=HOSTILE,
+        camera_settings=HOSTILE,
         created=HOSTILE,
         settings={HOSTILE: HOSTILE},
         limits=Table((HOSTILE, HOSTILE), ((HOSTILE, HOSTILE),)),
@@ -130,10 +133,10 @@ def test_names_from_outside_are_text_and_never_code() -> None:
         replace(EMPTY, charts=(replace(chart(), scores=np.geomspace(1e-3, 1e9, 200)),)),
         replace(EMPTY, history=(Checkpoint(10, 0.0, math.nan), Checkpoint(20, -1.0, math.nan))),
         replace(EMPTY, history=(Checkpoint(1, math.nan, math.nan),)),
-        replace(EMPTY, sweep=LatentSweep((8,), (math.nan,), (math.nan,), 8)),
-        replace(EMPTY, sweep=LatentSweep((4, 8), (math.nan, 0.0), (0.0, 0.0), 8)),
+        replace(EMPTY, sweep=NO_SIZES),
+        replace(EMPTY, sweep=PERFECT),
         replace(EMPTY, latents=Plane(np.zeros((200, 2)), np.zeros(2), (0.0, 0.0))),
-        replace(EMPTY, examples=(Example("worst", "x", BLACK, BLACK, BLACK, {}, (0, 0), 2),)),
+        replace(EMPTY, examples=(Example("worst", "x", BLACK, BLACK, BLACK, BLACK, {}, CORNER, CORNER),)),
         replace(EMPTY, between_sd=math.nan, within_sd=0.0),
     ],
     ids=[
@@ -155,7 +158,7 @@ def test_names_from_outside_are_text_and_never_code() -> None:
 def test_data_with_little_in_it_still_makes_a_page(data: ReportData) -> None:
     page = Page(render(data))
     assert page.open == []
-    assert "laser-1" in page.text
+    assert "Calibration of laser-1" in page.text
     if not data.warnings:
         assert "Nothing to warn of." in page.text
 
@@ -228,11 +231,34 @@ def test_the_summary_counts_what_is_over_the_limit_and_what_is_known_of_it() -> 
     told = summary(replace(DATA, charts=(joint,)))
     assert told[0].startswith("The network learned from 6,000 frames in 1 group. The limits come from 200 frames in 2")
     assert told[1].startswith("1 of 3 held-out frames (33.3 %) are over the joint limit; asked for was 1 %.")
-    assert "the 3 say as much as 88 independent ones" in told[2]
+    assert "the 200 held-out ones say as much as 88 independent ones" in told[2]
     assert "between 0.9 and 1.1 times" in told[2]
     assert "6 % of a group's frames" in told[3]
     assert "12 % of runs/run8, the worst" in told[3]
     assert "a ratio of 0.25" in told[4]
+
+
+def test_an_extrapolated_limit_has_no_interval_anywhere_but_says_why() -> None:
+    unknown = {"limit_low": math.nan, "limit_high": math.nan, "extrapolated": True}
+    charts = tuple(replace(one, **unknown) for one in DATA.charts)
+    footing = replace(DATA.footings[0], low=math.nan, high=math.nan)
+    text = Page(render(replace(DATA, charts=charts, footings=(footing,)))).text
+    assert "how far it lies from the right one cannot be known from so few frames" in text
+    assert "Red is the limit, without an interval: none can be known, dotted the median." in text
+    assert "90 %" not in text
+    assert "nan" not in text.lower()
+
+
+def test_each_context_is_as_sure_as_its_own_limits() -> None:
+    footings = (
+        Footing("context contour", 240, 61.0, math.nan, math.nan),
+        Footing("the limits of all contexts together, which hold for skin", 12_400, 930.0, 0.8, 1.3),
+    )
+    first, second = summary(replace(DATA, footings=footings))[2:4]
+    assert first.startswith("Context contour: neighbouring frames resemble each other, and the 240 held-out ones")
+    assert "cannot be known" in first
+    assert second.startswith("The limits of all contexts together, which hold for skin: neighbouring")
+    assert "between 0.8 and 1.3 times" in second
 
 
 def test_a_single_held_out_group_is_said_to_be_too_few() -> None:
@@ -243,7 +269,12 @@ def test_a_single_held_out_group_is_said_to_be_too_few() -> None:
 
 
 def test_a_chart_says_how_often_its_limit_is_exceeded() -> None:
+    far = replace(chart(), limit_low=math.nan, limit_high=math.nan, extrapolated=True)
     for changed, told in (
+        (
+            far,
+            "are over its limit of 4, which is extrapolated: how far it may be off cannot be known from so few frames.",
+        ),
         (chart(), "Chart t2: 0 of 200 held-out frames (0 %) are over its limit of 4 (90 % interval 3.6 to 4.4)."),
         (replace(chart(), limit=np.nan), "Chart t2 has no limit."),
         (
@@ -260,8 +291,42 @@ def test_without_frames_to_stop_by_the_last_weights_are_said_to_be_kept() -> Non
 
 
 def test_a_size_that_was_given_is_not_said_to_be_chosen_among_others() -> None:
-    text = Page(render(replace(EMPTY, sweep=SWEEP._replace(network=(math.nan, 0.2, math.nan))))).text
+    text = Page(render(replace(EMPTY, sweep=SWEEP._replace(network=(math.nan, 0.2, math.nan), given=True)))).text
     assert "The size was given, 4, and no other was tried" in text
+
+
+@pytest.mark.parametrize(
+    ("measured_on", "told"),
+    [
+        ("held out", "measured on frames that no network here learned from or was stopped by."),
+        ("chose the weights", "measured on the frames that said when to stop"),
+        ("last of training", "measured on the last training frames, since there were too few"),
+    ],
+)
+def test_what_a_size_leaves_is_said_to_be_measured_on_the_frames_that_it_was(
+    measured_on: MeasuredOn, told: str
+) -> None:
+    text = Page(render(replace(EMPTY, sweep=SWEEP._replace(measured_on=measured_on)))).text
+    assert told in text
+    assert "kept from training." not in text
+
+
+def test_a_network_that_leaves_more_than_components_do_is_answered_for_and_no_other() -> None:
+    told = "judged by what it finds"
+    assert told not in Page(render(DATA)).text
+    assert told in Page(render(replace(EMPTY, sweep=SWEEP._replace(pca=(0.1, 0.1, 0.1))))).text
+
+
+@pytest.mark.parametrize(
+    ("turned", "binning", "told"),
+    [
+        (False, 1, "neither turned nor binned"),
+        (False, 2, "squares of 2 x 2 pixels are averaged to one (binned)."),
+        (True, 2, "(binned), and the camera's ground is subtracted, and the pool is turned to one direction"),
+    ],
+)
+def test_it_is_said_what_was_done_to_a_frame_before_the_network_saw_it(turned: bool, binning: int, told: str) -> None:
+    assert told in Page(render(replace(DATA, turned=turned, binning=binning))).text
 
 
 def test_groups_that_trained_the_network_have_no_place_among_those_that_set_the_limits() -> None:

@@ -13,7 +13,8 @@ from scipy.integrate import trapezoid
 
 from calibration.spread import Plane
 from monitor.report import frames, learning, scores
-from monitor.report.drawing import LIMIT_COLOUR, SCATTER_POINTS
+from monitor.report.data import Square
+from monitor.report.drawing import BAND_COLOUR, LIMIT_COLOUR, SCATTER_POINTS
 
 
 def red_lines(figure: go.Figure) -> list[go.layout.Shape]:
@@ -39,6 +40,13 @@ def test_the_limit_is_drawn_where_it_is_on_both_pictures() -> None:
     [upright] = red_lines(scores.histogram(chart(limit=4.0)))
     [level] = red_lines(scores.over_frames(chart(limit=4.0), DATA.starts))
     assert (upright.x0, upright.x1) == (level.y0, level.y1) == (4.0, 4.0)
+
+
+def test_an_interval_is_drawn_where_it_is_known() -> None:
+    unknown = replace(chart(), limit_low=math.nan, limit_high=math.nan, extrapolated=True)
+    for shown, bands in ((chart(), 1), (unknown, 0)):
+        drawn = [shape for shape in scores.histogram(shown).layout.shapes if shape.fillcolor == BAND_COLOUR]
+        assert len(drawn) == bands
 
 
 def test_limits_of_contexts_are_drawn_over_their_own_frames() -> None:
@@ -105,6 +113,12 @@ def test_networks_are_shown_where_they_were_trained_beside_components_of_all_siz
     assert figure.layout.shapes[0].x0 == SWEEP.chosen
 
 
+@pytest.mark.parametrize(("given", "told"), [(False, "chosen: 4"), (True, "this bundle: 4")])
+def test_a_size_is_called_chosen_only_where_it_was(given: bool, told: str) -> None:
+    [mark] = learning.sweep(SWEEP._replace(given=given)).layout.annotations
+    assert mark.text == told
+
+
 @pytest.mark.parametrize("groups", [2, 7, 8, 60])
 def test_every_group_is_in_the_plane_of_latents_however_many_frames_the_others_have(groups: int) -> None:
     lengths = [20_000, *[3] * (groups - 1)]
@@ -132,21 +146,35 @@ def test_the_circle_holds_the_share_of_gaussian_latents_that_it_is_said_to() -> 
 # Frames
 
 
-def test_the_square_lies_about_the_peak_in_all_three_pictures_whatever_the_blocks() -> None:
-    large = replace(example(side=400), peak=(300, 100), window=28)
-    figure = frames.triplet(large, (0.0, 255.0), marked=True)
-    assert [(shape.x0, shape.x1, shape.y0, shape.y1) for shape in figure.layout.shapes] == [
-        (85.5, 113.5, 285.5, 313.5)
-    ] * 3
-    image = figure.data[0]
-    assert image.z.shape == (133, 133)
-    assert (image.x0, image.dx) == (1.0, 3)  # blocks of three pixels: the first is about pixel 1
-    assert not frames.triplet(large, (0.0, 255.0), marked=False).layout.shapes
+def test_the_square_lies_about_the_place_on_the_sensor_and_in_what_was_seen_whatever_the_blocks() -> None:
+    large = replace(example(side=200), came=np.zeros((400, 400)), place=Square(300, 100, 28), peak=Square(50, 150, 14))
+    figure = frames.panels(large, frames.greys([large]), marked=True)
+    corners = [(shape.x0, shape.x1, shape.y0, shape.y1) for shape in figure.layout.shapes]
+    assert corners == [(85.5, 113.5, 285.5, 313.5)] + [(142.5, 156.5, 42.5, 56.5)] * 3
+    assert [shape.xref for shape in figure.layout.shapes] == ["x", "x2", "x3", "x4"]
+    came, seen = figure.data[:2]
+    assert came.z.shape == (133, 133)
+    assert (came.x0, came.dx) == (1.0, 3)  # blocks of three pixels: the first is about pixel 1
+    assert (seen.z.shape, seen.dx) == ((100, 100), 2)
+    assert not frames.panels(large, frames.greys([large]), marked=False).layout.shapes
 
 
 def test_all_frames_share_one_scale_of_grey_so_that_a_dark_one_is_dark() -> None:
-    covered = replace(example(), original=np.full((20, 20), 7), reconstruction=np.full((20, 20), 9.0))
-    low, high = frames.grey_scale([covered, example()])
-    assert low <= 7
-    assert high > 200
-    assert frames.triplet(covered, (low, high), marked=False).data[1].zmax == high
+    dark = np.full((20, 20), 7)
+    covered = replace(example(), came=dark, seen=dark, drawn=np.full((20, 20), 9.0))
+    grey = frames.greys([covered, example()])
+    for low, high in grey:
+        assert low <= 7
+        assert high > 200
+    assert [trace.zmax for trace in frames.panels(covered, grey, marked=False).data[:3]] == [
+        grey.came[1],
+        grey.seen[1],
+        grey.seen[1],
+    ]
+
+
+def test_what_is_seen_without_its_ground_is_as_light_as_it_would_be_with_it() -> None:
+    one = example()
+    lifted = replace(one, came=one.came.astype(np.float32) + 1000)
+    grey = frames.greys([lifted])
+    assert grey.came[0] == grey.seen[0] + 1000

@@ -1,11 +1,13 @@
 """Which groups train, which say when to stop and which set limits, where frames are of several contexts."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.charts import CalibrationError
 from monitor.camera.recordings import Recording
-from monitor.split import STOPPING_FRAMES_MIN, split, stopping_frames
+from monitor.split import STOPPING_FRAMES_MIN, runs_of, split, stopping_frames
 
 
 def group(name: str, context: str, frames: int = 4) -> Recording:
@@ -50,9 +52,82 @@ def test_every_frame_has_one_role_and_every_context_both(contexts: list[str], he
     parts = split(recordings, held_out)
     for context in set(contexts):
         train, limits = ([one for one in part if one.context == context] for part in (parts.train, parts.limits))
-        assert train
-        assert limits
+        assert sum(len(one.frames) for one in train)
+        assert sum(len(one.frames) for one in limits)
         assert sum(len(one.frames) for one in (*train, *limits)) == 9 * contexts.count(context)
+
+
+def runs(context: str, path: str, numbers: range) -> list[Recording]:
+    return [group(path.format(context=context, run=run), context) for run in numbers]
+
+
+NAMED = [
+    "{context}/run{run}.npy",
+    "data/run{run}/{context}.tif",
+    "run{run}.h5:/{context}",
+    "stream a, layer {run}, {context}",
+]
+
+
+@pytest.mark.parametrize("path", NAMED)
+def test_a_run_that_sets_limits_in_one_context_trains_in_none(path: str) -> None:
+    recordings = [*runs("hatch", path, range(1, 10)), *runs("contour", path, range(4, 10))]
+    parts = split(recordings, 0.34)
+    assert len({runs_of(recordings)[index] for index in (6, 7, 8, 12, 13, 14)}) == 3, "runs 7 to 9 of both"
+    assert names(parts.limits) == names((*recordings[6:9], *recordings[12:15]))
+    assert not any("one run" in warning or "its run" in warning for warning in parts.warnings)
+
+
+def test_the_order_of_the_runs_may_differ_between_contexts() -> None:
+    hatch, contour = (runs(context, "{context}/run{run}.npy", range(1, 7)) for context in ("hatch", "contour"))
+    parts = split([*hatch, *contour[::-1]], 0.34)
+    assert set(runs_of(parts.train)) == {"run3", "run4"}
+    assert set(runs_of(parts.limits)) == {"run1", "run2", "run5", "run6"}
+
+
+def test_a_context_whose_runs_are_all_held_out_elsewhere_trains_all_the_same_and_is_told() -> None:
+    recordings = [
+        *runs("hatch", "{context}/run{run}.npy", range(1, 7)),
+        *runs("skin", "{context}/run{run}.npy", range(5, 7)),
+    ]
+    parts = split(recordings, 0.34)
+    assert "skin/run5.npy" in names(parts.train)
+    assert any(one.startswith("skin/run5.npy trains the network, though its run sets limits") for one in parts.warnings)
+
+
+@pytest.mark.parametrize(("contours", "told"), [(6, False), (4, True)])
+def test_names_that_say_nothing_of_runs_are_told_where_counts_differ(contours: int, told: bool) -> None:
+    recordings = [*runs("hatch", "h{run}.npy", range(6)), *runs("contour", "c{run}.npy", range(contours))]
+    assert any("no names say which are of one run" in one for one in split(recordings, 0.34).warnings) == told
+
+
+def test_a_name_that_all_groups_share_tells_no_run() -> None:
+    recordings = [group(f"day{day}/frames.npy", "hatch") for day in range(3)]
+    assert len(set(runs_of(recordings))) == 3
+
+
+@pytest.mark.parametrize("held_out", [0.01, 0.34, 0.67, 0.99])
+def test_a_group_of_two_frames_gives_both_parts_one(held_out: float) -> None:
+    parts = split([group("only", "", 2)], held_out)
+    assert [len(one.frames) for one in (*parts.train, *parts.limits)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("recordings", "told"),
+    [
+        ([group("single.npy", "", 1)], "there is one frame only (single.npy): it cannot both train"),
+        ([*BY_RUN, group("a/0.npy", "skin", 1)], "there is one frame of context skin only (a/0.npy)"),
+    ],
+)
+def test_a_single_frame_is_refused_where_it_would_have_both_roles(recordings: list[Recording], told: str) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        split(recordings, 0.67)
+    assert told in str(caught.value)
+
+
+def test_frames_of_one_file_are_learned_from_where_they_lie() -> None:
+    only = group("only", "", 400)
+    assert all(np.shares_memory(part, only.frames) for part in stopping_frames([only]))
 
 
 def test_each_context_says_when_to_stop() -> None:

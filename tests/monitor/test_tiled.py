@@ -83,6 +83,13 @@ def test_the_same_images_give_the_same_bundle(tiled_bundle: Bundle, tmp_path: Pa
             changed(tile_px=72),
             "calibration.tile_px: images of 70 x 90 pixels are smaller than a tile of 72",
         ),
+        (sessions(1), changed(held_out=0.67), "there is one frame only (scan 0): it cannot both train"),
+        (
+            [sessions()[0]._replace(context="a"), *(one._replace(context="b") for one in sessions()[1:])],
+            changed(held_out=0.67),
+            "there is one frame of context a only (scan 0)",
+        ),
+        (sessions(2), changed(held_out=0.67), "1 held-out frames are too few for a limit"),
         (sessions(), changed(held_out=0.3), "12 held-out frames are too few for a limit: give at least 20, or raise"),
     ],
 )

@@ -60,7 +60,7 @@ def framewatch(settings: Calibration, rate: float, name: str = "framewatch") -> 
 
         def score(frames: Frames) -> Scores:
             found = scorer(frames)
-            values = np.stack([getattr(found, chart) for chart in CHARTS], axis=1)
+            values = found.values
             charts = {chart: values[:, index].astype(np.float64) for index, chart in enumerate(CHARTS)}
             return charts | {TOGETHER: joint(values)[0]}
 
