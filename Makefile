@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit hold session cameras evaluate frontier pictures clean
+.PHONY: demo test lint types unit hold session cameras calibration evaluate frontier pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -30,6 +30,9 @@ cameras: $(VENV)/ready
 
 session: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.session
+
+calibration: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.calibration_time
 
 # The tables of docs/detection.md; the real frames of docs/data.md where FRAMEWATCH_DATA names their folder.
 evaluate: $(VENV)/ready
