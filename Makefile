@@ -38,7 +38,8 @@ calibration: $(VENV)/ready
 evaluate: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.evaluate --out docs/detection.md
 
-# The tables and pictures of docs/networks.md: about an hour of one core; a second run goes on from build/frontier.json.
+# The tables and pictures of docs/networks.md: about an hour of one core; a second run goes on from those trainings in
+# build/frontier.json that the same sources of models/ and calibration/ made.
 frontier: $(VENV)/ready
 	@mkdir -p build
 	$(BIN)/python -m tests.benchmarks.frontier --json build/frontier.json --out docs/networks.md

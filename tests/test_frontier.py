@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import json, structs, to_builtins
 
 from calibration.evaluation import Estimate
 from models.autoencoder import Convolutional, operations
 from monitor.config import Calibration
 from tests.benchmarks.evaluate import simulated
+from tests.benchmarks.evaluate.__main__ import replaced
 from tests.benchmarks.evaluate.methods import TOGETHER
-from tests.benchmarks.frontier import studies
+from tests.benchmarks.frontier import lessons, studies
+from tests.benchmarks.frontier.__main__ import COMPARISONS
 from tests.benchmarks.frontier.networks import (
     DEFAULT,
     OF_MELT_POOLS,
@@ -24,8 +27,8 @@ from tests.benchmarks.frontier.networks import (
 )
 from tests.benchmarks.frontier.picture import draw
 from tests.benchmarks.frontier.points import Point, Training, mean, on_frontier
-from tests.benchmarks.frontier.sweep import Memory, Trained, point
-from tests.benchmarks.frontier.tables import by_latent, every_network, spread
+from tests.benchmarks.frontier.sweep import ROOMS, Memory, Trained, fingerprint, point
+from tests.benchmarks.frontier.tables import by_latent, by_training, every_network, spread
 
 BASE = Calibration(max_steps=20, binning=1, orientation="none")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -45,6 +48,11 @@ FEW = [
     made("wide", 6_000_000, 0.96),
     made("wider", 9_000_000, 0.99),
 ]
+
+
+WAYS = [(DEFAULT, 0.90, 0.94), ("dimming 0", 0.90), ("variational", 0.93)]
+CODE = "today's"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 
 
 def training(settings: Calibration, area: float = 0.9, study: str = "study") -> Training:
@@ -97,7 +105,7 @@ def test_the_table_of_latents_holds_what_differs_from_the_default_by_its_latent_
     changed = configured(BASE, Candidate("groups of 8", {"network": {"group": 8}}), 0)
     _, _, *rows = by_latent([FEW[0], FEW[2], grouped._replace(settings=changed)]).splitlines()
     assert [row.split(" | ")[0] for row in rows] == ["| 8", "| 32"]
-    assert "0.9500, 0.9700, so 0.0200 between" in spread(FEW)
+    assert "0.9500, 0.9700, so 0.0200 between" in spread(FEW[0].values)
 
 
 def test_the_picture_shows_every_network_names_the_default_and_stays_inside() -> None:
@@ -118,8 +126,13 @@ ALIGNED = Calibration(max_steps=20, binning=2, orientation="align")
 
 @pytest.mark.parametrize(
     ("networks", "base", "side"),
-    [(OF_MELT_POOLS, ALIGNED, studies.POOL_PX), (OF_STEM_IMAGES, BASE, studies.STEM_PX)],
-    ids=["melt pools", "STEM images"],
+    [
+        (OF_MELT_POOLS, ALIGNED, studies.POOL_PX),
+        (OF_STEM_IMAGES, BASE, studies.STEM_PX),
+        (lessons.OF_MELT_POOLS, ALIGNED, studies.POOL_PX),
+        (lessons.OF_STEM_IMAGES, BASE, studies.STEM_PX),
+    ],
+    ids=["melt pools", "STEM images", "trainings on melt pools", "trainings on STEM images"],
 )
 def test_every_network_of_the_sweep_can_be_built_and_has_a_name_of_its_own(
     networks: tuple[Candidate, ...], base: Calibration, side: int
@@ -145,16 +158,80 @@ def test_a_point_tells_what_its_network_is_made_of_for_frames_of_this_size() -> 
     assert (flat.channels, flat.stem_px, flat.operations) == ((), 0, 2 * 64 * 64 * 32)
 
 
+@pytest.mark.parametrize(
+    ("ways", "base"), [(lessons.OF_MELT_POOLS, ALIGNED), (lessons.OF_STEM_IMAGES, BASE)], ids=["melt pools", "STEM"]
+)
+def test_ways_of_training_leave_the_network_and_what_it_sees_in_detail_alone(
+    ways: tuple[Candidate, ...], base: Calibration
+) -> None:
+    for one in ways:
+        settings = configured(base, one, 0)
+        assert (settings.network, settings.latent, settings.binning) == (base.network, base.latent, base.binning)
+        assert settings.loss == "squared" or settings.orientation != "align"  # aligned frames are no counts
+
+
+def test_the_table_of_trainings_shows_changes_beside_what_seeds_of_the_default_change() -> None:
+    ways = [Trained(Candidate(name, {}), [training(BASE, area) for area in areas]) for name, *areas in WAYS]
+    header, _, *rows = by_training(ways).splitlines()
+    assert header.endswith("| change of AUROC (default's seeds: 0.0400) |")
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [f"**{DEFAULT}**", "dimming 0", "variational"]
+    assert rows[0].startswith(f"| **{DEFAULT}** | 2 | 0.920 [0.820, 1.020] |")
+    assert [row.split(" | ")[-1].strip("| ") for row in rows] == ["", "-0.0200", "+0.0100"]
+
+
 def test_trainings_are_remembered_by_their_study_and_settings(tmp_path: Path) -> None:
     path = tmp_path / "trainings.json"
     settings = configured(BASE, Candidate("linear", {"network": {"linear": True}}), 1)
-    Memory(path).add(training(settings))
-    again = Memory(path)
-    assert again.find("study", settings) == training(settings)
+    Memory(path, CODE).add(training(settings))
+    again = Memory(path, CODE)
+    assert again.find("study", settings) == structs.replace(training(settings), code=CODE)
     assert again.find("another study", settings) is None
     assert again.find("study", configured(BASE, Candidate(DEFAULT, {}), 1)) is None
     assert list(tmp_path.iterdir()) == [path]
-    assert Memory(None).find("study", settings) is None
+    assert Memory(None, CODE).find("study", settings) is None
+
+
+def test_what_other_code_trained_is_kept_but_not_taken_for_todays(tmp_path: Path) -> None:
+    path = tmp_path / "trainings.json"
+    Memory(path, CODE).add(training(BASE, 0.8))
+    changed = Memory(path, "changed")
+    assert changed.find("study", BASE) is None
+    changed.add(training(BASE, 0.7))
+    areas = {code: Memory(path, code).find("study", BASE).areas[TOGETHER].value for code in (CODE, "changed")}
+    assert areas == {CODE: 0.8, "changed": 0.7}
+
+
+def test_a_training_remembered_without_its_code_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "trainings.json"
+    unmarked = to_builtins(training(BASE))
+    del unmarked["code"]
+    path.write_bytes(json.encode([unmarked]))
+    assert Memory(path, CODE).find("study", BASE) is None
+
+
+def test_the_fingerprint_changes_with_contents_and_names_of_sources_and_nothing_else(tmp_path: Path) -> None:
+    room = tmp_path / "models"
+    room.mkdir()
+    (room / "training.py").write_text("steps = 1\n")
+    (room / "losses.py").write_text("weight = 2\n")
+    before = fingerprint([room])
+    (room / "notes.md").write_text("no source\n")
+    assert fingerprint([room]) == before
+    (room / "training.py").write_text("steps = 2\n")
+    changed = fingerprint([room])
+    (room / "training.py").rename(room / "lessons.py")
+    assert len({before, changed, fingerprint([room])}) == 3
+
+
+def test_the_sources_of_a_training_are_those_of_networks_and_limits() -> None:
+    assert [room.name for room in ROOMS] == ["models", "calibration"]
+    assert all((room / source).is_file() for room, source in zip(ROOMS, ("training.py", "limits.py"), strict=True))
+
+
+def test_every_comparison_has_a_place_in_the_document() -> None:
+    document = DOCUMENT.read_text()
+    for name in COMPARISONS:
+        assert replaced(document, name, "a table").count("a table") == 1
 
 
 def test_no_seed_of_the_sweep_is_one_that_evaluate_judges() -> None:

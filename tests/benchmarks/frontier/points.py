@@ -14,6 +14,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     """One network, trained once on one study and judged."""
 
     study: str  # the data set in one line: what was trained on other frames is no training of this study
+    code: str = ""  # fingerprint of the sources that trained it; without one it is of no code that is known
     settings: Calibration
     areas: dict[str, Estimate]  # score -> AUROC
     found: Estimate  # of the anomalous frames, the share over the conformal limit of the joint score
