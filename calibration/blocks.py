@@ -13,8 +13,8 @@ import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
+from calibration.autocorrelation import BLOCK_TIMES, autocorrelation_time
 from calibration.charts import CalibrationError
-from calibration.limits import BLOCK_TIMES, autocorrelation_time
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from calibration.autocorrelation import autocorrelation_time, borders_of
 from calibration.blocks import BLOCKS_MIN, LEVEL, BlockExtremes, block_extremes, block_frames, dependence
 from calibration.charts import CalibrationError
 from calibration.extremes import bound_of, level_of
-from calibration.limits import autocorrelation_time
 from calibration.tails import Tail, fit_tail, rarity, score_of
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -149,12 +149,6 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
         extrapolated_by=max(1.0, 1.0 / wanted),
         why=_why(per_hour, promised, wanted, hours, dependence(extremes) < LEVEL, len(extremes) / time),
     )
-
-
-def borders_of(groups: npt.NDArray[Any]) -> Indices:
-    """Where each run of equal labels (m,) begins, and m."""
-    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
-    return np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
 
 
 def _beginnings(borders: Indices) -> npt.NDArray[np.bool_]:

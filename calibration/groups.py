@@ -27,10 +27,10 @@ import numpy.typing as npt
 from scipy.special import ndtri
 from scipy.stats import binom
 
-from calibration.budget import borders_of
+from calibration.autocorrelation import BLOCK_TIMES, BLOCKS_MIN, autocorrelation_time, block_resample, borders_of
 from calibration.charts import CalibrationError
 from calibration.conformal import conformal_order, frames_needed
-from calibration.limits import BLOCK_TIMES, BLOCKS_MIN, EXCEEDANCES_MIN, autocorrelation_time, block_resample
+from calibration.kde import EXCEEDANCES_MIN
 from calibration.pot import pot_quantile
 from calibration.random_effects import (
     BetweenGroups,

@@ -1,41 +1,20 @@
-"""Limits of single charts, by context where contexts differ, and the one scale on which charts are compared."""
+"""Limits of single charts, by context where contexts differ."""
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri
 
-from calibration.charts import CalibrationError
-from calibration.tails import EXCESSES_WANTED, FRAMES_MIN, SHARE, Tail, fit_tail, rarity, score_of
+from calibration.kde import EXCEEDANCES_MIN, kde_quantile
+from calibration.tails import EXCESSES_WANTED, SHARE, Tail, fit_tail, rarity, score_of
 
 Floats = npt.NDArray[np.floating[Any]]
-Float64s = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
-RATE_MAX = 0.25  # from here on a smoothed limit may fall to the median, and the joint scale would turn over
-CONFIDENCE = 0.90
-EXCEEDANCES_MIN = 10  # expected beyond the limit among the calibration frames: below, the limit only guesses
-BLOCK_TIMES = 5.0  # autocorrelation times in a bootstrap block: cover 91 % at AR(1) 0.9
-BLOCKS_MIN = 8  # a bootstrap of fewer blocks repeats itself
-SOKAL = 5.0  # autocorrelation times over which the autocorrelation is summed
-CONTEXT_FRAMES_MIN = round(EXCESSES_WANTED / SHARE)  # fewer, and a tail is no longer fitted to the highest scores alone
-ABOVE_ONE = float(np.nextafter(1.0, 2.0))
-
-
-class Quantile(NamedTuple):
-    """What a share of in-control scores lies above. *low* and *high* bound it with 90 % confidence."""
-
-    value: float
-    low: float
-    high: float
-    frames: int
-    effective_frames: float  # independent frames that say as much as these
-    extrapolated: bool  # too few frames for the rate: the value rests on the shape of the smoothing
+CONTEXT_FRAMES_MIN: Final = round(
+    EXCESSES_WANTED / SHARE
+)  # fewer, and a tail is no longer fitted to the highest scores alone
 
 
 class Limit(NamedTuple):
@@ -137,165 +116,3 @@ def fit_context_limits(
             if len(names) > 1
         },
     )
-
-
-def kde_quantile(
-    scores: Floats, rate: float, seed: int = 0, resamples: int = 200, groups: npt.ArrayLike | None = None
-) -> Quantile:
-    """The u with mean(Phi((u - x_i) / h)) = 1 - rate over held-out in-control *scores* (m,), in the stream's order.
-
-    Gaussian kernel, bandwidth h by Silverman's rule with the smaller of standard deviation and quartile range
-    (Silverman 1986, 3.31). The interval is a percentile interval from *resamples* of circular blocks of five
-    autocorrelation times (Politis and Romano 1992), never across a border of *groups* (m,), labels of runs of frames
-    that were recorded apart; where there are several, whole groups are resampled first. The limit itself pools them.
-    It falls as *rate* grows and is always finite. Raises CalibrationError for fewer than 20
-    scores or scores that are not finite, ValueError for a rate outside (0, 0.25).
-    """
-    if not 0 < rate < RATE_MAX:
-        raise ValueError(f"rate must lie between 0 and {RATE_MAX}, not {rate}")
-    x = np.asarray(scores, np.float64)
-    if x.ndim != 1 or len(x) < FRAMES_MIN:
-        raise CalibrationError(f"{x.size} held-out frames are too few: give at least {FRAMES_MIN}")
-    if not np.isfinite(x).all():
-        raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
-    borders = _borders(np.zeros(len(x)) if groups is None else np.asarray(groups))
-    if borders[-1] != len(x):
-        raise ValueError(f"{len(x)} scores need as many group labels, not {borders[-1]}")
-    width = bandwidth(x)
-    value = tail_root(x, width, rate)
-    time = autocorrelation_time(x, borders)
-    block = int(np.clip(np.ceil(BLOCK_TIMES * time), 1, max(1, len(x) // BLOCKS_MIN)))
-    random = np.random.default_rng(seed)
-    again = [tail_root(x[block_resample(borders, block, random)], width, rate) for _ in range(max(resamples, 1))]
-    low, high = np.quantile(again, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Quantile(
-        value=value,
-        low=min(float(low), value),
-        high=max(float(high), value),
-        frames=len(x),
-        effective_frames=len(x) / time,
-        extrapolated=len(x) * rate < EXCEEDANCES_MIN,
-    )
-
-
-def bandwidth(x: Float64s) -> float:
-    """Silverman's bandwidth of *x*, at least a millionth of its size, so that constant scores have a limit too."""
-    lower, upper = np.quantile(x, [0.25, 0.75])
-    spreads = [spread for spread in (float(x.std(ddof=1)), float(upper - lower) / 1.34) if spread > 0]
-    silverman = 0.9 * min(spreads, default=0.0) / float(len(x) ** 0.2)
-    return max(silverman, 1e-6 * float(np.abs(x).max()), 1e-12)
-
-
-def tail_root(x: Float64s, width: float, rate: float) -> float:
-    """The u whose mean normal tail over *x* with standard deviation *width* is *rate*.
-
-    Each tail alone is *rate* at x_i + width * z, so the root lies between the smallest and the largest of those.
-    """
-    reach = -width * float(ndtri(rate))
-    lowest, highest = float(x.min()) + reach, float(x.max()) + reach
-
-    def excess(u: float) -> float:
-        return float(ndtr((x - u) / width).mean()) - rate
-
-    if excess(lowest) <= 0:  # all scores alike, but for rounding
-        return lowest
-    if excess(highest) >= 0:
-        return highest
-    root: float = brentq(excess, lowest, highest, xtol=1e-12 * max(abs(lowest), abs(highest)), rtol=1e-14)
-    return root
-
-
-def autocorrelation_time(x: Float64s, borders: Indices) -> float:
-    """Integrated autocorrelation time of *x* in frames, at least 1, by Sokal's window.
-
-    Of ranks, so that one wild score does not hide the memory of the others; groups (which begin at *borders*) are
-    centred together: where groups differ as wholes, frames of one group say the same thing.
-    """
-    ranks = np.argsort(np.argsort(x, kind="stable"), kind="stable") - (len(x) - 1) / 2
-    if x.min() == x.max():
-        return 1.0
-    longest = int(np.diff(borders).max())
-    covariance = np.zeros(longest)
-    for first, last in itertools.pairwise(borders.tolist()):
-        covariance[: last - first] += _autocovariance(ranks[first:last])
-    times = 2 * np.cumsum(covariance / covariance[0]) - 1
-    settled = np.arange(longest) >= SOKAL * times
-    return max(1.0, float(times[np.argmax(settled) if settled.any() else longest - 1]))
-
-
-def block_resample(borders: Indices, block: int, random: np.random.Generator) -> Indices:
-    """Indices of a bootstrap stream: groups drawn with replacement, then blocks that wrap inside their own group.
-
-    As many groups as there are, each as long as it is, so the spread between groups is part of what varies.
-    """
-    lengths = np.diff(borders)
-    groups = random.integers(0, len(lengths), len(lengths))
-    pieces = []
-    for first, length in zip(borders[groups].tolist(), lengths[groups].tolist(), strict=True):
-        starts = random.integers(0, length, -(-length // block))
-        pieces.append(first + ((starts[:, None] + np.arange(block)) % length).ravel()[:length])
-    indices: Indices = np.concatenate(pieces)
-    return indices
-
-
-class JointScale:
-    """All charts on one scale. Made once, since it is asked at every batch of frames.
-
-    The joint score is the largest rarity of a score over that of its chart's limit: above 1 is an exceedance. A score
-    that is not a number counts as infinite: what cannot be judged is not normal.
-    """
-
-    def __init__(self, limits: Sequence[Limit]) -> None:
-        self.values = np.array([limit.value for limit in limits])
-        self._tails = [limit.tail for limit in limits]
-        self._at_limit = np.array([float(rarity(limit.value, limit.tail)) for limit in limits])
-
-    def __call__(self, scores: Floats) -> tuple[Float64s, npt.NDArray[np.uint8]]:
-        """Joint scores (m,) of *scores* (m, c), and the index of the chart that each comes from (m,)."""
-        x = np.asarray(scores, np.float64)
-        rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, self._tails, strict=True)], axis=1)
-        rare /= self._at_limit
-        # Rounding must not make the two ways of asking, joint score and chart by chart, disagree.
-        over = ~(x <= self.values)
-        scaled = np.where(over, np.maximum(rare, ABOVE_ONE), np.minimum(rare, 1.0))
-        return scaled.max(axis=1), scaled.argmax(axis=1).astype(np.uint8)
-
-
-class ContextScale:
-    """A joint scale for each context, made once and asked at every batch."""
-
-    def __init__(self, limits: ContextLimits) -> None:
-        self._pooled = JointScale(limits.pooled)
-        self._own = {context.encode(): JointScale(own) for context, own in limits.own.items()}
-
-    def __call__(
-        self, scores: Floats, contexts: npt.NDArray[np.bytes_]
-    ) -> tuple[Float64s, npt.NDArray[np.uint8], Float64s]:
-        """Joint scores (m,) of *scores* (m, c), the charts they come from (m,), and the limits that held (m, c).
-
-        *contexts* (m,) are UTF-8, as frames bring them.
-        """
-        found = set(contexts.tolist()) if self._own else set()
-        if len(found) < 2:
-            scale = self._own.get(found.pop(), self._pooled) if found else self._pooled
-            return *scale(scores), np.broadcast_to(scale.values, scores.shape)
-        joint, source = np.empty(len(scores)), np.empty(len(scores), np.uint8)
-        values = np.empty(scores.shape)
-        for context in found:
-            rows, scale = contexts == context, self._own.get(context, self._pooled)
-            joint[rows], source[rows] = scale(scores[rows])
-            values[rows] = scale.values
-        return joint, source, values
-
-
-def _borders(groups: npt.NDArray[Any]) -> Indices:
-    """Where each run of equal labels begins, and the end of the last."""
-    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
-    return np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
-
-
-def _autocovariance(x: Floats) -> Float64s:
-    """Sums of x_i x_(i+k) at lags k = 0 .. len(x) - 1."""
-    transform = np.fft.rfft(x, 2 * len(x))
-    covariance: Float64s = np.fft.irfft(np.square(np.abs(transform)), 2 * len(x))[: len(x)]
-    return covariance

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from calibration.limits import bandwidth, tail_root
+from calibration.kde import bandwidth, tail_root
 from calibration.tails import FRAMES_MIN
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -35,7 +35,7 @@ class Plane(NamedTuple):
 
 
 def kernel_density(scores: Floats, at: Floats) -> Float64s:
-    """The density (k,) at each of *at* that `limits.kde_quantile` takes *scores* (m,) to come from."""
+    """The density (k,) at each of *at* that `kde.kde_quantile` takes *scores* (m,) to come from."""
     x = np.sort(np.asarray(scores, np.float64))
     width = bandwidth(x)
     first, last = np.searchsorted(x, at - REACH * width), np.searchsorted(x, at + REACH * width)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from calibration.camera import FAULTS, CameraLimits, CameraState, check
 from calibration.events import Change, EventRule, EventState, reset, start, step
-from calibration.limits import ContextLimits, ContextScale
+from calibration.limits import ContextLimits
+from calibration.scale import ContextScale
 from models.scorer import CHARTS, Scorer, Scores
 from monitor.ring import FrameBatch
 from monitor.types import TEXT_BYTES, Pixels

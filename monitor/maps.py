@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont
 
-from calibration.limits import JointScale
+from calibration.scale import JointScale
 from models.scorer import CHARTS, Scorer, Scores, of_images
 from models.tiles import Tiling
 from monitor.bundle import Bundle, BundleError

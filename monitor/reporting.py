@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.charts import local
-from calibration.limits import ContextLimits, ContextScale, Limit
+from calibration.limits import ContextLimits, Limit
+from calibration.scale import ContextScale
 from calibration.spread import GroupSpread, group_spread, principal_plane
 from calibration.tails import rarity
 from models.scorer import CHARTS, Scorer, Scores

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from calibration.evaluation import Counts, Estimate, Performance, auroc, count, performance
-from calibration.limits import JointScale
+from calibration.scale import JointScale
 from models.scorer import CHARTS, Scorer, Scores
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError

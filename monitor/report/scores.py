@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from calibration.limits import bandwidth
+from calibration.kde import bandwidth
 from calibration.spread import kernel_density
 from monitor.report.data import Chart
 from monitor.report.drawing import (

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from calibration.limits import JointScale, Limit, fit_limits
+from calibration.limits import Limit, fit_limits
+from calibration.scale import JointScale
 from monitor.calibrate import calibrate
 from monitor.camera.meltpool.camera import normal_in_context
 from monitor.camera.recordings import Recording

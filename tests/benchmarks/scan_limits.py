@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 
 from calibration.charts import fit
-from calibration.limits import JointScale, fit_limits
+from calibration.limits import fit_limits
+from calibration.scale import JointScale
 from calibration.tails import Tail, fit_tail, rarity, score_of
 from models.scorer import Scorer, Scores
 from models.tensors import ChartParameters

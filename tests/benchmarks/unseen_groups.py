@@ -17,7 +17,7 @@ from scipy.signal import lfilter
 from scipy.special import log_ndtr, ndtri
 
 from calibration.groups import limit_for_new_group, own_limits
-from calibration.limits import bandwidth, tail_root
+from calibration.kde import bandwidth, tail_root
 from calibration.tails import fit_tail, rarity, score_of
 
 Floats = npt.NDArray[np.float64]

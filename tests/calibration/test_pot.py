@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from calibration.autocorrelation import block_resample
 from calibration.charts import CalibrationError
-from calibration.limits import bandwidth, block_resample, tail_root
+from calibration.kde import bandwidth, tail_root
 from calibration.pot import excesses_for, fit_peaks, pot_quantile, quantile
 
 LIGHT = {"gaussian": stats.norm(), "chi-square": stats.chi2(32), "exponential": stats.expon()}

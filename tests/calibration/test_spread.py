@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import trapezoid
 from scipy.stats import gaussian_kde
 
-from calibration.limits import bandwidth, kde_quantile
+from calibration.kde import bandwidth, kde_quantile
 from calibration.spread import group_spread, kernel_density, principal_plane
 
 RATE = 0.02

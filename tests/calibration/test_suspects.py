@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.limits import kde_quantile
+from calibration.kde import kde_quantile
 from calibration.suspects import suspects
 
 

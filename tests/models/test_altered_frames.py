@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pytest
 
 from calibration import charts
-from calibration.limits import JointScale, fit_limits
+from calibration.limits import fit_limits
+from calibration.scale import JointScale
 from models.autoencoder import Architecture
 from models.scorer import CHARTS, Scorer, Scores
 from models.tensors import ChartParameters

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from frames import normal, runs, with_spot
 
-from calibration.limits import JointScale
+from calibration.scale import JointScale
 from models.scorer import CHARTS, Scorer
 from models.sweep import LatentSweep
 from models.training import Checkpoint

@@ -1,7 +1,7 @@
 """What is compared: framewatch and plain baselines, all fitted, scaled and limited in the same way.
 
 A method is fitted to training groups and calibration groups of normal frames, and then gives scores: higher is more
-anomalous. `together` is its one score, if it has several: the joint score of `calibration.limits`, as the judge has it.
+anomalous. `together` is its one score, if it has several: the joint score of `calibration.scale`, as the judge has it.
 """
 
 import tempfile
@@ -16,7 +16,8 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from calibration.charts import LatentFit, fit_latent, t2
-from calibration.limits import JointScale, fit_limits
+from calibration.limits import fit_limits
+from calibration.scale import JointScale
 from models.scorer import CHARTS
 from monitor.calibrate import calibrate
 from monitor.camera.recordings import Recording

@@ -1,0 +1,61 @@
+"""Streams whose frames are not independent: how long they remember, and how to draw others like them."""
+
+import itertools
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+BLOCK_TIMES: Final = 5.0  # autocorrelation times in a bootstrap block: cover 91 % at AR(1) 0.9
+BLOCKS_MIN: Final = 8  # a bootstrap of fewer blocks repeats itself
+SOKAL: Final = 5.0  # autocorrelation times over which the autocorrelation is summed
+
+
+def borders_of(groups: npt.NDArray[Any]) -> Indices:
+    """Where each run of equal labels begins, and the end of the last."""
+    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
+    return np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
+
+
+def autocorrelation_time(x: Float64s, borders: Indices) -> float:
+    """Integrated autocorrelation time of *x* in frames, at least 1, by Sokal's window.
+
+    Of ranks, so that one wild score does not hide the memory of the others; groups (which begin at *borders*) are
+    centred together: where groups differ as wholes, frames of one group say the same thing.
+    """
+    ranks = np.argsort(np.argsort(x, kind="stable"), kind="stable") - (len(x) - 1) / 2
+    if x.min() == x.max():
+        return 1.0
+    longest = int(np.diff(borders).max())
+    covariance = np.zeros(longest)
+    for first, last in itertools.pairwise(borders.tolist()):
+        covariance[: last - first] += _autocovariance(ranks[first:last])
+    times = 2 * np.cumsum(covariance / covariance[0]) - 1
+    settled = np.arange(longest) >= SOKAL * times
+    return max(1.0, float(times[np.argmax(settled) if settled.any() else longest - 1]))
+
+
+def block_resample(borders: Indices, block: int, random: np.random.Generator) -> Indices:
+    """Indices of a bootstrap stream: groups drawn with replacement, then blocks that wrap inside their own group.
+
+    As many groups as there are, each as long as it is, so the spread between groups is part of what varies.
+    """
+    lengths = np.diff(borders)
+    groups = random.integers(0, len(lengths), len(lengths))
+    pieces = []
+    for first, length in zip(borders[groups].tolist(), lengths[groups].tolist(), strict=True):
+        starts = random.integers(0, length, -(-length // block))
+        pieces.append(first + ((starts[:, None] + np.arange(block)) % length).ravel()[:length])
+    indices: Indices = np.concatenate(pieces)
+    return indices
+
+
+def _autocovariance(x: Floats) -> Float64s:
+    """Sums of x_i x_(i+k) at lags k = 0 .. len(x) - 1."""
+    transform = np.fft.rfft(x, 2 * len(x))
+    covariance: Float64s = np.fft.irfft(np.square(np.abs(transform)), 2 * len(x))[: len(x)]
+    return covariance

@@ -1,0 +1,65 @@
+"""The one scale on which charts are compared, as the judge asks it at every batch of frames."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.limits import ContextLimits, Limit
+from calibration.tails import rarity
+
+Floats = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
+
+ABOVE_ONE: Final = float(np.nextafter(1.0, 2.0))
+
+
+class JointScale:
+    """All charts on one scale. Made once, since it is asked at every batch of frames.
+
+    The joint score is the largest rarity of a score over that of its chart's limit: above 1 is an exceedance. A score
+    that is not a number counts as infinite: what cannot be judged is not normal.
+    """
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self.values = np.array([limit.value for limit in limits])
+        self._tails = [limit.tail for limit in limits]
+        self._at_limit = np.array([float(rarity(limit.value, limit.tail)) for limit in limits])
+
+    def __call__(self, scores: Floats) -> tuple[Float64s, npt.NDArray[np.uint8]]:
+        """Joint scores (m,) of *scores* (m, c), and the index of the chart that each comes from (m,)."""
+        x = np.asarray(scores, np.float64)
+        rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, self._tails, strict=True)], axis=1)
+        rare /= self._at_limit
+        # Rounding must not make the two ways of asking, joint score and chart by chart, disagree.
+        over = ~(x <= self.values)
+        scaled = np.where(over, np.maximum(rare, ABOVE_ONE), np.minimum(rare, 1.0))
+        return scaled.max(axis=1), scaled.argmax(axis=1).astype(np.uint8)
+
+
+class ContextScale:
+    """A joint scale for each context, made once and asked at every batch."""
+
+    def __init__(self, limits: ContextLimits) -> None:
+        self._pooled = JointScale(limits.pooled)
+        self._own = {context.encode(): JointScale(own) for context, own in limits.own.items()}
+
+    def __call__(
+        self, scores: Floats, contexts: npt.NDArray[np.bytes_]
+    ) -> tuple[Float64s, npt.NDArray[np.uint8], Float64s]:
+        """Joint scores (m,) of *scores* (m, c), the charts they come from (m,), and the limits that held (m, c).
+
+        *contexts* (m,) are UTF-8, as frames bring them.
+        """
+        found = set(contexts.tolist()) if self._own else set()
+        if len(found) < 2:
+            scale = self._own.get(found.pop(), self._pooled) if found else self._pooled
+            return *scale(scores), np.broadcast_to(scale.values, scores.shape)
+        joint, source = np.empty(len(scores)), np.empty(len(scores), np.uint8)
+        values = np.empty(scores.shape)
+        for context in found:
+            rows, scale = contexts == context, self._own.get(context, self._pooled)
+            joint[rows], source[rows] = scale(scores[rows])
+            values[rows] = scale.values
+        return joint, source, values
