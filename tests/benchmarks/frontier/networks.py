@@ -37,7 +37,7 @@ LINEAR: Final = (
 )
 ONE_AT_A_TIME: Final = (
     Candidate("stem 2", _made_of(stem_px=2)),
-    Candidate("stem 8", _made_of(stem_px=8)),
+    Candidate("stem 8", _made_of(stem_px=8), SEEDS_DEFAULT),
     Candidate("a quarter of the channels", _made_of(channels=QUARTER)),
     Candidate("half the channels", _made_of(channels=HALF)),
     Candidate("twice the channels", _made_of(channels=TWICE)),
