@@ -1,10 +1,11 @@
 """Streams whose frames are not independent: how long they remember, and how to draw others like them."""
 
 import itertools
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -13,6 +14,13 @@ Indices = npt.NDArray[np.int64]
 BLOCK_TIMES: Final = 5.0  # autocorrelation times in a bootstrap block: cover 91 % at AR(1) 0.9
 BLOCKS_MIN: Final = 8  # a bootstrap of fewer blocks repeats itself
 SOKAL: Final = 5.0  # autocorrelation times over which the autocorrelation is summed
+
+
+class Correlogram(NamedTuple):
+    """How alike frames are that lie 0, 1, ... frames apart in one stretch: (lags,)."""
+
+    correlation: Float64s
+    pairs: Indices  # of frames so far apart
 
 
 def borders_of(groups: npt.NDArray[Any]) -> Indices:
@@ -27,7 +35,7 @@ def autocorrelation_time(x: Float64s, borders: Indices) -> float:
     Of ranks, so that one wild score does not hide the memory of the others; groups (which begin at *borders*) are
     centred together: where groups differ as wholes, frames of one group say the same thing.
     """
-    ranks = np.argsort(np.argsort(x, kind="stable"), kind="stable") - (len(x) - 1) / 2
+    ranks = rankdata(x) - (len(x) + 1) / 2  # equal scores alike: by their order they would remember each other for ever
     if x.min() == x.max():
         return 1.0
     longest = int(np.diff(borders).max())
@@ -37,6 +45,37 @@ def autocorrelation_time(x: Float64s, borders: Indices) -> float:
     times = 2 * np.cumsum(covariance / covariance[0]) - 1
     settled = np.arange(longest) >= SOKAL * times
     return max(1.0, float(times[np.argmax(settled) if settled.any() else longest - 1]))
+
+
+def correlogram(x: Float64s, borders: Indices, lags: int) -> Correlogram:
+    """The autocorrelation of *x* (m,) within stretches, which begin at *borders*, at lags 0 to *lags*.
+
+    Of ranks less their stretch's mean. Lags that no half of a stretch holds are left out: a stretch says little of what
+    it holds hardly twice.
+    """
+    ranks = within_stretches(x, borders) if len(borders) > 2 else rankdata(x) - (len(x) + 1) / 2
+    lengths = np.diff(borders)
+    count = min(lags, int(lengths.max()) // 2) + 1
+    sums, pairs = np.zeros(count), np.zeros(count, np.int64)
+    for first, length in zip(borders[:-1].tolist(), lengths.tolist(), strict=True):
+        held = min(count, length)
+        sums[:held] += _autocovariance(ranks[first : first + length])[:held]
+        pairs[:held] += length - np.arange(held)
+    variance = sums[0] / pairs[0]
+    correlation = sums / pairs / variance if variance > 0 else np.zeros(count)
+    return Correlogram(correlation, pairs)
+
+
+def within_stretches(x: Float64s, borders: Indices) -> Float64s:
+    """The ranks of *x* (m,) less the mean rank of their stretch: what stretches, from *borders* on, share is gone.
+
+    Of a single stretch, the ranks.
+    """
+    ranks = rankdata(x)
+    if len(borders) > 2:
+        lengths = np.diff(borders)
+        ranks = ranks - np.repeat(np.add.reduceat(ranks, borders[:-1]) / lengths, lengths)
+    return np.asarray(ranks, np.float64)
 
 
 def block_resample(borders: Indices, block: int, random: np.random.Generator) -> Indices:
