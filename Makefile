@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit hold session cameras calibration evaluate frontier pictures clean
+.PHONY: demo test lint types unit hold session cameras calibration evaluate frontier promise pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -43,6 +43,14 @@ evaluate: $(VENV)/ready
 frontier: $(VENV)/ready
 	@mkdir -p build
 	$(BIN)/python -m tests.benchmarks.frontier --json build/frontier.json --out docs/networks.md
+
+# The tables and the picture of docs/limits.md: the better part of an hour of one core. What was measured is kept in
+# build/, and `--from` in place of `--json` writes it again.
+promise: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.promise --json build/promise-streams.json --out docs/limits.md
+	$(BIN)/python -m tests.benchmarks.promise.camera --json build/promise-camera.json --out docs/limits.md
+	$(BIN)/python -m tests.benchmarks.unseen_groups --json build/promise-groups.json --out docs/limits.md
 
 # The pictures of docs/cameras.md.
 pictures: $(VENV)/ready

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-from calibration.autocorrelation import BLOCK_TIMES, autocorrelation_time
+from calibration.autocorrelation import BLOCK_TIMES, autocorrelation_time, borders_of, within_stretches
 from calibration.charts import CalibrationError
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -152,19 +152,27 @@ def block_frames(joint: Floats, k: int, n: int, borders: Indices, layer_frames: 
 
     From five autocorrelation times of the event statistic, ten windows of the rule and *layer_frames*, whichever is
     longest, it doubles until block extremes pass the test of `dependence` at 1 %. It stops where fewer than 20
-    blocks would be left: then blocks depend on each other, and their effective number is smaller. Raises
-    CalibrationError for a stretch that does not hold 20 of the shortest blocks.
+    blocks would be left: then blocks depend on each other, and their effective number is smaller. Memory is that within
+    stretches: that stretches differ as wholes (`calibration.groups`) no block would be long enough for, and it makes no
+    two events one. Raises CalibrationError for a stretch that does not hold 20 of the shortest blocks.
     """
     shortest = max(WINDOWS * n, layer_frames)
     longest = len(joint) // BLOCKS_MIN
     if longest < shortest:
         raise CalibrationError(f"{len(joint)} frames to set a limit are too few: give at least {BLOCKS_MIN * shortest}")
     statistic = event_statistic(joint, k, n, borders)
-    memory = int(np.ceil(BLOCK_TIMES * autocorrelation_time(statistic, borders)))
+    memory = int(np.ceil(BLOCK_TIMES * autocorrelation_time(within_stretches(statistic, borders), borders)))
     frames = min(max(memory, shortest), longest)
-    while 2 * frames <= longest and dependence(block_extremes(joint, k, n, frames, borders).extremes) < LEVEL:
+    while 2 * frames <= longest and _dependent(block_extremes(joint, k, n, frames, borders), borders):
         frames *= 2
     return frames
+
+
+def _dependent(record: BlockExtremes, borders: Indices) -> bool:
+    """Whether blocks of one stretch say something about each other; a block is of the stretch of its middle frame."""
+    middles = (np.arange(len(record.extremes)) + 0.5) * record.block_frames
+    of_stretch = np.searchsorted(borders, middles, side="right")
+    return dependence(within_stretches(record.extremes, borders_of(of_stretch))) < LEVEL
 
 
 def dependence(extremes: Floats) -> float:

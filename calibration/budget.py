@@ -2,7 +2,7 @@
 
 Five steps: charts on one scale by tails of a part of the stretch of their own; the statistic that raises events; blocks
 longer than the stream's memory (`calibration.blocks`); the limit as a conformal quantile of block extremes; a dead time
-of one block, within which all is one event.
+of one block, within which all is one event. `calibration.action` goes through them all.
 """
 
 import itertools
@@ -13,20 +13,26 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.autocorrelation import autocorrelation_time, borders_of
-from calibration.blocks import BLOCKS_MIN, LEVEL, BlockExtremes, block_extremes, block_frames, dependence
+from calibration.blocks import BLOCKS_MIN, LEVEL, BlockExtremes, dependence
 from calibration.charts import CalibrationError
 from calibration.extremes import bound_of, level_of
-from calibration.tails import Tail, fit_tail, rarity, score_of
+from calibration.tails import Tail, rarity
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 TAIL_PART: Final = 0.2
-"""Of every stretch, its beginning: there the charts' tails are fitted. What is left sets the limit."""
+"""Of the frames: there the charts' tails are fitted. What is left sets the limit."""
+
+RUNS_ENOUGH: Final = 5
+"""... by whole runs; of fewer it is the end of every stretch, since a chart with a memory fills it first."""
 
 BLOCK_SHARE_MAX: Final = 0.1
 """Of blocks that may exceed the limit: of more, too many would hold two events, or one with the block before."""
+
+CLUSTER_BLOCKS: Final = 10
+LEAST_CLUSTERING: Final = 0.2
 
 INTERVAL: Final = (0.05, 0.95)
 CONSERVATIVE: Final = 0.90
@@ -56,59 +62,12 @@ class BudgetLimit(NamedTuple):
         return self.extrapolated_by == 1.0
 
 
-class Budget(NamedTuple):
-    """Limits of c charts that keep to a budget, and what they rest on."""
-
-    joint: BudgetLimit
-    limits: Float64s  # (c,) the score of each chart that is as rare as the limit
-    tails: tuple[Tail, ...]  # (c,) the scale that charts are compared on
-    record: BlockExtremes  # of the part of the stretch that set the limit
-
-
-def fit_budget(
-    scores: Floats,
-    per_hour: float,
-    rate_hz: float,
-    k: int,
-    n: int,
-    groups: npt.ArrayLike | None = None,
-    layer_frames: int = 1,
-    tails: Sequence[Tail] | None = None,
-) -> Budget:
-    """The limits of c charts, from held-out in-control *scores* (m, c) in the stream's order, for *per_hour* events.
-
-    *rate_hz* are judged frames a second, *k* of *n* is the event rule. *groups* (m,) label stretches recorded apart.
-    The first fifth of every stretch fits the tails, and only the rest sets the limit; with *tails* of other scores (c,)
-    all of it does. Raises CalibrationError for scores that are not finite or too few, ValueError for labels of other
-    frames, and for a budget or a rate that is not above 0.
-    """
-    x = np.asarray(scores, np.float64)
-    if not np.isfinite(x).all():
-        raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
-    borders = borders_of(np.zeros(len(x)) if groups is None else np.asarray(groups))
-    if borders[-1] != len(x):
-        raise ValueError(f"{len(x)} frames need as many group labels, not {borders[-1]}")
-    if tails is None:
-        early = _beginnings(borders)
-        tails = [fit_tail(chart) for chart in x[early].T]
-        x, borders = x[~early], np.concatenate(([0], np.cumsum(~early)[borders[1:] - 1]))
-    joint = joint_score(x, tails)
-    record = block_extremes(joint, k, n, block_frames(joint, k, n, borders, layer_frames), borders)
-    found = budget_limit(record, per_hour, rate_hz)
-    return Budget(found, chart_limits(found.limit, tails), tuple(tails), record)
-
-
 def joint_score(scores: Floats, tails: Sequence[Tail]) -> Float64s:
     """The rarity (m,) of the most extreme of the charts of *scores* (m, c)."""
     joint = np.full(len(scores), -np.inf)
     for chart, tail in zip(np.asarray(scores).T, tails, strict=True):
         np.maximum(joint, rarity(chart, tail), out=joint)
     return joint
-
-
-def chart_limits(limit: float, tails: Sequence[Tail]) -> Float64s:
-    """Each chart's score (c,) that is as rare as the joint *limit*."""
-    return np.array([score_of(limit, tail) for tail in tails])
 
 
 def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> BudgetLimit:
@@ -133,8 +92,9 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
     falling = np.sort(extremes)[::-1]
     hours = len(extremes) * block_hours
     wanted = share * (len(extremes) + 1)
-    limit = level_of(falling, share)
-    low, high, conservative = (bound_of(falling, share, time, level) for level in (*INTERVAL, CONSERVATIVE))
+    over = min(share / clustering(extremes), BLOCK_SHARE_MAX)  # of blocks: several may be one event
+    limit = level_of(falling, over)
+    low, high, conservative = (bound_of(falling, over, time, level) for level in (*INTERVAL, CONSERVATIVE))
     return BudgetLimit(
         limit=limit,
         low=min(low, limit),
@@ -151,12 +111,43 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
     )
 
 
-def _beginnings(borders: Indices) -> npt.NDArray[np.bool_]:
-    """Whether each frame (m,) lies in the first fifth of its stretch."""
-    early = np.zeros(borders[-1], np.bool_)
+def for_tails(groups: Indices, runs: Indices) -> npt.NDArray[np.bool_]:
+    """Which frames (m,) of stretches *groups* (m,), parts of *runs* (m,), fit the tails.
+
+    Of five runs or more every fifth, since what a run shows changes from its beginning to its end; of fewer the last
+    fifth of every stretch.
+    """
+    names, first = np.unique(runs, return_index=True)
+    if len(names) < RUNS_ENOUGH:
+        return endings(borders_of(groups))
+    in_order = names[np.argsort(first)]
+    return np.isin(runs, in_order[RUNS_ENOUGH - 1 :: RUNS_ENOUGH])
+
+
+def endings(borders: Indices) -> npt.NDArray[np.bool_]:
+    """Whether each frame (m,) lies in the last fifth of its stretch."""
+    late = np.zeros(borders[-1], np.bool_)
     for first, last in itertools.pairwise(borders.tolist()):
-        early[first : first + round(TAIL_PART * (last - first))] = True
-    return early
+        late[last - round(TAIL_PART * (last - first)) : last] = True
+    return late
+
+
+def clustering(extremes: Float64s) -> float:
+    """Events for each block over a high level (the extremal index, Leadbetter 1983), at most 1.
+
+    Neighbouring blocks over it are one event, by the dead time. Blocks of one stretch are tested to be independent, but
+    stretches differ, and in a bad one many blocks are over. From the highest twentieth of *extremes* (b,) in their
+    order, ten at least; what independent blocks would show by chance is taken off.
+    """
+    count = max(CLUSTER_BLOCKS, len(extremes) // 20)
+    if 2 * count > len(extremes):
+        return 1.0
+    over = extremes >= np.partition(extremes, -count)[-count]
+    share = float(over.mean())
+    if 2 * share > 1:  # ties: no level tells them apart
+        return 1.0
+    followed = float((over[1:] & over[:-1]).sum()) / float(over.sum())
+    return min(1.0, max(1.0 - (followed - share) / (1.0 - share), LEAST_CLUSTERING))
 
 
 def _why(asked: float, promised: float, events: float, hours: float, dependent: bool, effective: float) -> str:

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import binom
 
@@ -52,6 +53,7 @@ INTERVAL: Final = 0.90
 RATE_MAX: Final = 0.05  # a tenth of the decade that the tail's slope is read from must lie above the median
 TOLD: Final = 1.1  # times the rate: from here on a person is told that the mean over new groups is higher
 ROUNDING: Final = 1e-9
+FARTHEST: Final = 100.0  # ranges of own limits: so few groups have no mean
 
 
 class OwnLimits(NamedTuple):
@@ -136,6 +138,22 @@ def limit_for_new_group(own: OwnLimits, confidence: float = CONFIDENCE, method: 
         method = "order statistics" if len(own.values) >= groups_needed(confidence) else "random effects"
     found = (_ordered if method == "order statistics" else _modelled)(own, between, confidence)
     return _foretold(found, own, between)
+
+
+def mean_limit(own: OwnLimits) -> float:
+    """The limit that new groups exceed at *own*'s rate in the mean, by random effects. ValueError for one group."""
+    between = between_groups(own.values, own.variances)
+
+    def excess(limit: float) -> float:
+        return log10(max(mean_rate(between, limit, own.rate, own.decade), 1e-300) / own.rate)
+
+    low, high = float(own.values.min()), float(own.values.max())
+    reach = max(high - low, own.decade)
+    while excess(low) < 0:
+        low -= reach
+    while excess(high) > 0 and high - low < FARTHEST * reach:
+        high += reach
+    return high if excess(high) > 0 else float(brentq(excess, low, high, xtol=1e-6 * reach))
 
 
 def groups_needed(confidence: float) -> int:

@@ -1,13 +1,12 @@
-"""Limits from a smoothed density: what a share of held-out scores lies above, and how well they tell it."""
+"""Limits from a smoothed density: what a share of held-out scores lies above."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from calibration.autocorrelation import BLOCK_TIMES, BLOCKS_MIN, autocorrelation_time, block_resample, borders_of
 from calibration.charts import CalibrationError
 from calibration.tails import FRAMES_MIN
 
@@ -15,31 +14,14 @@ Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 
 RATE_MAX: Final = 0.25  # from here on a smoothed limit may fall to the median, and the joint scale would turn over
-CONFIDENCE: Final = 0.90
 EXCEEDANCES_MIN: Final = 10  # expected beyond the limit among the calibration frames: below, the limit only guesses
 
 
-class Quantile(NamedTuple):
-    """What a share of in-control scores lies above. *low* and *high* bound it with 90 % confidence."""
-
-    value: float
-    low: float
-    high: float
-    frames: int
-    effective_frames: float  # independent frames that say as much as these
-    extrapolated: bool  # too few frames for the rate: the value rests on the shape of the smoothing
-
-
-def kde_quantile(
-    scores: Floats, rate: float, seed: int = 0, resamples: int = 200, groups: npt.ArrayLike | None = None
-) -> Quantile:
-    """The u with mean(Phi((u - x_i) / h)) = 1 - rate over held-out in-control *scores* (m,), in the stream's order.
+def kde_quantile(scores: Floats, rate: float) -> float:
+    """The u with mean(Phi((u - x_i) / h)) = 1 - rate over held-out in-control *scores* (m,), in any order.
 
     Gaussian kernel, bandwidth h by Silverman's rule with the smaller of standard deviation and quartile range
-    (Silverman 1986, 3.31). The interval is a percentile interval from *resamples* of circular blocks of five
-    autocorrelation times (Politis and Romano 1992), never across a border of *groups* (m,), labels of runs of frames
-    that were recorded apart; where there are several, whole groups are resampled first. The limit itself pools them.
-    It falls as *rate* grows and is always finite. Raises CalibrationError for fewer than 20
+    (Silverman 1986, 3.31). It falls as *rate* grows and is always finite. Raises CalibrationError for fewer than 20
     scores or scores that are not finite, ValueError for a rate outside (0, 0.25).
     """
     if not 0 < rate < RATE_MAX:
@@ -49,24 +31,7 @@ def kde_quantile(
         raise CalibrationError(f"{x.size} held-out frames are too few: give at least {FRAMES_MIN}")
     if not np.isfinite(x).all():
         raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
-    borders = borders_of(np.zeros(len(x)) if groups is None else np.asarray(groups))
-    if borders[-1] != len(x):
-        raise ValueError(f"{len(x)} scores need as many group labels, not {borders[-1]}")
-    width = bandwidth(x)
-    value = tail_root(x, width, rate)
-    time = autocorrelation_time(x, borders)
-    block = int(np.clip(np.ceil(BLOCK_TIMES * time), 1, max(1, len(x) // BLOCKS_MIN)))
-    random = np.random.default_rng(seed)
-    again = [tail_root(x[block_resample(borders, block, random)], width, rate) for _ in range(max(resamples, 1))]
-    low, high = np.quantile(again, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Quantile(
-        value=value,
-        low=min(float(low), value),
-        high=max(float(high), value),
-        frames=len(x),
-        effective_frames=len(x) / time,
-        extrapolated=len(x) * rate < EXCEEDANCES_MIN,
-    )
+    return tail_root(x, bandwidth(x), rate)
 
 
 def bandwidth(x: Float64s) -> float:

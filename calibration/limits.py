@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from calibration.kde import EXCEEDANCES_MIN, kde_quantile
-from calibration.tails import EXCESSES_WANTED, SHARE, Tail, fit_tail, rarity, score_of
+from calibration.bootstrap import RESAMPLES, Refits
+from calibration.budget import joint_score
+from calibration.family import Method, Sample, control_limit
+from calibration.kde import EXCEEDANCES_MIN
+from calibration.tails import EXCESSES_WANTED, SHARE, Tail, fit_tail, score_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -48,20 +52,24 @@ def fit_limits(
     rate: float,
     seed: int = 0,
     groups: npt.ArrayLike | None = None,
-    resamples: int = 200,
+    resamples: int = RESAMPLES,
     tails: Sequence[Tail] | None = None,
+    method: Method = "auto",
+    latents: Floats | None = None,
+    refits: Refits | None = None,
 ) -> tuple[Limit, ...]:
     """The limits of c charts, from held-out in-control *scores* (m, c): together they flag *rate* of the frames.
 
-    A frame's joint score is the rarity of its most extreme chart (`calibration.tails`); its `kde_quantile` is the
-    limit, and each chart's own limit is the score that is as rare. So no chart is given a share of the rate that it
-    does not need because another one speaks at the same frames. With *tails* of other in-control scores (c,) those are
-    the scale that charts are compared on, and only the limit comes from *scores*. Raises as `kde_quantile` does.
+    A frame's joint score is the rarity of its most extreme chart (`calibration.tails`); its `control_limit` by *method*
+    is the limit, and each chart's own limit is the score that is as rare. So no chart is given a share of the rate that
+    it does not need because another one speaks at the same frames. With *tails* of other in-control scores (c,) those
+    are the scale that charts are compared on, and only the limit comes from *scores*. With whitened *latents* (m, p)
+    and *refits* of those that trained, the interval is that of the whole calibration. Raises as `control_limit` does.
     """
     x = np.asarray(scores, np.float64)
     tails = [fit_tail(chart) for chart in x.T] if tails is None else tails
-    rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, tails, strict=True)], axis=1)
-    whole = kde_quantile(rare.max(axis=1), rate, seed, resamples, groups)
+    sample = Sample(x, partial(joint_score, tails=tails), groups, latents)
+    whole = control_limit(sample, rate, method, refits, seed, resamples)
     return tuple(
         Limit(
             value=score_of(whole.value, tail),
@@ -69,7 +77,7 @@ def fit_limits(
             high=score_of(whole.high, tail),
             center=float(np.median(chart)),
             rate=rate,
-            method="kde of the rarest chart",
+            method=f"{whole.method} of the rarest chart",
             frames=whole.frames,
             effective_frames=whole.effective_frames,
             extrapolated=whole.extrapolated,
@@ -94,8 +102,11 @@ def fit_context_limits(
     rate: float,
     seed: int = 0,
     groups: npt.ArrayLike | None = None,
-    resamples: int = 200,
+    resamples: int = RESAMPLES,
     tails: Sequence[Tail] | None = None,
+    method: Method = "auto",
+    latents: Floats | None = None,
+    refits: Refits | None = None,
 ) -> ContextLimits:
     """The limits of c charts from *scores* (m, c), together and for each of *contexts* (m,) with frames enough.
 
@@ -108,11 +119,10 @@ def fit_context_limits(
     names, counts = np.unique(contexts, return_counts=True)
     needed = context_frames_needed(rate)
     enough = [str(name) for name, count in zip(names, counts, strict=True) if name and count >= needed]
-    return ContextLimits(
-        fit_limits(x, rate, seed, labels, resamples, tails),
-        {
-            name: fit_limits(x[contexts == name], rate, seed, labels[contexts == name], resamples, tails)
-            for name in enough
-            if len(names) > 1
-        },
-    )
+    pooled = fit_limits(x, rate, seed, labels, resamples, tails, method, latents, refits)
+    own = {}
+    for name in enough if len(names) > 1 else ():
+        held = contexts == name
+        its = None if latents is None else latents[held]
+        own[name] = fit_limits(x[held], rate, seed, labels[held], resamples, tails, method, its, refits)
+    return ContextLimits(pooled, own)

@@ -19,6 +19,8 @@ Float64s = npt.NDArray[np.float64]
 SHARE: Final = 0.1  # of the scores: the tail that the distribution is fitted to
 EXCESSES_WANTED: Final = 20  # where the share would leave fewer, it is larger, up to
 SHARE_MAX: Final = 0.5
+FAR_EXCESSES: Final = 30
+FAR_PRIOR: Final = 100  # excesses that tell the shape as well as the prior: its variance is about one over their number
 FRAMES_MIN: Final = 20
 BODY_POINTS: Final = 65
 LIGHTEST: Final = -0.3
@@ -33,24 +35,38 @@ be infinitely rare."""
 class Tail(NamedTuple):
     """How often in-control scores exceed a value: by *body* up to its last value, by a Pareto tail beyond."""
 
-    body: Float64s  # (k,) rising: values exceeded with probabilities that fall evenly from 1 to *share*
+    body: Float64s  # (k,) rising: values exceeded with probabilities that fall by equal factors from 1 to *share*
     share: float  # of the scores above the last of them
     shape: float
     scale: float
 
 
-def fit_tail(scores: Floats) -> Tail:
+def far_tail(scores: Floats) -> Tail:
+    """The tail of in-control *scores* (m,), for limits that lie beyond nearly all of them. Raises as `fit_tail` does.
+
+    It is fitted to the thirty highest only: what recurs in one frame of a hundred or two (a melt pool's start at every
+    vector) is no tail, and one that is fitted to it reaches far beyond anything that was ever seen. So few tell the
+    shape badly (a standard deviation of 0.2), so it is drawn to that of an exponential tail: the posterior mean under a
+    normal prior of standard deviation 0.1. And the tail falls no faster than exponentially: so few scores may look as
+    if they ended somewhere, and a chart whose next score is then as good as impossible would drown all others.
+    """
+    return fit_tail(scores, FAR_EXCESSES / max(len(scores), 1), lightest=0.0, prior=FAR_PRIOR)
+
+
+def fit_tail(scores: Floats, share: float = SHARE, lightest: float = LIGHTEST, prior: int = 0) -> Tail:
     """The tail of in-control *scores* (m,), by probability-weighted moments (Hosking and Wallis 1987).
 
-    Raises CalibrationError for fewer than 20 scores and for scores that are not finite.
+    It is fitted to the highest *share* of them, or to the highest twenty, and to half of them at most. Its shape is at
+    least *lightest*, and drawn to 0 with the weight of *prior* excesses. Raises
+    CalibrationError for fewer than 20 scores and for scores that are not finite.
     """
     x = np.sort(np.asarray(scores, np.float64))
     if len(x) < FRAMES_MIN:
         raise CalibrationError(f"{x.size} held-out frames are too few: give at least {FRAMES_MIN}")
-    share = min(max(SHARE, EXCESSES_WANTED / len(x)), SHARE_MAX)
+    share = min(max(share, EXCESSES_WANTED / len(x)), SHARE_MAX)
     if not np.isfinite(x).all():
         raise CalibrationError("held-out scores are not finite: remove the frames that gave them")
-    body = np.quantile(x, 1.0 - np.linspace(1.0, share, BODY_POINTS))
+    body = np.quantile(x, 1.0 - np.geomspace(1.0, share, BODY_POINTS))
     excess = x[x > body[-1]] - body[-1]
     narrowest = max(1e-9 * float(np.abs(x).max()), 1e-12)  # as wide as rounding: of scores that take few values
     if len(excess) == 0 or excess.mean() <= narrowest:
@@ -59,7 +75,8 @@ def fit_tail(scores: Floats) -> Tail:
     # E[X (1 - F)], by plotting positions of the sorted excesses.
     rest = 1.0 - (np.arange(len(excess)) + 0.65) / len(excess)
     weighted = float((excess * rest).mean())
-    shape = float(np.clip(2.0 - mean / max(mean - 2.0 * weighted, 1e-12 * mean), LIGHTEST, HEAVIEST))
+    told = len(excess) / (len(excess) + prior)
+    shape = told * float(np.clip(2.0 - mean / max(mean - 2.0 * weighted, 1e-12 * mean), lightest, HEAVIEST))
     return Tail(body, share, shape, mean * (1.0 - shape))
 
 
@@ -111,4 +128,4 @@ def _join(shape: float) -> tuple[float, float]:
 @lru_cache
 def _body_rarity(share: float) -> Float64s:
     """The rarity of each of a body's values: (BODY_POINTS,), rising. Not to be changed."""
-    return -np.log10(np.linspace(1.0, share, BODY_POINTS))
+    return np.linspace(0.0, -np.log10(share), BODY_POINTS)

@@ -47,6 +47,9 @@ SOURCE_PRIORITIES: Final[Mapping[str, Priority]] = {
 }
 """Priority of each source; those not named here are charts and rates: CHART_PRIORITY, high from HIGH_RATIO on."""
 
+RATES: Final = ("exceedance_rate",)
+"""Judged by the layer or window, beside the charts."""
+
 CHART_PRIORITY: Final[Priority] = "medium"
 HIGH_RATIO: Final = 2.0
 """A chart at twice its limit is far outside what calibration ever saw."""
@@ -207,7 +210,7 @@ def _orphan(book: Book, record: EventRecord) -> Case | None:
 
 def _family(source: str) -> str:
     """All charts are one: an event's source is its most extreme chart, and may be another after a restart."""
-    return source if source in SOURCE_PRIORITIES else "charts"
+    return source if source in SOURCE_PRIORITIES or source in RATES else "charts"
 
 
 def _raised(camera: str, record: EventRecord) -> Case:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,121 +19,23 @@ import safetensors.numpy
 
 from calibration.camera import CameraLimits
 from calibration.limits import ContextLimits, Limit
-from calibration.tails import Tail
-from monitor.types import Admission, PixelType
+from calibration.memory import MemoryChart
+from monitor.manifest import Manifest, as_limits
+from monitor.types import Admission
 
-FORMAT = 3  # 2 had one architecture and one set of limits for all contexts; 1 had limits without their tails
+FORMAT = 4
+"""3 had limits per frame only; 2 one architecture and one set of limits for all contexts; 1 limits without tails."""
+
 MANIFEST = "manifest.json"
 MANIFEST_SUM = "manifest.sha256"  # as `sha256sum --check` reads it
 WEIGHTS = "weights.safetensors"
 REPORT = "report.html"
 
 Tensors = dict[str, npt.NDArray[np.generic]]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class BundleError(ValueError):
     """A bundle that must not be used: one line that names it and says why."""
-
-
-class Group(msgspec.Struct, frozen=True):
-    """A run, layer, scene or session of recorded frames and what it was used for."""
-
-    name: str
-    frames: int
-    role: str  # "train", "limits", or "train+limits" where one group was cut in two
-    sha256: Sha256  # of the pixels in C order
-    context: str = ""  # empty: not stated
-
-
-class FittedTail(msgspec.Struct, frozen=True):
-    """How rare in-control scores are, as `calibration.tails.Tail` says it."""
-
-    body: tuple[float, ...]
-    share: float
-    shape: float
-    scale: float
-
-
-class FittedLimit(msgspec.Struct, frozen=True):
-    """An upper control limit as `calibration.limits.Limit` gives it, with its interval and method."""
-
-    value: float
-    low: float
-    high: float
-    center: float
-    rate: float
-    method: str
-    frames: int
-    effective_frames: float
-    extrapolated: bool
-    tail: FittedTail
-
-    @classmethod
-    def of(cls, limit: Limit) -> Self:
-        """*limit* as the manifest holds it."""
-        body, share, shape, scale = limit.tail
-        fields = limit._asdict() | {"tail": FittedTail(tuple(body.tolist()), share, shape, scale)}
-        return cls(**fields)
-
-    def as_limit(self) -> Limit:
-        """The same as `calibration` takes it."""
-        tail = Tail(np.array(self.tail.body), self.tail.share, self.tail.shape, self.tail.scale)
-        return Limit(**(msgspec.structs.asdict(self) | {"tail": tail}))
-
-
-class CameraCheck(msgspec.Struct, frozen=True):
-    """The levels beyond which a frame tells of the camera instead of the process."""
-
-    dark_spread: float
-    saturated_level: float
-    saturated_fraction: float
-    row_contrast: float
-    frozen_repeats: int
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """All that is known of a calibration besides its weights."""
-
-    format: int
-    program: str  # version that wrote it
-    created_ns: int  # Unix nanoseconds
-    height: int
-    width: int
-    dtype: PixelType
-    settings: str | None  # of the camera; None: not stated, any is accepted
-    engine: str  # e.g. "torch 2.13.0 cpu"
-    precision: str
-    training: dict[str, bool | int | float | str]
-    groups: tuple[Group, ...]
-    false_alarm_rate: float  # per judged frame, over all charts, before the event rule
-    limits: dict[str, FittedLimit]  # chart -> of all contexts pooled
-    # Context -> chart -> its own limit; empty where the pooled ones hold. None: calibrated without regard to context.
-    context_limits: dict[str, dict[str, FittedLimit]] | None
-    camera: CameraCheck
-    warnings: tuple[str, ...]
-    history: tuple[dict[str, str], ...] = ()  # earlier limits, newest last
-    files: dict[str, Sha256] = {}
-
-    @property
-    def fitted_limits(self) -> tuple[Limit, ...]:
-        """The pooled limits in the order of the charts."""
-        return _as_limits(self.limits)
-
-    @property
-    def contexts(self) -> tuple[str, ...] | None:
-        """Which contexts the limits speak for; None: any."""
-        return None if self.context_limits is None else tuple(self.context_limits)
-
-    @property
-    def own_limits(self) -> dict[str, dict[str, FittedLimit]]:
-        """Context -> chart -> limit, of the contexts that have limits of their own."""
-        return {context: own for context, own in (self.context_limits or {}).items() if own}
-
-    @property
-    def extrapolated(self) -> bool:
-        """Whether any limit rests on too few frames for its rate."""
-        return any(limit.extrapolated for held in (self.limits, *self.own_limits.values()) for limit in held.values())
 
 
 class Bundle(NamedTuple):
@@ -160,8 +62,12 @@ class Bundle(NamedTuple):
 
     @property
     def context_limits(self) -> ContextLimits:
-        own = {context: _as_limits(limits) for context, limits in self.manifest.own_limits.items()}
+        own = {context: as_limits(limits) for context, limits in self.manifest.own_limits.items()}
         return ContextLimits(self.limits, own)
+
+    @property
+    def memory(self) -> MemoryChart | None:
+        return self.manifest.memory.as_memory() if self.manifest.memory else None
 
     @property
     def camera_limits(self) -> CameraLimits:
@@ -243,10 +149,6 @@ def read(path: Path) -> Bundle:
     if WEIGHTS not in manifest.files:
         raise BundleError(f"{path}: {MANIFEST} names no {WEIGHTS}; it is damaged")
     return Bundle(path, sha256, manifest, safetensors.numpy.load((path / WEIGHTS).read_bytes()))
-
-
-def _as_limits(limits: dict[str, FittedLimit]) -> tuple[Limit, ...]:
-    return tuple(limit.as_limit() for limit in limits.values())
 
 
 def _contents(path: Path, name: str) -> bytes:

@@ -7,35 +7,40 @@ of one group are near-copies, so frames beside the training frames would make ev
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 import monitor
+from calibration.bootstrap import refits
 from calibration.camera import fit_camera
 from calibration.charts import CalibrationError, ChartFit, fit
-from calibration.limits import ContextLimits, Limit, context_frames_needed, fit_context_limits
-from calibration.suspects import suspects
+from calibration.memory import centers_of
 from calibration.tails import FRAMES_MIN
 from models.autoencoder import Architecture, operations
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer, Scores
 from models.sweep import LatentSweep, beside_components, sweep_latent
 from models.tensors import ChartParameters
 from models.tiles import Tiling
 from models.training import Trained, TrainingSettings, dimming_of, latents_and_residuals, train
 from monitor import bundle as bundles
-from monitor.bundle import Bundle, CameraCheck, FittedLimit, Group, Manifest
-from monitor.camera.recordings import Recording, constant_frames
-from monitor.config import Calibration
+from monitor.bundle import Bundle
+from monitor.camera.recordings import Recording
+from monitor.cautions import about_frames, about_limits
+from monitor.config import Calibration, Events
+from monitor.exclusion import Exclusion, of_recordings, without
+from monitor.limits import Held, Limiting, by_chart, contexts_of, set_limits
+from monitor.manifest import CameraCheck, FittedLimit, Group, Manifest
 from monitor.report import render
 from monitor.reporting import describe
-from monitor.split import Split, place, split, stopping_frames
+from monitor.split import Split, split, stopping_frames, with_stretches
 from monitor.tiled import image_warnings, tails_of, tiles_of, tiling_of, without_pools
 from monitor.types import Pixels, PixelType
 
@@ -43,8 +48,10 @@ Floats = npt.NDArray[np.floating[Any]]
 Progress = Callable[[int, int, float, str], None]
 """Steps done, steps in all, loss, and which of the trainings in words: each begins anew."""
 
-SUSPECT_SHARE = 0.005
-"""Of the held-out frames that stand out: more, and a person is asked to look before trusting the limits."""
+EVENTS: Final = Events()
+
+
+SetLimits = Callable[[Sequence[Recording]], tuple[Limiting, Held, Scores]]
 
 
 class Fitted(NamedTuple):
@@ -56,7 +63,7 @@ class Fitted(NamedTuple):
     scorer: Scorer
     scores: Scores  # of the held-out frames, in order
     groups: npt.NDArray[np.int64]  # index of each held-out frame's group
-    limits: ContextLimits
+    limiting: Limiting
     warnings: tuple[str, ...]
 
 
@@ -67,22 +74,31 @@ def calibrate(
     *,
     camera_settings: str | None = None,
     contexts: tuple[str, ...] | None = None,
+    stretches: Sequence[Recording] = (),
+    events: Events = EVENTS,
+    rate_hz: float | None = None,
+    exclusions: Sequence[Exclusion] = (),
     progress: Progress = lambda done, steps, loss, what: None,
 ) -> Bundle:
     """Train, fit and write the bundle to *out*. Raises CalibrationError, BundleError or OSError in one line.
 
-    *contexts* are admitted besides those of the *recordings*; where neither names any, all are.
+    *contexts* are admitted besides those of the *recordings*; where neither names any, all are. *stretches*
+    are clean frames in the stream's own order that set the limits; without them groups of the *recordings* are held out
+    for that. The limits keep to a budget for the rule of *events* at *rate_hz* judged frames a second; without a rate
+    they are per frame. *exclusions* are held-out frames that a person marked as not normal: they set no limit.
     """
     bundles.require_writable(out)
-    parts = split(recordings, settings.held_out)
-    height, width, dtype = _frame_kind(recordings)
+    whole = with_stretches(recordings, stretches) if stretches else split(recordings, settings.held_out)
+    parts = whole._replace(limits=without(whole.limits, exclusions))
+    height, width, dtype = _frame_kind([*recordings, *stretches])
     tiling = tiling_of(settings, height, width)
     shown = parts.train
     if tiling is not None:
         settings, shown = without_pools(settings), tiles_of(parts.train, tiling, settings.seed)
     _check_counts(shown, parts.limits, settings)
     with _threads(settings.threads):
-        fitted = _fit(parts, shown, tiling, settings, progress)
+        fitted, limits_of = _fit(parts, shown, tiling, settings, events, rate_hz, progress)
+        with_excluded = limits_of(whole.limits)[0] if exclusions else None
     camera = fit_camera([recording.frames for recording in parts.train], dtype)
     manifest = Manifest(
         format=bundles.FORMAT,
@@ -97,10 +113,20 @@ def calibrate(
         training=_training(settings, fitted),
         groups=_groups(parts),
         false_alarm_rate=settings.false_alarm_rate,
-        limits=_by_chart(fitted.limits.pooled),
-        context_limits=_by_context(recordings, contexts or (), fitted.limits),
+        budget=fitted.limiting.budget,
+        memory=fitted.limiting.memory,
+        rates=fitted.limiting.rates,
+        drift=fitted.limiting.drift,
+        limits=by_chart(fitted.limiting.charts, fitted.limiting.limits.pooled),
+        context_limits=_by_context(recordings, contexts or (), fitted.limiting),
         camera=CameraCheck(*camera),
         warnings=fitted.warnings,
+        excluded=of_recordings(exclusions, whole.limits),
+        limits_with_excluded={}
+        if with_excluded is None
+        else {
+            chart: limit.value for chart, limit in zip(with_excluded.charts, with_excluded.limits.pooled, strict=True)
+        },
     )
     report = render(
         describe(
@@ -108,6 +134,7 @@ def calibrate(
             parts.limits,
             fitted.scorer,
             fitted.scores,
+            fitted.limiting.values,
             fitted.groups,
             fitted.trained.history,
             fitted.sweep,
@@ -128,9 +155,15 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _fit(
-    parts: Split, shown: Sequence[Recording], tiling: Tiling | None, settings: Calibration, progress: Progress
-) -> Fitted:
-    """Everything from *parts*; *shown* is what the network sees of those to train with: frames or tiles."""
+    parts: Split,
+    shown: Sequence[Recording],
+    tiling: Tiling | None,
+    settings: Calibration,
+    events: Events,
+    rate_hz: float | None,
+    progress: Progress,
+) -> tuple[Fitted, SetLimits]:
+    """Everything from *parts*, and how limits are set; *shown* is what the network trains with: frames or tiles."""
     learned, stopping = stopping_frames(shown)
     try:
         trained, sweep = _trained(learned, stopping, _how(settings), settings.latent, progress)
@@ -139,16 +172,40 @@ def _fit(
     normal = learned, stopping
     charts = fit(lambda: chain.from_iterable(latents_and_residuals(trained, part) for part in normal))
     scorer = Scorer(trained, _parameters(charts), tiling=tiling)
-    held = [scorer(recording.frames) for recording in parts.limits]
-    scores = Scores(*map(np.concatenate, zip(*held, strict=True)))
-    groups = np.repeat(np.arange(len(parts.limits)), [len(recording.frames) for recording in parts.limits])
-    values = scores.values
-    of = _contexts(parts.limits)
-    tails = None if tiling is None else tails_of(Scorer(trained, _parameters(charts)), normal)
-    limits = fit_context_limits(values, of, settings.false_alarm_rate, settings.seed, groups, tails=tails)
-    few = () if tiling is None else image_warnings(len(values), settings.false_alarm_rate)
-    warnings = (*parts.warnings, *charts.notes, *_limit_warnings(limits, of), *few, *_frame_warnings(parts, values, of))
-    return Fitted(trained, sweep, charts, scorer, scores, groups, limits, warnings)
+    limits_of = partial(
+        set_limits,
+        scorer=scorer,
+        centers=_centers(parts.train, scorer),
+        settings=settings,
+        events=events,
+        rate_hz=rate_hz,
+        tails=None if tiling is None else tails_of(Scorer(trained, _parameters(charts)), normal),
+        refits=None if tiling is not None else refits(_latents(trained, normal), seed=settings.seed),
+    )
+    limits, held, scores = limits_of(parts.limits)
+    few = () if tiling is None else image_warnings(len(held.values), settings.false_alarm_rate)
+    warnings = (
+        *parts.warnings,
+        *charts.notes,
+        *limits.warnings,
+        *about_limits(limits, settings.false_alarm_rate, held.contexts),
+        *few,
+        *about_frames(parts, limits.values, held.contexts),
+    )
+    return Fitted(trained, sweep, charts, scorer, scores, held.groups, limits, warnings), limits_of
+
+
+def _latents(trained: Trained, frames: Iterable[Pixels]) -> Floats:
+    """Of the frames that gave mean and covariance (k, p), as the network gives them."""
+    return np.concatenate([z for part in frames for z, _ in latents_and_residuals(trained, part)])
+
+
+def _centers(recordings: Sequence[Recording], scorer: Scorer) -> dict[bytes, npt.NDArray[np.float64]]:
+    """The mean of whitened latents in each context of *recordings*; nobody asks for it where there is one."""
+    if len({one.context for one in recordings}) < 2:
+        return {}
+    latents = np.concatenate([scorer(one.frames).latent for one in recordings])
+    return centers_of(latents, np.char.encode(contexts_of(recordings), "utf-8"))
 
 
 def _trained(
@@ -220,66 +277,14 @@ def _parameters(charts: ChartFit) -> ChartParameters:
     )
 
 
-def _by_chart(limits: Sequence[Limit]) -> dict[str, FittedLimit]:
-    return {chart: FittedLimit.of(limit) for chart, limit in zip(CHARTS, limits, strict=True)}
-
-
 def _by_context(
-    recordings: Sequence[Recording], named: Sequence[str], limits: ContextLimits
+    recordings: Sequence[Recording], named: Sequence[str], fitted: Limiting
 ) -> dict[str, dict[str, FittedLimit]] | None:
     """Each admitted context with its own limits, if it has any; None where none was ever named."""
     seen = {recording.context for recording in recordings} - ({""} if named else set())
     admitted = sorted(seen | set(named))
-    own = {context: _by_chart(held) for context, held in limits.own.items()}
+    own = {context: by_chart(fitted.charts, held) for context, held in fitted.limits.own.items()}
     return {context: own.get(context, {}) for context in admitted} if any(admitted) else None
-
-
-def _contexts(recordings: Sequence[Recording]) -> npt.NDArray[np.str_]:
-    """The context of each frame of all *recordings*."""
-    return np.repeat([one.context for one in recordings], [len(one.frames) for one in recordings])
-
-
-def _limit_warnings(limits: ContextLimits, contexts: npt.NDArray[np.str_]) -> list[str]:
-    """What to know of the limits, which come from held-out frames of *contexts* (m,)."""
-    found = []
-    for context, (limit, *_) in {"": limits.pooled, **limits.own}.items():
-        if limit.extrapolated:
-            found.append(
-                f"{limit.frames} held-out frames{context and f' of context {context}'} cannot support a rate of "
-                f"{limit.rate:.2g}: the limits are extrapolated; {int(np.ceil(10 / limit.rate))} frames would support "
-                "them"
-            )
-    counts = dict(zip(*np.unique(contexts, return_counts=True), strict=True))
-    needed = context_frames_needed(limits.pooled[0].rate)
-    few = [context for context in counts if context and context not in limits.own and len(counts) > 1]
-    return found + [
-        f"context {context} has the limits of all contexts pooled: its {counts[context]} held-out frames are too few "
-        f"for limits of its own; give {needed} or more"
-        for context in few
-    ]
-
-
-def _frame_warnings(parts: Split, values: Floats, contexts: npt.NDArray[np.str_]) -> list[str]:
-    """Which frames to look at; *values* (m, charts) and *contexts* (m,) are of the held-out ones."""
-    found = []
-    odd = np.zeros(len(values), np.bool_)
-    for context in np.unique(contexts):  # a context that is unlike the others does not stand out by that
-        odd[contexts == context] = suspects(values[contexts == context])
-    suspect = np.flatnonzero(odd)
-    if len(suspect) > SUSPECT_SHARE * len(values):
-        found.append(
-            f"{len(suspect)} of {len(values)} held-out frames stand out from the others (the first is "
-            f"{place(parts.limits, int(suspect[0]))}): look at them; if they are not normal the limits are too loose, "
-            "so calibrate without them"
-        )
-    for recording in (*parts.train, *parts.limits):
-        constant = constant_frames(recording.frames)
-        if constant:
-            found.append(
-                f"{recording.name}: {len(constant)} frames are constant (the first is number {constant[0]}): was the "
-                "camera covered? They were used as they are"
-            )
-    return found
 
 
 def _check_counts(shown: Sequence[Recording], limits: Sequence[Recording], settings: Calibration) -> None:
@@ -300,14 +305,29 @@ def _check_counts(shown: Sequence[Recording], limits: Sequence[Recording], setti
 
 def _frame_kind(recordings: Sequence[Recording]) -> tuple[int, int, PixelType]:
     frames = recordings[0].frames
+    for other in recordings:
+        if (other.frames.shape[1:], other.frames.dtype) != (frames.shape[1:], frames.dtype):
+            raise CalibrationError(
+                f"{other.name}: frames are {_kind(other)}, those of {recordings[0].name} {_kind(recordings[0])}; "
+                "calibrate on frames of one size and type"
+            )
     dtypes: dict[str, PixelType] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
     return frames.shape[1], frames.shape[2], dtypes[frames.dtype.name]
 
 
+def _kind(recording: Recording) -> str:
+    _, height, width = recording.frames.shape
+    return f"{height}x{width} {recording.frames.dtype.name}"
+
+
 def _groups(parts: Split) -> tuple[Group, ...]:
+    return (*groups_of(parts.train, "train"), *groups_of(parts.limits, "limits"))
+
+
+def groups_of(recordings: Sequence[Recording], role: str) -> tuple[Group, ...]:
+    """*recordings* as the manifest holds them."""
     return tuple(
         Group(recording.name, len(recording.frames), role, digest(recording.frames), recording.context)
-        for role, recordings in (("train", parts.train), ("limits", parts.limits))
         for recording in recordings
     )
 

@@ -9,11 +9,14 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import monitor
 from monitor import commands as do
 from monitor.commands import FAILED, USAGE
+
+if TYPE_CHECKING:
+    from monitor.exclusion import Exclusion
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,7 +36,7 @@ class _Inside(argparse.Action):
             raise argparse.ArgumentError(self, str(error)) from None
         if len(values) < 2:
             raise argparse.ArgumentError(self, f"which frames show {context}? Give their paths after it")
-        options.inside = [*options.inside, values]
+        setattr(options, self.dest, [*getattr(options, self.dest), values])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _status_of(error: Exception) -> int | None:
     """The exit status for errors that a person can mend, None for bugs."""
     from calibration.charts import CalibrationError
+    from monitor.blockstore import BlockStoreError
     from monitor.bundle import BundleError
     from monitor.camera.publisher import EndpointError
     from monitor.camera.recordings import RecordingError
@@ -69,7 +73,9 @@ def _status_of(error: Exception) -> int | None:
     from monitor.journal import JournalError
     from monitor.yamlfile import ConfigError
 
-    if isinstance(error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError):
+    if isinstance(
+        error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError | BlockStoreError
+    ):
         return USAGE
     if isinstance(error, CalibrationError | TruthError | OSError):
         return FAILED
@@ -88,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     _add_demo(commands)
     _add_calibrate(commands)
+    _add_recalibrate(commands)
     _add_offline(commands)
     _add_cameras(commands)
     _add_daemon(commands)
@@ -126,6 +133,30 @@ def _add_recordings(parser: _Parser) -> None:
 def _add_calibrate(commands: "_Commands[_Parser]") -> None:
     calibrate = _add(commands, "calibrate", do.calibrate, "train on normal frames, set limits on held-out groups")
     _add_recordings(calibrate)
+    calibrate.add_argument(
+        "--stretch",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="clean frames in the stream's own order that set the limits, one path a run; without them groups of the "
+        "others are held out for it",
+    )
+    calibrate.add_argument(
+        "--stretch-in",
+        action=_Inside,
+        nargs="+",
+        default=[],
+        metavar=("CONTEXT", "PATH"),
+        help="such frames of one context; again for each",
+    )
+    calibrate.add_argument(
+        "--exclude",
+        type=_exclusion,
+        action="append",
+        default=[],
+        metavar="GROUP[:FIRST-LAST]",
+        help="held-out frames that you looked at and that are not normal: they set no limit, and the bundle says so",
+    )
     calibrate.add_argument("--endpoint", type=_endpoint, help="take live frames from this ZeroMQ address instead")
     calibrate.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
     calibrate.add_argument("--config", help="YAML file; its calibration section is used")
@@ -133,11 +164,44 @@ def _add_calibrate(commands: "_Commands[_Parser]") -> None:
     calibrate.add_argument(
         "--context", type=_context, action="append", default=[], help="a context to admit besides those of --in"
     )
+    calibrate.add_argument(
+        "--rate",
+        type=_rate,
+        metavar="HZ",
+        help="judged frames a second, for false alarms an hour (default: live, as measured; else input.rate_hz)",
+    )
     calibrate.add_argument("--frames", type=_count, default=5000, help="live: how many frames (default 5000)")
     calibrate.add_argument("--camera", type=_camera, default="camera", help="live: the camera's name (default camera)")
     calibrate.add_argument("--socket", choices=("sub", "pull"), default="sub", help="live: kind of socket")
     calibrate.add_argument("--bind", action="store_true", help="live: listen at the endpoint instead of connecting")
     calibrate.add_argument("--silence", type=_positive, default=10.0, help="live: seconds without frames that end it")
+
+
+def _add_recalibrate(commands: "_Commands[_Parser]") -> None:
+    recalibrate = _add(
+        commands,
+        "recalibrate",
+        do.recalibrate,
+        "set new limits without training: from a clean stretch, or from the blocks that the daemon kept as it ran",
+    )
+    _add_recordings(recalibrate)
+    recalibrate.add_argument("--config", required=True, help="the daemon's configuration: its bundle gets the limits")
+    recalibrate.add_argument("--why", required=True, metavar="TEXT", help="the reason, for the bundle's history")
+    recalibrate.add_argument(
+        "--false-alarms-per-hour", type=_positive, metavar="R", help="another budget (default: the bundle's own)"
+    )
+    recalibrate.add_argument("--by", metavar="NAME", help="who approves (default: who runs this)")
+    recalibrate.add_argument("--yes", action="store_true", help="approved: do not ask")
+    recalibrate.add_argument(
+        "--true",
+        action="append",
+        default=[],
+        metavar="ALARM",
+        help="without PATHs: this alarm was true, so its blocks set no limit; again for each",
+    )
+    recalibrate.add_argument(
+        "--rate", type=_rate, metavar="HZ", help="frames a second of PATHs (default input.rate_hz)"
+    )
 
 
 def _add_offline(commands: "_Commands[_Parser]") -> None:
@@ -191,6 +255,15 @@ def _add_daemon(commands: "_Commands[_Parser]") -> None:
     doctor = _add(commands, "doctor", do.doctor, "check device, bundle, memory, ports, journal, disk and clock")
     doctor.add_argument("--config")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+def _exclusion(text: str) -> "Exclusion":
+    from monitor.exclusion import parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _number(text: str) -> float:

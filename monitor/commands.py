@@ -26,7 +26,10 @@ def calibrate(options: argparse.Namespace) -> int:
     config = _config(options.config)
     if bool(options.paths or options.inside) == bool(options.endpoint):
         return _usage("give recorded frames (PATH..., --in CONTEXT PATH...) or a camera (--endpoint), one of them")
-    camera_settings = options.settings
+    from monitor.camera.recordings import groups
+
+    stretches = groups(options.stretch, [(context, paths) for context, *paths in options.stretch_in])
+    camera_settings, rate_hz = options.settings, config.input.rate_hz
     if options.endpoint:
         screen.say(f"waiting for {options.frames} active frames of {options.camera} from {options.endpoint}")
         captured = capture(
@@ -38,6 +41,7 @@ def calibrate(options: argparse.Namespace) -> int:
             silence_s=options.silence,
         )
         recordings = list(captured.recordings)
+        rate_hz = captured.rate_hz or rate_hz
         camera_settings = camera_settings or captured.settings
         screen.say(f"received {sum(len(one.frames) for one in recordings)} frames in {len(recordings)} group(s)")
     else:
@@ -51,9 +55,64 @@ def calibrate(options: argparse.Namespace) -> int:
             Path(options.out),
             camera_settings=camera_settings,
             contexts=tuple(options.context) or None,
+            stretches=stretches,
+            exclusions=options.exclude,
+            events=config.events,
+            rate_hz=options.rate or rate_hz,
             progress=progress,
         )
     screen.show_bundle(bundle)
+    return DONE
+
+
+def recalibrate(options: argparse.Namespace) -> int:
+    import getpass
+
+    import msgspec
+
+    from monitor import bundle as bundles
+    from monitor import screen
+    from monitor.recalibrate import Approval, judged_blocks, unjudged_alarms
+    from monitor.recalibrate import write as replace
+
+    config = _config(options.config)
+    if config.bundle is None:
+        return _usage(f"{options.config}: names no bundle; there is nothing to set new limits for")
+    if not (options.yes or sys.stdin.isatty()):
+        return _usage("a person approves new limits: run it in a terminal, or say --yes")
+    path = Path(config.bundle)
+    bundle = bundles.read(path)
+    if options.true and (options.paths or options.inside):
+        return _usage("--true leaves blocks out that the daemon kept; frames that are not normal are not given at all")
+    try:
+        approval = Approval(options.by or getpass.getuser(), options.why)
+    except (KeyError, OSError):
+        return _usage("this user has no name: say who approves, with --by")
+    held = bundle.manifest.budget
+    per_hour = options.false_alarms_per_hour or (
+        held.asked_per_hour if held else config.calibration.false_alarms_per_hour
+    )
+    if options.paths or options.inside:
+        from monitor.recalibrate import from_stretches
+
+        recordings = _recorded(options)
+        asked = msgspec.structs.replace(config.calibration, false_alarms_per_hour=per_hour)
+        asked_for = msgspec.structs.replace(config, calibration=asked)
+        rate_hz = options.rate or config.input.rate_hz
+        manifest, report = from_stretches(bundle, recordings, asked_for, rate_hz, approval)
+    else:
+        from monitor.recalibrate import from_blocks
+
+        journal = Path(config.journal)
+        blocks = judged_blocks(bundle, journal, config.camera, options.true)
+        screen.show_unjudged(unjudged_alarms(bundle, journal, config.camera, blocks))
+        manifest, report = from_blocks(bundle, blocks, per_hour, approval), None
+    screen.show_replacement(bundle.manifest, manifest)
+    if not options.yes and not screen.agreed(f"replace the limits of {path}?"):
+        screen.say("nothing was changed")
+        return FAILED
+    replace(bundle, manifest, report)
+    screen.say(f"{path}: new limits; restart the daemon to use them")
     return DONE
 
 

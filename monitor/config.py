@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from calibration.family import Method
 from monitor.types import State
 from monitor.yamlfile import ConfigError, load
 
@@ -81,8 +82,9 @@ class Events(_Section, frozen=True):
     """Exceedances needed."""
     n: Count = 5
     """... among so many consecutive judged frames."""
-    clear_frames: Count = 200
-    """An event is over when so many judged frames have passed without the rule being met again."""
+    clear_frames: Count | Literal["auto"] = "auto"
+    """An event is over when so many judged frames have passed without the rule being met again. `auto`: the block of
+    the false-alarm budget, within which all is one event; without a budget 200."""
 
     def __post_init__(self) -> None:
         if self.k > self.n:
@@ -199,8 +201,19 @@ class Calibration(_Section, frozen=True):
     """Frames are judged as square tiles of so many pixels a side, each as a frame; without it whole, up to 576 px."""
     tile_overlap: Annotated[float, msgspec.Meta(ge=0.125, le=0.75)] = 0.125
     """Share of a tile's side that neighbours have in common: a spot of that size lies wholly in one of them."""
+    false_alarms_per_hour: Positive | None = 1.0
+    """False events that are to be borne in an hour of judged frames; null: limits are per frame."""
+    conservative: bool = False
+    """Take the upper 90 % bound of the limit: the budget is then kept with that confidence, not on average."""
+    memories_s: Annotated[tuple[Positive, ...], msgspec.Meta(max_length=5)] = (0.1, 1.0, 10.0)
+    """How long each memory of the chart `mewma` lasts, in seconds of judged frames; those that the held-out frames
+    cannot support are left out."""
     false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.001
-    """Share of in-control frames that may exceed any of the limits: a rate per frame, before the event rule."""
+    """Share of single in-control frames over a warning limit; where no budget can be kept (too few frames, images
+    without a frame rate), over the limits that raise events."""
+    limit: Method = "auto"
+    """How limits of single frames (the warning limits, where there is a budget) are set: conformal, pot (peaks over
+    threshold), kde, or f (the textbook limit of T2). `auto`: conformal where ten independent frames lie beyond."""
     held_out: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.34
     """Share of the groups (of the frames, where there is one group) that is kept from training to set the limits."""
 
@@ -218,6 +231,8 @@ class Config(_Section, frozen=True):
     """Folder that `framewatch calibrate` wrote; without it frames are counted but not judged."""
     calibration_expires_days: Positive | None = None
     """A bundle older than this makes the state `stale`; without it, calibrations do not expire."""
+    drift_run_length_h: Positive = 1000.0
+    """Scores that still are as at calibration turn the state `stale` once in so many judged hours, on average."""
     journal: str = "framewatch.db"
     """SQLite file of the alarms."""
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0

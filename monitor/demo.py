@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from monitor.calibrate import calibrate, digest
 from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import compare
-from monitor.config import Calibration
+from monitor.config import Calibration, Events
 from monitor.journal import Journal
 from monitor.status import LedgerStatus, Status
 from monitor.voice import Heartbeat
@@ -67,9 +67,12 @@ class Scene(NamedTuple):
     folder: Path = Path("demo")
     side_px: int = 64
     rate_hz: float = 1000.0
-    groups: int = 150  # runs of the simulated machine, each with a scan direction, focus and brightness of its own
+    groups: int = 100  # runs of the simulated machine, each with a scan direction, focus and brightness of its own
     group_frames: int = 40
-    calibration: Calibration = Calibration(latent=16, max_steps=2000, false_alarm_rate=0.0005)
+    stretches: int = 24  # further runs, frame by frame, which set the limits
+    stretch_frames: int = 1200
+    calibration: Calibration = Calibration(latent=16, max_steps=2000, false_alarms_per_hour=60.0)
+    events: Events = Events(k=2, n=3)
     anomaly_rate: float = 1 / 600
     seed: int = 2026
 
@@ -155,22 +158,39 @@ def _camera_arguments(scene: Scene, ports: Ports, count: int, truth: Path) -> li
 def _calibrated(scene: Scene) -> Bundle:
     """The bundle of an earlier demonstration, where it was made of the same frames in the same way, or a new one."""
     path = scene.folder / "bundle"
-    runs = [
-        Recording(", ".join(filter(None, (scene.watched, f"run {seed}", context))), frames, context)
-        for seed in range(scene.groups)
-        for context, frames in scene.normal(scene.group_frames, seed, scene.side_px).items()
-    ]
+    runs = _runs(scene, range(scene.groups), scene.group_frames)
+    stretches = _runs(scene, range(scene.groups, scene.groups + scene.stretches), scene.stretch_frames)
     with contextlib.suppress(BundleError):
         bundle = bundles.read(path)
-        if _is_of(bundle, runs, scene.calibration):
+        if _is_of(bundle, [*runs, *stretches], scene):
             screen.say(f"[1/4] using the calibration of the last demonstration ({path}; remove it to train anew)")
             return bundle
-    total = scene.groups * scene.group_frames
-    screen.say(f"[1/4] calibrating on {total} normal frames of {scene.groups} simulated runs")
+    total, clean = scene.groups * scene.group_frames, scene.stretches * scene.stretch_frames
+    screen.say(
+        f"[1/4] training on {total} normal frames of {scene.groups} simulated runs, limits on {clean} of "
+        f"{scene.stretches} others"
+    )
     with screen.training() as progress:
-        bundle = calibrate(runs, scene.calibration, path, progress=progress)
+        bundle = calibrate(
+            runs,
+            scene.calibration,
+            path,
+            stretches=stretches,
+            events=scene.events,
+            rate_hz=scene.rate_hz,
+            progress=progress,
+        )
     _tell_limits(bundle)
     return bundle
+
+
+def _runs(scene: Scene, seeds: Iterable[int], frames: int) -> list[Recording]:
+    """Normal frames of the runs with *seeds*, so many *frames* of each, by context."""
+    return [
+        Recording(", ".join(filter(None, (scene.watched, f"run {seed}", context))), shown, context)
+        for seed in seeds
+        for context, shown in scene.normal(frames, seed, scene.side_px).items()
+    ]
 
 
 def _tell_limits(bundle: Bundle) -> None:
@@ -181,11 +201,12 @@ def _tell_limits(bundle: Bundle) -> None:
     screen.say(f"      report {bundle.path / bundles.REPORT}")
 
 
-def _is_of(bundle: Bundle, runs: list[Recording], calibration: Calibration) -> bool:
+def _is_of(bundle: Bundle, runs: list[Recording], scene: Scene) -> bool:
     """Whether *bundle* was made by this program, of these frames, with these settings."""
-    made = bundle.manifest
-    same_settings = all(made.training[name] == getattr(calibration, name) for name in ("latent", "max_steps", "seed"))
-    same_rate = made.false_alarm_rate == calibration.false_alarm_rate
+    made, wanted = bundle.manifest, scene.calibration
+    same_settings = all(made.training[name] == getattr(wanted, name) for name in ("latent", "max_steps", "seed"))
+    asked = made.budget and (made.budget.asked_per_hour, made.budget.k, made.budget.n, made.budget.rate_hz)
+    same_rate = asked == (wanted.false_alarms_per_hour, scene.events.k, scene.events.n, scene.rate_hz)
     frames = {digest(run.frames) for run in runs}
     same_frames = {group.sha256 for group in made.groups} == frames
     return made.program == monitor.__version__ and same_settings and same_rate and same_frames
@@ -194,7 +215,7 @@ def _is_of(bundle: Bundle, runs: list[Recording], calibration: Calibration) -> b
 def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
     path = scene.folder / "framewatch.yaml"
     journal = scene.folder / JOURNAL
-    for old in scene.folder.glob(f"{JOURNAL}*"):  # each demonstration tells of its own alarms only
+    for old in scene.folder.glob(f"{Path(JOURNAL).stem}.*db*"):  # each demonstration tells of its own alarms only
         old.unlink()
     path.write_text(
         "# Written by `framewatch demo`.\n"
@@ -204,7 +225,7 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
         "input:\n"
         f"  endpoint: {ports.frames}\n"
         f"  rate_hz: {scene.rate_hz:g}\n"
-        "events: {k: 2, n: 3, clear_frames: 30}\n"
+        f"events: {{k: {scene.events.k}, n: {scene.events.n}}}\n"
         "outputs:\n"
         f"  alarms: {ports.alarms}\n"
         f"  permit: {ports.permit}\n"

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 import torch
 
-from monitor.bundle import Bundle, BundleError, read
+from monitor.bundle import Bundle, read
 from monitor.config import Config
 from monitor.journal import Journal, JournalError
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
 
 DISK_FREE_MIN = 1 << 30
+RATE_APART = 0.05  # of the rate that a budget was set for: beyond, its hours are other hours
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 NEVER_BEFORE = 1_700_000_000  # Unix seconds in 2023: an earlier clock was never set
 Grade = Literal["ok", "warning", "fault"]
@@ -74,7 +75,8 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
     try:
         bundle = read(Path(config.bundle))
         load_scorer(bundle)
-    except BundleError as error:
+        bundle.manifest.rule_for(config.events)
+    except ValueError as error:
         return None, Finding("bundle", "fault", str(error), "calibrate anew, or name another bundle")
     held = bundle.manifest
     age_days = (time.time_ns() - held.created_ns) / 86_400e9
@@ -84,10 +86,20 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
     )
     if config.calibration_expires_days is not None and age_days > config.calibration_expires_days:
         return bundle, Finding("bundle", "warning", f"{found}; expired", "calibrate anew: the state would be stale")
-    if held.extrapolated:
+    budget = held.budget
+    if budget is not None and abs(config.input.rate_hz / budget.rate_hz - 1) > RATE_APART:
         return bundle, Finding(
-            "bundle", "warning", f"{found}; limits extrapolated", "calibrate on more held-out frames"
+            "bundle",
+            "warning",
+            f"{found}; its false-alarm budget counts {budget.rate_hz:g} frames as a second, the camera sends "
+            f"{config.input.rate_hz:g}",
+            "set input.rate_hz to the camera's rate, and calibrate or recalibrate with it",
         )
+    if held.extrapolated:
+        more = "calibrate on more held-out frames"
+        if budget is not None:
+            more = f"let the daemon judge {1 / budget.per_hour:.3g} h, then 'framewatch recalibrate'; or {more}"
+        return bundle, Finding("bundle", "warning", f"{found}; limits extrapolated", more)
     return bundle, Finding("bundle", "ok", found)
 
 

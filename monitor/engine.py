@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from models.scorer import CHARTS
 from monitor import vitals
 from monitor.backlog import Backlog
 from monitor.judge import Judge, SourcedChange, Verdicts
+from monitor.promise import Witness
 from monitor.ring import FrameBatch
 from monitor.shared import Arrays
 from monitor.types import Unjudged
@@ -35,8 +35,10 @@ class Engine:
         handover: Handover,
         clock: Callable[[], int],  # monotonic ns
         wall_clock: Callable[[], int],  # Unix ns
+        witness: Witness | None = None,  # of all judged time; None: the limits are per frame
     ) -> None:
         self._backlog = backlog
+        self._witness = witness
         self._ring = backlog.ring
         self._judge = judge
         self._board = board
@@ -72,6 +74,8 @@ class Engine:
         self._settle(lo, hi, batch, codes, chosen, verdicts, overrun)
         if verdicts is not None:
             self._observe(batch, chosen, verdicts, started_ns)
+            if self._witness is not None:
+                self._witness.take(verdicts.rows, self._wall_clock())
 
     def _judge_intact(
         self, batch: FrameBatch, to_judge: npt.NDArray[np.intp], lo: int
@@ -119,8 +123,8 @@ class Engine:
     def _write_scores(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts) -> None:
         """Leave the scores beside the pixels, for the recorder and the page."""
         scored = chosen[verdicts.judged]
-        for chart in CHARTS:
-            getattr(batch, chart)[scored] = getattr(verdicts.scores, chart)
+        for index, chart in enumerate(self._judge.charts if self._judge else ()):
+            getattr(batch, chart)[scored] = verdicts.values[:, index]
         batch.joint[scored] = verdicts.joint
         batch.where[scored] = verdicts.scores.where
         batch.fault[chosen] = verdicts.fault
@@ -140,7 +144,7 @@ class Engine:
         board["last_seq"][0] = batch.seq[scored[-1]]
         board["context"][0] = batch.context[scored[-1]]
         board["exceedances"][:] += verdicts.over.sum(axis=0)
-        board["chart_score"][:] = [getattr(verdicts.scores, chart)[-1] for chart in CHARTS]
+        board["chart_score"][:] = verdicts.values[-1]
         vitals.observe(board, "age", (now_ns - batch.received_ns[scored]) / 1e9)
         vitals.observe(board, "delay", self._delays_s(batch, scored))
         vitals.observe(board, "score", np.array([(now_ns - started_ns) / 1e9]))

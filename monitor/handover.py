@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from calibration.events import Event
-from models.scorer import CHARTS
 from monitor import eventlog
 from monitor.alarms import priority_of
 from monitor.eventlog import EventRecord
@@ -31,6 +29,7 @@ class Handover:
         wake_fd: int,
         epoch: str,
         bundle: str,
+        charts: tuple[str, ...],
         ring: Ring,
         clock: Callable[[], int],  # monotonic ns
         wall_clock: Callable[[], int],  # Unix ns
@@ -39,6 +38,7 @@ class Handover:
         self._wake_fd = wake_fd
         self._epoch = epoch
         self._bundle = bundle
+        self._charts = charts
         self._ring = ring
         self._clock = clock
         self._wall_clock = wall_clock
@@ -109,8 +109,8 @@ class Handover:
         return self._open[key]
 
     def _priority(self, sourced: SourcedChange) -> str:
-        on_chart = sourced.rule == CHART_RULE
-        return priority_of(sourced.source, self._peak(sourced.source, sourced.change.event).ratio if on_chart else 0.0)
+        peak = self._peak(sourced)
+        return priority_of(sourced.source, 0.0 if peak is None else peak.ratio)
 
     def _record(self, sourced: SourcedChange) -> EventRecord:
         event, on_chart = sourced.change.event, sourced.rule == CHART_RULE
@@ -127,7 +127,7 @@ class Handover:
             last_seq=int(event.last["seq"]),
             first_t_ns=int(first["t_ns"]),
             frames_over=event.frames_over,
-            peak=self._peak(sourced.source, event) if on_chart else None,
+            peak=self._peak(sourced),
             pool=self._pool(int(peak["position"])),
             where=tuple(peak["where"].tolist()) if on_chart and sourced.source == "local" else None,
             job=text(peak["job"]),
@@ -137,9 +137,12 @@ class Handover:
             bundle=self._bundle,
         )
 
-    def _peak(self, source: str, event: Event) -> Peak:
+    def _peak(self, sourced: SourcedChange) -> Peak | None:
+        """The score that speaks for the event; None of a camera fault."""
+        if sourced.rule != CHART_RULE:
+            return sourced.peak
         # JSON has no infinity: a score that overflowed is told as the largest number there is.
-        chart, peak = CHARTS.index(source), event.peak
+        chart, peak = self._charts.index(sourced.source), sourced.change.event.peak
         score = float(np.nan_to_num(peak["scores"][chart], nan=FLOAT32_MAX, posinf=FLOAT32_MAX))
         limit = float(peak["limits"][chart])
         return Peak(int(peak["seq"]), score, limit, score / limit if limit > 0 else 0.0)

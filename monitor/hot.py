@@ -114,23 +114,28 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     from calibration.camera import FAULTS
     from monitor.engine import Engine
     from monitor.handover import Handover
+    from monitor.promise import witness_of
 
     config = received.config
     ring = Ring(memory.ring)
     backlog = Backlog(ring, Ledger(memory.ledger), config.engine.batch, int(config.engine.max_wait_ms * 1e6))
     sha256 = bundle.sha256 if bundle else ""
-    handover = Handover(memory.log, received.wake_fd, epoch, sha256, ring, time.monotonic_ns, time.time_ns)
+    charts = bundle.manifest.charts if bundle else ()
+    handover = Handover(memory.log, received.wake_fd, epoch, sha256, charts, ring, time.monotonic_ns, time.time_ns)
 
     def report(changes: "Sequence[SourcedChange]") -> None:
         handover.report(changes)
         watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
 
     judge = _make_judge(received, bundle, memory.vitals) if bundle else None
-    engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns)
+    witness = None
+    if bundle:
+        witness = witness_of(config, bundle.manifest, epoch, memory.vitals, memory.blocks, memory.units)
+    engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns, witness)
     silence_ns = int(config.input.silence_s * 1e9)
     admission = bundle.admission if bundle else None
     ingest = ingests.Ingest(config.camera, admission, _wire_limits(config), silence_ns, backlog)
-    return Parts(engine, ingest, backlog, handover, FAULTS)
+    return Parts(engine, ingest, backlog, handover, FAULTS, witness.rates if witness else None)
 
 
 def _wire_limits(config: Config) -> WireLimits:
@@ -172,7 +177,6 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
     import numpy as np
     import torch
 
-    from calibration.events import EventRule
     from models.scorer import Scorer
     from monitor.judge import Judge
 
@@ -188,12 +192,12 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
     most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
     for count in (1, most, most):
         scorer(np.zeros((count, held.height, held.width), held.dtype))
-    rule = EventRule(config.events.k, config.events.n, config.events.clear_frames)
 
     def beat() -> None:
         board["engine_beat_ns"][0] = time.monotonic_ns()
 
-    return Judge(scorer, bundle.context_limits, bundle.camera_limits, rule, beat)
+    rule = held.rule_for(config.events)
+    return Judge(scorer, held.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory, beat)
 
 
 def _wait_for_the_end(watch: Watch, supervisor_pid: int) -> None:

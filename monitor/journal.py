@@ -179,6 +179,15 @@ class Journal:
             ).fetchall()
         return [_decoder.decode(body) for (body,) in found]
 
+    def alarms_since(self, sources: Sequence[str], t_ns: int) -> list[Alarm]:
+        """The alarms of *sources* raised since *t_ns* (Unix), in their last revision, oldest first."""
+        marks = ", ".join("?" * len(sources))
+        with self._lock:
+            found = self._db.execute(
+                f"SELECT body FROM alarms WHERE source IN ({marks}) AND raised_t_ns >= ? ORDER BY id", (*sources, t_ns)
+            ).fetchall()
+        return [_decoder.decode(body) for (body,) in found]
+
     def changes(self, alarm_id: str) -> list[Alarm]:
         """Every revision of one alarm, first to last."""
         with self._lock:

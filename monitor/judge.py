@@ -6,18 +6,24 @@ batches gives the same events.
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from calibration import memory as memories
 from calibration.camera import FAULTS, CameraLimits, CameraState, check
 from calibration.events import Change, EventRule, EventState, reset, start, step
 from calibration.limits import ContextLimits
+from calibration.memory import MemoryChart
 from calibration.scale import ContextScale
 from models.scorer import CHARTS, Scorer, Scores
+from monitor.manifest import CLEAR_FRAMES
 from monitor.ring import FrameBatch
-from monitor.types import TEXT_BYTES, Pixels
+from monitor.types import TEXT_BYTES, Peak, Pixels
+
+CHARTS_MOST: Final = len(CHARTS) + 1
+"""Those of single frames, and the one that remembers."""
 
 ROW = np.dtype(
     [
@@ -27,8 +33,8 @@ ROW = np.dtype(
         ("received_ns", "<i8"),
         ("position", "<i8"),
         ("source", "u1"),
-        ("scores", "<f4", (len(CHARTS),)),
-        ("limits", "<f8", (len(CHARTS),)),
+        ("scores", "<f8", (CHARTS_MOST,)),
+        ("limits", "<f8", (CHARTS_MOST,)),
         ("where", "<i2", (2,)),
         ("xy", "<f4", (2,)),
         ("layer", "<i8"),
@@ -39,7 +45,7 @@ ROW = np.dtype(
 )
 """What the event rule carries of each frame: its joint score, and all that an alarm may have to say of it.
 
-*limits* are those of the frame's context.
+*scores* and *limits*, which are those of the frame's context, stand in the order of the bundle's charts.
 """
 
 Rows = npt.NDArray[np.void]
@@ -50,9 +56,10 @@ CHART_RULE = "charts"
 class SourcedChange(NamedTuple):
     """A change of an event: of the *rule* that found it, and the *source* that its alarm will name."""
 
-    rule: str  # CHART_RULE or the camera fault
+    rule: str  # CHART_RULE, the camera fault, or that of a rate
     source: str
     change: Change
+    peak: Peak | None = None  # of what is judged by the layer; None: the score of the event's peak frame
 
 
 class Segment(NamedTuple):
@@ -70,7 +77,9 @@ class Verdicts(NamedTuple):
     finite: npt.NDArray[np.bool_]  # (n,)
     judged: npt.NDArray[np.intp]  # (m,) which of the n were scored
     scores: Scores  # of those m
+    values: npt.NDArray[np.float64]  # (m, charts) what every chart says of them
     joint: npt.NDArray[np.float64]  # (m,) above 1 is an exceedance
+    rows: Rows  # (m,) of them
     over: npt.NDArray[np.bool_]  # (m, charts) which limits each exceeds
     changes: tuple[SourcedChange, ...]
 
@@ -81,30 +90,35 @@ class Judge:
     def __init__(
         self,
         scorer: Scorer,
+        charts: tuple[str, ...],
         limits: ContextLimits,
         camera: CameraLimits,
         rule: EventRule,
+        memory: MemoryChart | None = None,
         beat: Callable[[], None] = lambda: None,  # called between the pieces of a large batch: the judge is not hung
     ) -> None:
         self.scorer = scorer
+        self.charts = charts
         self._beat = beat
         self._joint = ContextScale(limits)
         self._camera_limits = camera
         self._camera = CameraState()
         self._rule = rule
         self._charts: EventState = start(rule)
-        # A single bad frame is a fault; it is over when as many good ones have passed as end any other event.
-        self._fault_rule = EventRule(1, 1, rule.clear_frames)
+        self._memory = memory
+        self._remembered: memories.State = {}
+        # A single bad frame is a fault. No budget counts faults: the dead time of the charts would only join them.
+        self._fault_rule = EventRule(1, 1, min(rule.clear_frames, CLEAR_FRAMES))
         self._faults = {fault: start(self._fault_rule) for fault in FAULTS}
         self._stream = b""
 
     def snapshot(self) -> tuple[object, ...]:
         """What the judge carries, to be given back to `restore` where a batch turns out to be torn."""
-        return self._camera, self._charts, dict(self._faults), self._stream
+        return self._camera, self._charts, self._remembered, dict(self._faults), self._stream
 
     def restore(self, snapshot: tuple[object, ...]) -> None:
         """Be as at the time of *snapshot*."""
-        self._camera, self._charts, self._faults, self._stream = snapshot  # type: ignore[assignment]  # our own tuple
+        self._camera, self._charts, self._remembered, self._faults, self._stream = snapshot  # type: ignore[assignment]  # our own tuple
 
     def judge(self, pixels: Pixels, batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Verdicts:
         """Judge frames *pixels* (n, h, w), whose columns are those of *batch* and ring positions *positions* (n,)."""
@@ -114,14 +128,37 @@ class Judge:
         good = (fault == 0) & finite
         judged = np.flatnonzero(good)
         scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged], self._beat)
-        values = scores.values  # (m, charts)
         rows = _rows(batch, positions)
         chart_rows = rows[judged]
+        values = self._values(segments, scores, judged, chart_rows["context"])
         joint_scores, source, limits = self._joint(values, chart_rows["context"])
         chart_rows["joint"], chart_rows["source"] = joint_scores, source
-        chart_rows["scores"], chart_rows["limits"], chart_rows["where"] = values, limits, scores.where
+        chart_rows["where"] = scores.where
+        chart_rows["scores"][:, : len(self.charts)], chart_rows["limits"][:, : len(self.charts)] = values, limits
         changes = self._find_events(segments, rows, fault, judged, chart_rows)
-        return Verdicts(fault, finite, judged, scores, joint_scores, values > limits, tuple(changes))
+        return Verdicts(
+            fault, finite, judged, scores, values, joint_scores, chart_rows, values > limits, tuple(changes)
+        )
+
+    def _values(
+        self,
+        segments: list[Segment],
+        scores: Scores,
+        judged: npt.NDArray[np.intp],
+        contexts: npt.NDArray[np.bytes_],
+    ) -> npt.NDArray[np.float64]:
+        """What every chart says of the frames *judged* (m,): (m, charts). Another stream is not remembered."""
+        values = scores.values.astype(np.float64)
+        if self._memory is None:
+            return values
+        remembered = np.empty(len(values))
+        for lo, hi, fresh in segments:
+            among = slice(*np.searchsorted(judged, (lo, hi)))
+            before: memories.State = {} if fresh else self._remembered
+            self._remembered, remembered[among] = memories.step(
+                self._memory, before, scores.latent[among], scores.t2[among], contexts[among]
+            )
+        return np.column_stack((values, remembered))
 
     def _segments(self, stream: npt.NDArray[np.bytes_]) -> list[Segment]:
         """The batch cut where the stream changes; nearly always one piece that goes on with the stream before."""
@@ -155,7 +192,7 @@ class Judge:
                 changes += self._reset()
             among = slice(*np.searchsorted(judged, (lo, hi)))
             self._charts, found = step(self._rule, self._charts, chart_rows[among])
-            changes += [SourcedChange(CHART_RULE, CHARTS[one.event.peak["source"]], one) for one in found]
+            changes += [SourcedChange(CHART_RULE, self.charts[one.event.peak["source"]], one) for one in found]
             changes += self._find_faults(rows[lo:hi], fault[lo:hi])
         return changes
 
@@ -172,7 +209,7 @@ class Judge:
     def _reset(self) -> list[SourcedChange]:
         """End what is open: the frames to come are of another stream."""
         self._charts, found = reset(self._rule, self._charts)
-        changes = [SourcedChange(CHART_RULE, CHARTS[one.event.peak["source"]], one) for one in found]
+        changes = [SourcedChange(CHART_RULE, self.charts[one.event.peak["source"]], one) for one in found]
         for name in FAULTS:
             self._faults[name], found = reset(self._fault_rule, self._faults[name])
             changes += [SourcedChange(name, name, one) for one in found]

@@ -75,6 +75,7 @@ class Metrics(Collector):
         yield from self._frames(status)
         yield from self._timings()
         yield from self._charts(status)
+        yield from self._promise(status)
         yield from self._alarms(status)
         yield from self._state(status)
 
@@ -134,6 +135,35 @@ class Metrics(Collector):
                 (),
                 [((), self._bundle.extrapolated)],
             )
+
+    def _promise(self, status: Status) -> Iterator[Metric]:
+        yield self._counter("judged_seconds_total", "Time of the frames judged", (), [((), status.judged_s)])
+        if status.drift is not None:
+            yield self._gauge("drift_evidence", "1: the scores have drifted", (), [((), status.drift.evidence)])
+            text = "Decades by which scores are rarer than at calibration"
+            yield self._gauge("drift_shift_decades", text, (), [((), status.drift.shift_decades)])
+        if self._bundle is None or self._bundle.promise is None:
+            return
+        budget = self._bundle.promise
+        text = "False events that are to be borne in a judged hour"
+        yield self._gauge("false_alarm_budget_per_hour", text, (), [((), budget.per_hour)])
+        text = "Times that the clean hours are too few for the budget; 1: they support it"
+        yield self._gauge("calibration_extrapolated_by", text, (), [((), budget.extrapolated_by)])
+        if status.promise is None:
+            return
+        found = status.promise.overall
+        rates = [
+            ((unknown, end), value)
+            for unknown, rate in (("true", found.fewest), ("false", found.most))
+            for end, value in (("low", rate.low), ("rate", rate.per_hour), ("high", rate.high))
+            if value is not None
+        ]
+        text = "False events in a judged hour with the ends of their 90 % interval, unknown ones taken as true or false"
+        yield self._gauge("false_alarms_per_hour", text, ("unknown", "end"), rates)
+        counts = [(("true",), found.true), (("false",), found.false), (("unknown",), found.unknown)]
+        yield self._gauge("events", "Events of charts by verdict", ("verdict",), counts)
+        yield self._gauge("promised_hours", "Judged hours since the limits were set", (), [((), found.hours)])
+        yield self._gauge("kept_blocks", "Blocks of judged time kept for new limits", (), [((), status.promise.blocks)])
 
     def _alarms(self, status: Status) -> Iterator[Metric]:
         yield self._counter("alarms_total", "Alarms raised", ("source", "priority"), list(self._raised().items()))

@@ -5,12 +5,27 @@ from typing import NamedTuple
 
 import msgspec
 
-from monitor import eventlog, vitals
+from monitor import blocklog, eventlog, unitlog, vitals
 from monitor.config import Config
 from monitor.ledger import Ledger
+from monitor.manifest import FittedRates
 from monitor.ring import Ring
 from monitor.shared import Arrays, Fields, attach
 from monitor.types import PixelType
+
+
+class Promise(msgspec.Struct, frozen=True):
+    """The false-alarm budget of a bundle, in numbers that the page and /metrics show."""
+
+    per_hour: float
+    conservative: bool
+    hours: float  # of clean stream that set the limits
+    extrapolated_by: float
+    rate_hz: float
+    dead_time_s: float
+    why: str
+    scale: str  # names the scale of joint scores
+    drift: bool  # whether a drift of the scores is watched for
 
 
 class BundleFacts(msgspec.Struct, frozen=True):
@@ -20,7 +35,9 @@ class BundleFacts(msgspec.Struct, frozen=True):
     limits: dict[str, float]  # chart -> upper control limit, of all contexts pooled
     extrapolated: bool  # any limit rests on too few frames for its rate
     created_ns: int  # Unix nanoseconds
+    promise: Promise | None = None  # the false-alarm budget; None: the limits are per frame
     own_limits: dict[str, dict[str, float]] = {}  # context -> chart -> limit, of contexts that have their own
+    rates: FittedRates | None = None  # the chart of rates; None: there is none
 
     def limits_of(self, context: str) -> dict[str, float]:
         """Chart -> the limit that holds for frames of *context*."""
@@ -49,12 +66,21 @@ class Memory(NamedTuple):
     vitals: Arrays
     ledger: Arrays
     log: Arrays
+    blocks: Arrays
+    units: Arrays
     ring: Arrays
 
 
 def layout(charts: int, slots: int, height: int, width: int, dtype: PixelType) -> tuple[Fields, ...]:
     """The fields of every part of the shared memory, in order."""
-    return vitals.fields(charts), Ledger.fields(), eventlog.fields(), Ring.fields(slots, height, width, dtype)
+    return (
+        vitals.fields(charts),
+        Ledger.fields(),
+        eventlog.fields(),
+        blocklog.fields(),
+        unitlog.fields(),
+        Ring.fields(slots, height, width, dtype),
+    )
 
 
 def open_memory(orders: Orders) -> Memory:

@@ -8,23 +8,32 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from calibration.autocorrelation import borders_of
 from calibration.charts import local
 from calibration.limits import ContextLimits, Limit
 from calibration.scale import ContextScale
+from calibration.shifted import Stream
 from calibration.spread import GroupSpread, group_spread, principal_plane
 from calibration.tails import rarity
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer, Scores
 from models.sweep import LatentSweep
 from models.training import Checkpoint
-from monitor.bundle import Manifest
 from monitor.camera.recordings import Recording
-from monitor.report.data import JOINT, Chart, Example, Footing, Group, ReportData, Square, Table
+from monitor.limits import contexts_of
+from monitor.manifest import Manifest
+from monitor.report.data import JOINT, WARNING, Chart, Example, Footing, Group, ReportData, Square, Table
+from monitor.report.gathering import correlation_of, promise_of, segments_of
 from monitor.report.settings import camera_levels, in_words
+from monitor.report.units import per_frame
 
 Float64s = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-LIMIT_HEAD = ("chart", "limit", "90 % interval", "median", "tail shape", "tail scale", "frames", "independent frames")
+LIMIT_HEAD = (
+    *("chart", "limit", "90 % interval", "by its frames", "frames above", "median"),
+    *("tail shape", "tail scale", "frames", "independent frames"),
+)
+WITH_EXCLUDED = "limit, had nothing been excluded"
 UNKNOWN = "cannot be known"
 
 
@@ -33,33 +42,41 @@ def describe(
     held: Sequence[Recording],
     scorer: Scorer,
     scores: Scores,
+    values: Float64s,
     groups: Indices,
     history: Sequence[Checkpoint],
-    sweep: LatentSweep,
+    sweep: LatentSweep | None,
 ) -> ReportData:
-    """The report's data; *scores* (m,) and *groups* (m,) are those of the frames of *held*, one after the other."""
-    values = scores.values.astype(np.float64)
+    """The report's data; *scores* (m,) and *groups* (m,) are those of the frames of *held*, one after the other.
+
+    *values* (m, charts) are what all charts of the *manifest* say of them, in its order. *history* and *sweep* are of
+    the training, where there was one.
+    """
     limits = _limits(manifest)
     contexts = np.array([one.context.encode() for one in held], np.bytes_)[groups]
-    joint, _, of_frame = ContextScale(limits)(values, contexts)
+    joint, source, of_frame = ContextScale(limits)(values, contexts)
+    stream = Stream(values, scores.latent, contexts_of(held), borders_of(groups))
     spread = group_spread(joint, groups, manifest.false_alarm_rate)
     return ReportData(
         title="Calibration report",
+        promise=promise_of(manifest, limits, stream),
         camera_settings=manifest.settings or "not stated",
         created=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(manifest.created_ns / 1e9)),
         false_alarm_rate=manifest.false_alarm_rate,
         settings=_settings(manifest),
-        limits=_limit_table(limits),
-        groups=_groups(manifest, np.column_stack((joint > 1.0, values > of_frame)), groups, spread),
+        limits=_limit_table(manifest, limits),
+        groups=_groups(manifest, _over(manifest, joint, values, of_frame), groups, spread),
         between_sd=spread.between_sd,
         within_sd=spread.within_sd,
+        segments=segments_of(manifest.charts, _held_names(manifest), stream, joint, source),
+        correlation=correlation_of(manifest, joint, stream.borders),
         starts=[(int(np.argmax(groups == index)), name) for index, name in enumerate(_held_names(manifest))],
-        charts=[_joint_chart(joint, limits), *_charts(values, limits.pooled, of_frame)],
+        charts=[_joint_chart(manifest, joint, limits), *_charts(manifest, values, limits.pooled, of_frame)],
         latents=principal_plane(scores.latent),
-        examples=_examples(manifest, held, scorer, scores, joint, groups),
+        examples=_examples(manifest, held, scorer, scores, values, joint, groups),
         history=history,
         sweep=sweep,
-        footings=_footings(manifest, held, limits),
+        footings=_footings(manifest, held, limits) if manifest.budget is None else [],
         turned=manifest.training["orientation"] == "align",
         binning=int(manifest.training["binning"]),
         warnings=manifest.warnings,
@@ -72,7 +89,9 @@ def _settings(manifest: Manifest) -> dict[str, str]:
         "frame": f"{manifest.height} x {manifest.width} px, {manifest.dtype}",
         "training frames": str(frames["train"]),
         "held-out frames": str(frames["limits"]),
-        "false-alarm rate asked for": f"{manifest.false_alarm_rate:g} per frame, over all charts",
+        **_asked(manifest),
+        "limits set by": ", ".join(dict.fromkeys(limit.method for limit in manifest.limits.values())),
+        **_excluded(manifest),
         "camera settings": manifest.settings or "not stated",
         "contexts": ", ".join(manifest.contexts) if manifest.contexts else "any",
         "engine": f"{manifest.engine}, {manifest.precision}",
@@ -83,40 +102,84 @@ def _settings(manifest: Manifest) -> dict[str, str]:
     }
 
 
+def _asked(manifest: Manifest) -> dict[str, str]:
+    """What limits were asked for."""
+    budget, memory = manifest.budget, manifest.memory
+    if budget is None:
+        return {"false-alarm rate asked for": f"{manifest.false_alarm_rate:g} per frame, over all charts"}
+    asked = {
+        "false alarms asked for": f"{budget.asked_per_hour:g} a judged hour"
+        + (", with 90 % confidence" if budget.conservative else ""),
+        "event rule": f"{budget.k} of {budget.n} judged frames over the action limit; ended by {budget.block_frames:,} "
+        "without",
+        "judged frames a second": f"{budget.rate_hz:g}",
+        "warning limit asked for": f"exceeded by {budget.warning_rate:g} of single frames, over all charts",
+    }
+    if memory is not None:
+        asked["memories of the chart mewma"] = ", ".join(f"{seconds:g} s" for seconds in memory.seconds)
+        asked["longest latent that enters them"] = f"that of t2 {memory.strange:.4g}; a longer one is shortened to it"
+    return asked
+
+
+def _excluded(manifest: Manifest) -> dict[str, str]:
+    """Which held-out frames a person left out."""
+    if not manifest.excluded:
+        return {}
+    told = "; ".join(f"{one.group}, frames {one.first} to {one.last}" for one in manifest.excluded)
+    return {"held-out frames that a person marked as not normal: they set no limit": told}
+
+
 def _limits(manifest: Manifest) -> ContextLimits:
     own = {name: tuple(limit.as_limit() for limit in limits.values()) for name, limits in manifest.own_limits.items()}
     return ContextLimits(manifest.fitted_limits, own)
 
 
-def _limit_table(limits: ContextLimits) -> Table:
+def _limit_table(manifest: Manifest, limits: ContextLimits) -> Table:
     """Every limit: of all contexts together first, then those of contexts that have their own."""
-    rows = [_limit_row(chart, limit) for chart, limit in zip(CHARTS, limits.pooled, strict=True)]
+    found = [(chart, limit) for chart, limit in zip(manifest.charts, limits.pooled, strict=True)]
     for context, own in limits.own.items():
-        rows += [_limit_row(f"{chart}, {context}", limit) for chart, limit in zip(CHARTS, own, strict=True)]
-    return Table(LIMIT_HEAD, rows)
+        found += [(f"{chart}, {context}", limit) for chart, limit in zip(manifest.charts, own, strict=True)]
+    rows = [_limit_row(name, limit, manifest.budget is not None) for name, limit in found]
+    if not manifest.excluded:
+        return Table(LIMIT_HEAD, rows)
+    known = {name: f"{limit:.5g}" for name, limit in manifest.limits_with_excluded.items()}
+    return Table((*LIMIT_HEAD, WITH_EXCLUDED), [(*row, known.get(row[0], "-")) for row in rows])
 
 
-def _limit_row(chart: str, limit: Limit) -> tuple[str, ...]:
+def _limit_row(name: str, limit: Limit, budgeted: bool) -> tuple[str, ...]:
     return (
-        chart,
+        name,
         f"{limit.value:.5g}",
-        UNKNOWN if limit.extrapolated else f"{limit.low:.5g} to {limit.high:.5g}",
+        f"{limit.low:.5g} to {limit.high:.5g}" if budgeted or not limit.extrapolated else UNKNOWN,
+        "extrapolated" if limit.extrapolated else "supported",
+        per_frame(limit.rate) if budgeted else f"{per_frame(limit.rate)}, any chart",
         f"{limit.center:.5g}",
         f"{limit.tail.shape:.3g}",
         f"{limit.tail.scale:.3g}",
-        f"{limit.frames:,}" + (", extrapolated" if limit.extrapolated else ""),
+        f"{limit.frames:,}",
         f"{limit.effective_frames:,.0f}",
     )
 
 
-def _groups(manifest: Manifest, over: npt.NDArray[np.bool_], groups: Indices, spread: GroupSpread) -> list[Group]:
-    """Every group; *over* (m, 1 + charts) says of each held-out frame which limits it exceeds, the joint one first."""
+def _over(
+    manifest: Manifest, joint: Float64s, values: Float64s, of_frame: Float64s
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which limits each frame (m,) exceeds, by name."""
+    over = {JOINT: joint > 1.0, **dict(zip(manifest.charts, (values > of_frame).T, strict=True))}
+    budget = manifest.budget
+    return over if budget is None else {WARNING: joint > budget.warning / budget.action, **over}
+
+
+def _groups(
+    manifest: Manifest, over: dict[str, npt.NDArray[np.bool_]], groups: Indices, spread: GroupSpread
+) -> list[Group]:
+    """Every group; *over* says of each limit which held-out frames (m,) exceed it."""
     found, held = [], 0
     for group in manifest.groups:
         if group.role == "train":
             found.append(Group(group.name, group.frames, "train", group.context, group.sha256, {}, (), np.nan))
             continue
-        shares = over[groups == held].mean(axis=0)
+        mine = groups == held
         found.append(
             Group(
                 name=group.name,
@@ -124,7 +187,7 @@ def _groups(manifest: Manifest, over: npt.NDArray[np.bool_], groups: Indices, sp
                 role="held-out",
                 context=group.context,
                 sha256=group.sha256,
-                over=dict(zip((JOINT, *CHARTS), shares.tolist(), strict=True)),
+                over={limit: float(frames[mine].mean()) for limit, frames in over.items()},
                 quantiles=tuple(spread.quantiles[held].tolist()),
                 if_new=float(spread.if_new[held]),
             )
@@ -133,11 +196,18 @@ def _groups(manifest: Manifest, over: npt.NDArray[np.bool_], groups: Indices, sp
     return found
 
 
-def _joint_chart(joint: Float64s, limits: ContextLimits) -> Chart:
-    """The joint score's chart, on the scale where its limit is 1: without interval where contexts have their own."""
+def _joint_chart(manifest: Manifest, joint: Float64s, limits: ContextLimits) -> Chart:
+    """The joint score's chart, on the scale where its limit is 1: without interval where contexts have their own.
+
+    By a budget there is one joint limit for all contexts.
+    """
+    middle, held, budget = float(np.median(joint)), np.ones(len(joint)), manifest.budget
+    if budget is not None:
+        low, high, warning = (level / budget.action for level in (budget.low, budget.high, budget.warning))
+        return Chart(JOINT, joint, middle, 1.0, low, high, held, budget.extrapolated_by > 1.0, warning)
     low, high = (math.nan, math.nan) if limits.own else _joint_interval(limits.pooled)
     extrapolated = not limits.own and _extrapolated(limits.pooled)
-    return Chart(JOINT, joint, float(np.median(joint)), 1.0, low, high, np.ones(len(joint)), extrapolated)
+    return Chart(JOINT, joint, middle, 1.0, low, high, held, extrapolated)
 
 
 def _footings(manifest: Manifest, held: Sequence[Recording], limits: ContextLimits) -> list[Footing]:
@@ -182,10 +252,11 @@ def _on_joint_scale(scores: Sequence[float], limits: Sequence[Limit]) -> float:
     )
 
 
-def _charts(values: Float64s, limits: Sequence[Limit], of_frame: Float64s) -> list[Chart]:
+def _charts(manifest: Manifest, values: Float64s, limits: Sequence[Limit], of_frame: Float64s) -> list[Chart]:
     found = []
-    for index, (chart, limit) in enumerate(zip(CHARTS, limits, strict=True)):
-        low, high = (math.nan, math.nan) if limit.extrapolated else (limit.low, limit.high)
+    for index, (chart, limit) in enumerate(zip(manifest.charts, limits, strict=True)):
+        known = manifest.budget is not None or not limit.extrapolated
+        low, high = (limit.low, limit.high) if known else (math.nan, math.nan)
         scores, held = values[:, index], of_frame[:, index]
         found.append(Chart(chart, scores, limit.center, limit.value, low, high, held, limit.extrapolated))
     return found
@@ -200,6 +271,7 @@ def _examples(
     held: Sequence[Recording],
     scorer: Scorer,
     scores: Scores,
+    values: Float64s,
     joint: Float64s,
     groups: Indices,
 ) -> list[Example]:
@@ -223,7 +295,7 @@ def _examples(
                 residual=shown.residual[0],
                 scores={
                     JOINT: float(joint[index]),
-                    **{chart: float(getattr(scores, chart)[index]) for chart in CHARTS},
+                    **dict(zip(manifest.charts, values[index].tolist(), strict=True)),
                 },
                 place=place,
                 peak=peak,

@@ -31,19 +31,20 @@ RECORD = np.dtype(
         ("s2", "<f4"),
         ("offset", "<f4"),
         ("local", "<f4"),
+        ("mewma", "<f4"),
         ("joint", "<f4"),
         ("where", "<i2", (2,)),
         ("active", "u1"),
         ("unjudged", "u1"),
         ("fault", "u1"),
-        ("padding", "u1", (5,)),
+        ("padding", "u1"),
     ]
 )
 """What lies beside the pixels of a slot. Kept as one record, since it is then written in one call a message."""
 
-_PACK = struct.Struct(f"<{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sqqqq2f5f2hBBB5x")
+_PACK = struct.Struct(f"<{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sqqqq2f6f2hBBBx")
 _NAN = float("nan")
-_UNSCORED = (_NAN,) * 5 + (-1, -1)  # t2, s2, offset, local, joint, and where
+_UNSCORED = (_NAN,) * 6 + (-1, -1)  # t2, s2, offset, local, mewma, joint, and where
 
 GIL_FREE_COPY_BYTES = 2**20
 """Above this (about 0.1 ms) numpy copies, which lets other threads run; below it, handing over costs more."""
@@ -68,6 +69,7 @@ class FrameBatch(NamedTuple):
     s2: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
     local: npt.NDArray[np.float32]
+    mewma: npt.NDArray[np.float32]  # NaN where the bundle has no memory
     joint: npt.NDArray[np.float32]
     where: npt.NDArray[np.int16]  # (n, 2) row and column of the peak of `local`, -1 until judged
 

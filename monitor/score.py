@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from calibration import memory
 from calibration.evaluation import Counts, Estimate, Performance, auroc, count, performance
 from calibration.scale import JointScale
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer, Scores
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError
 
@@ -57,9 +58,22 @@ def score_table(bundle: Bundle, recordings: Sequence[Recording]) -> pa.Table:
     return pa.concat_tables([table_of(bundle, recording, scorer(recording.frames)) for recording in recordings])
 
 
+def chart_values(bundle: Bundle, context: str, scores: Scores) -> npt.NDArray[np.float64]:
+    """What every chart of *bundle* says of frames with *scores*, in their order: (m, charts).
+
+    A chart that remembers begins with the first of them.
+    """
+    values = scores.values.astype(np.float64)
+    chart = bundle.memory
+    if chart is None:
+        return values
+    shown = np.full(len(values), context.encode())
+    return np.column_stack((values, memory.step(chart, {}, scores.latent, scores.t2, shown)[1]))
+
+
 def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
     """As `score_table`, from the *scores* of all frames of *recording*."""
-    values = scores.values
+    values, charts = chart_values(bundle, recording.context, scores), bundle.manifest.charts
     limits = bundle.context_limits.of(recording.context)
     joint_scores, source = JointScale(limits)(values)
     count_frames = len(values)
@@ -67,14 +81,14 @@ def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
         "group": pa.array([recording.name] * count_frames),
         "context": pa.array([recording.context] * count_frames),
         "sequence": np.arange(count_frames, dtype=np.int64),
-        **{chart: values[:, index] for index, chart in enumerate(CHARTS)},
+        **{chart: values[:, index] for index, chart in enumerate(charts)},
         "local_row": scores.where[:, 0],
         "local_column": scores.where[:, 1],
         "joint": joint_scores,
-        "source": pa.array([CHARTS[index] for index in source]),
+        "source": pa.array([charts[index] for index in source]),
         "flag": joint_scores > 1,
     }
-    for index, (chart, limit) in enumerate(zip(CHARTS, limits, strict=True)):
+    for index, (chart, limit) in enumerate(zip(charts, limits, strict=True)):
         columns[f"{chart}_limit"] = np.full(count_frames, limit.value)
         columns[f"{chart}_flag"] = ~(values[:, index] <= limit.value)  # what is no number cannot be called normal
     return pa.table(columns)
@@ -112,7 +126,7 @@ def evaluate(bundle: Bundle, normal: Sequence[Recording], anomalous: Sequence[Re
     tables = score_table(bundle, normal), score_table(bundle, anomalous)
     flags = [table["flag"].to_numpy() for table in tables]
     truth = np.concatenate([np.zeros(len(flags[0]), bool), np.ones(len(flags[1]), bool)])
-    names = {chart: chart for chart in CHARTS} | {"combined": "joint"}
+    names = {chart: chart for chart in bundle.manifest.charts} | {"combined": "joint"}
     areas = {name: auroc(*(_ranked(table[column]) for table in tables)) for name, column in names.items()}
     return Evaluation(count(truth, np.concatenate(flags)), areas)
 

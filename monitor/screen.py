@@ -1,6 +1,7 @@
 """What the commands show in a terminal: tables, progress and plain lines. Nothing else writes to standard output."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,20 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # they take seconds to import, and a simulated camera that says one line needs none of them
     from calibration.evaluation import Estimate
-    from monitor.bundle import Bundle, FittedLimit
+    from monitor.alarms import Alarm
+    from monitor.bundle import Bundle
     from monitor.calibrate import Progress as Report
     from monitor.camera.truth import Comparison, KindTally
     from monitor.doctor import Finding
+    from monitor.manifest import FittedBudget, FittedLimit, Manifest
     from monitor.score import Evaluation
 
 GROUPS_SHOWN = 5
 INDENT = 6  # of what a command tells below one of its steps
 
-out = Console(highlight=False, soft_wrap=True)
+LOG_WIDTH = 200  # characters of a table in a file or a pipe: no window wraps it there
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -68,15 +73,19 @@ def show_bundle(bundle: "Bundle") -> None:
     table.add_column("", no_wrap=True)
     for context, limits in {"": held.limits, **held.own_limits}.items():
         for chart, limit in limits.items():
-            table.add_row(f"{chart} in {context}" if context else chart, *_limit_cells(limit))
+            table.add_row(f"{chart} in {context}" if context else chart, *_limit_cells(limit, held.budget is None))
     out.print(table)
     pooled = [context for context in held.contexts or () if context and context not in held.own_limits]
     if held.own_limits and pooled:
         say(f"  the limits of all contexts together hold in {', '.join(pooled)} too")
-    say(f"  limits that {held.false_alarm_rate:.2g} of normal frames may exceed, on any chart, before the event rule")
+    if held.budget is None:
+        rate = f"{held.false_alarm_rate:.2g}"
+        say(f"  limits that {rate} of normal frames may exceed, on any chart, before the event rule")
+        if held.extrapolated:
+            say("  extrapolated: too few frames for that rate, so how far the limit is off cannot be known")
+    else:
+        say(f"  {_promise_of(held.budget)}")
     say("  independent: neighbouring frames are alike, so these say as much as so many independent ones")
-    if held.extrapolated:
-        say("  extrapolated: too few frames for that rate, so how far the limit is off cannot be known")
     for role in ("train", "limits"):
         groups = [group for group in held.groups if group.role == role]
         for group in groups[:GROUPS_SHOWN]:
@@ -90,15 +99,64 @@ def show_bundle(bundle: "Bundle") -> None:
     say(f"report: {bundle.path / 'report.html'}")
 
 
-def _limit_cells(limit: "FittedLimit") -> tuple[str, ...]:
+def _promise_of(budget: "FittedBudget") -> str:
+    """The promise in one line."""
+    sure = "with 90 % confidence" if budget.conservative else "on average"
+    told = f"at most {budget.per_hour:.3g} false alarms in an hour of judged frames, {sure}; a rule of {budget.k} of "
+    told += f"{budget.n} frames, and all within {budget.block_frames / budget.rate_hz:.2g} s is one: "
+    if budget.extrapolated_by > 1:
+        told += f"extrapolated by a factor of {budget.extrapolated_by:.3g} from "
+    return f"{told}{budget.hours * 3600:.3g} s of clean frames"
+
+
+def _limit_cells(limit: "FittedLimit", per_frame: bool) -> tuple[str, ...]:
     return (
         f"{limit.value:.4g}",
-        "cannot be known" if limit.extrapolated else f"{limit.low:.3g} to {limit.high:.3g}",
+        "cannot be known" if limit.extrapolated and per_frame else f"{limit.low:.3g} to {limit.high:.3g}",
         f"{limit.center:.4g}",
         str(limit.frames),
         f"{limit.effective_frames:.0f}",
         "extrapolated" if limit.extrapolated else "",
     )
+
+
+def show_replacement(old: "Manifest", new: "Manifest") -> None:
+    """Limits beside those that are to take their place."""
+    table = _table("limits")
+    table.add_column("chart")
+    for heading in ("now", "new", "times"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for chart, limit in new.limits.items():
+        before = old.limits.get(chart)
+        now = "none" if before is None else f"{before.value:.4g}"
+        times = "" if before is None or before.value == 0 else f"{limit.value / before.value:.3g}"
+        table.add_row(chart, now, f"{limit.value:.4g}", times)
+    out.print(table)
+    for name, held in (("now", old), ("new", new)):
+        say(f"  {name}: {held.budget.why if held.budget else 'limits per frame'}")
+
+
+def show_unjudged(alarms: Sequence["Alarm"]) -> None:
+    """Events that set the new limits though nobody has said whether they were true."""
+    if not alarms:
+        return
+    say(
+        f"warning: {len(alarms)} events in these blocks were judged by nobody. If they were true, the new limits rise "
+        "to let them through: name those that were with --true"
+    )
+    for alarm in alarms[:GROUPS_SHOWN]:
+        ratio = f"{alarm.peak.ratio:.3g} times its limit" if alarm.peak else ""
+        say(f"  --true {alarm.id}  {alarm.source}, frames {alarm.first_seq} to {alarm.last_seq}, {ratio}")
+    if len(alarms) > GROUPS_SHOWN:
+        say(f"  and {len(alarms) - GROUPS_SHOWN} more; /api/v1/alarms has them all")
+
+
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal says yes."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # the terminal was closed instead
+        return False
 
 
 def show_evaluation(evaluation: "Evaluation") -> None:

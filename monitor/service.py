@@ -19,9 +19,10 @@ from typing import Final
 import msgspec
 
 from monitor import logs
-from monitor.bundle import Bundle, BundleError, FittedLimit, read
+from monitor.bundle import Bundle, BundleError, read
 from monitor.config import Config
-from monitor.orders import BundleFacts, Memory, Orders, layout, open_memory
+from monitor.manifest import FittedLimit, Manifest
+from monitor.orders import BundleFacts, Memory, Orders, Promise, layout, open_memory
 from monitor.shared import create, size_of
 from monitor.state import WAITING
 from monitor.types import PixelType, State
@@ -165,6 +166,23 @@ def _values(limits: Mapping[str, FittedLimit]) -> dict[str, float]:
     return {chart: limit.value for chart, limit in limits.items()}
 
 
+def _promise(held: Manifest) -> Promise | None:
+    budget = held.budget
+    if budget is None:
+        return None
+    return Promise(
+        per_hour=budget.per_hour,
+        conservative=budget.conservative,
+        hours=budget.hours,
+        extrapolated_by=budget.extrapolated_by,
+        rate_hz=budget.rate_hz,
+        dead_time_s=budget.block_frames / budget.rate_hz,
+        why=budget.why,
+        scale=held.scale,
+        drift=held.drift is not None,
+    )
+
+
 def _prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     if bundle is None and config.bundle:
         raise BundleError(f"{config.bundle}: is missing")
@@ -183,8 +201,12 @@ def _prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     facts = None
     if bundle is not None:
         held = bundle.manifest
+        try:
+            held.rule_for(config.events)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         limits, own = _values(held.limits), {context: _values(own) for context, own in held.own_limits.items()}
-        facts = BundleFacts(bundle.sha256, limits, held.extrapolated, held.created_ns, own)
+        facts = BundleFacts(bundle.sha256, limits, held.extrapolated, held.created_ns, _promise(held), own, held.rates)
     wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
     slots = ring_slots(config)
     orders = Orders(

@@ -25,11 +25,15 @@ from prometheus_client import CollectorRegistry
 
 from monitor import alarms, eventlog, logs, orders, vitals
 from monitor.alarms import Alarm, AlarmState, Case
+from monitor.blockstore import BlockStoreError
 from monitor.config import Config
 from monitor.journal import Change, Journal, JournalError, Outbox
+from monitor.keeping import Keeper
+from monitor.layers import LayerBook, RateSummary
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
-from monitor.status import LOST_WHY, Status, hot_lost, look, read_text, write_text
+from monitor.status import LOST_WHY, Status, hot_lost, look
+from monitor.vitals import read_text, write_text
 from monitor.voice import Heartbeat, Permit
 from monitor.web.app import application
 
@@ -77,6 +81,9 @@ class Desk:
         self._overwritten = 0
         self._overwritten_ns = 0
         self._step_ns: int | None = None  # since when a step runs
+        self._keeper = _keeper(given, memory)
+        rates = given.bundle.rates if given.bundle else None
+        self._layers = LayerBook(rates, memory.units) if rates is not None else None
 
     def step(self, mono_ns: int, t_ns: int, last: bool = False) -> list[Telegram]:
         """Apply what the event log and the beat of the hot process say, journal it, and return what is to be sent.
@@ -96,6 +103,10 @@ class Desk:
         camera = self._orders.config.camera
         telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
         telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
+        if self._keeper is not None:
+            self._keeper.step(mono_ns, self._of_charts)
+        if self._layers is not None:
+            self._layers.step(mono_ns)
         self._step_ns = None
         return telegrams
 
@@ -106,13 +117,30 @@ class Desk:
             return f"the journal has not answered for {(mono_ns - started_ns) // 1_000_000_000} s"
         if self._outbox.why:
             return self._outbox.why
+        if self._keeper is not None and self._keeper.why:
+            return self._keeper.why
         if self._overwritten and mono_ns - self._overwritten_ns < OVERWRITTEN_SHOWN_NS:
             return f"{self._overwritten} event records were overwritten before they were read"
         return ""
 
     def status(self, mono_ns: int, t_ns: int) -> Status:
         """The whole daemon. Any thread may ask while a step runs."""
-        return look(self._orders, self._memory, self.book.active, mono_ns, t_ns, self._started_ns)
+        promise = self._keeper.status if self._keeper is not None else None
+        layers = self._layers.current if self._layers is not None else None
+        return look(self._orders, self._memory, self.book.active, mono_ns, t_ns, self._started_ns, promise, layers)
+
+    def layers(self, job: str | None) -> RateSummary:
+        """The latest layers, of all jobs or of *job*; none without a chart of rates. Any thread may ask likewise."""
+        return self._layers.summary(job) if self._layers is not None else RateSummary()
+
+    def _of_charts(self, since_ns: int) -> list[Alarm]:
+        charts = list(self._orders.bundle.limits) if self._orders.bundle else []
+        return self._journal.alarms_since(charts, since_ns)
+
+    def close(self) -> None:
+        """Close what this desk has opened itself."""
+        if self._keeper is not None:
+            self._keeper.close()
 
     def _watch(self, lost: bool, t_ns: int) -> list[eventlog.EventRecord]:
         record = alarms.watch_hot(self.book, lost, t_ns)
@@ -166,6 +194,14 @@ class Desk:
         ]
 
 
+def _keeper(given: Orders, memory: Memory) -> Keeper | None:
+    """What keeps the promise's blocks; None where the limits are per frame."""
+    bundle = given.bundle
+    if bundle is None or bundle.promise is None:
+        return None
+    return Keeper(bundle.promise, Path(given.config.journal), memory.blocks, bundle.created_ns)
+
+
 def _counted(raised: Mapping[tuple[str, str], int], new: list[Alarm]) -> Mapping[tuple[str, str], int]:
     """A new mapping each time: a scrape may be walking through the old one."""
     counts = dict(raised)
@@ -188,6 +224,9 @@ class Window:
 
     def alarms(self, limit: int, state: AlarmState | None) -> list[Alarm]:
         return self._journal.alarms(limit, state)
+
+    def layers(self, job: str | None) -> RateSummary:
+        return self._desk.layers(job)
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         return self._metrics.expose(accept)
@@ -276,10 +315,11 @@ def run(given: Orders) -> None:
     memory = orders.open_memory(given)
     journal = Journal(Path(config.journal), config.camera)
     context = zmq.Context()
+    desk: Desk | None = None
     try:
+        desk = Desk(given, memory, journal, time.monotonic_ns())
         listener = listen(config)
         publisher = publish(context, config)
-        desk = Desk(given, memory, journal, time.monotonic_ns())
         server = _Server(
             uvicorn.Config(
                 application(Window(given, memory, desk, journal)),
@@ -295,6 +335,8 @@ def run(given: Orders) -> None:
         _serve(lambda: _Shell(given, memory, desk, publisher), server, listener)
     finally:
         context.destroy(linger=LINGER_MS)
+        if desk is not None:
+            desk.close()
         journal.close()
 
 
@@ -340,7 +382,7 @@ def main() -> int:
     logs.set_up(given.config.log, "side")
     try:
         run(given)
-    except (StartError, JournalError) as error:
+    except (StartError, JournalError, BlockStoreError) as error:
         sys.stderr.write(f"framewatch: {given.source}: {error}\n")
         return 2
     return 0

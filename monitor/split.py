@@ -8,6 +8,7 @@ import numpy as np
 
 from calibration.charts import CalibrationError
 from monitor.camera.recordings import HDF5, IMAGES, Recording
+from monitor.exclusion import run_name
 from monitor.types import Pixels
 
 STOPPING_SHARE = 0.1
@@ -58,6 +59,22 @@ def split(recordings: Sequence[Recording], held_out: float) -> Split:
     return Split(tuple(train), tuple(limits), tuple(warnings))
 
 
+def with_stretches(recordings: Sequence[Recording], stretches: Sequence[Recording]) -> Split:
+    """All of *recordings* train, and *stretches* set the limits.
+
+    Raises CalibrationError where they show a context that the others do not, or lack one of theirs.
+    """
+    learned, held = ({one.context for one in given} for given in (recordings, stretches))
+    if learned != held:
+        odd = sorted(learned ^ held)[0]
+        raise CalibrationError(
+            f"the stretches that set the limits and the other frames must show the same contexts: {_told(odd)} is in "
+            "one of them only"
+        )
+    few = _few(len(set(runs_of(stretches))), "")
+    return Split(tuple(recordings), tuple(stretches), few)
+
+
 def runs_of(recordings: Sequence[Recording]) -> list[str]:
     """The run that each of *recordings* was part of: the same in several contexts.
 
@@ -75,7 +92,7 @@ def runs_of(recordings: Sequence[Recording]) -> list[str]:
 
 
 def _run(recording: Recording) -> str:
-    name, context = recording.name, recording.context
+    name, context = run_name(recording.name), recording.context
     if context and name.endswith(f", {context}"):  # as live frames are called
         return name.removesuffix(f", {context}")
     parts = [PurePath(part) for part in PurePath(name.replace(":/", "/")).parts]  # file.h5:/inside

@@ -8,9 +8,12 @@ import numpy as np
 
 from monitor import __version__, ledger, vitals
 from monitor.alarms import Alarm
+from monitor.keeping import PromiseStatus
+from monitor.layers import LayerCount
 from monitor.orders import Memory, Orders
 from monitor.shared import Arrays
 from monitor.types import State
+from monitor.vitals import read_text
 
 START_NS: Final = 120_000_000_000
 """The hot process may take so long to its first beat: importing torch from a cold disk takes tens of seconds."""
@@ -43,6 +46,14 @@ class LedgerStatus(msgspec.Struct, frozen=True):
     in_flight: int
 
 
+class DriftStatus(msgspec.Struct, frozen=True):
+    """Whether scores have drifted from what they were at calibration; *evidence* 1 is where that is said."""
+
+    evidence: float
+    shift_decades: float
+    why: str  # empty: no drift is shown
+
+
 class Status(msgspec.Struct, frozen=True):
     """The whole daemon at one moment."""
 
@@ -63,6 +74,10 @@ class Status(msgspec.Struct, frozen=True):
     charts: list[ChartStatus]
     alarms: list[Alarm]  # the open ones, oldest first
     bundle: str | None  # its sha256
+    judged_s: float  # since the start
+    promise: PromiseStatus | None  # None: limits per frame, or not known yet
+    drift: DriftStatus | None
+    layers: LayerCount | None  # None: no chart of rates, or no layer or window is finished
 
 
 def hot_lost(arrays: Arrays, mono_ns: int, started_ns: int) -> bool:
@@ -78,18 +93,16 @@ def _state(arrays: Arrays) -> State:
     return vitals.STATES[int(arrays["state"][0])]
 
 
-def read_text(arrays: Arrays, name: str) -> str:
-    """A text of the vitals, which another process may be writing."""
-    return bytes(arrays[name][0]).decode(errors="replace")
-
-
-def write_text(arrays: Arrays, name: str, text: str) -> None:
-    """Set a text of the vitals, cut to what fits."""
-    data = text.encode()[: arrays[name].dtype.itemsize]
-    arrays[name][0] = data.decode(errors="ignore").encode()
-
-
-def look(orders: Orders, memory: Memory, alarms: list[Alarm], mono_ns: int, t_ns: int, started_ns: int) -> Status:
+def look(
+    orders: Orders,
+    memory: Memory,
+    alarms: list[Alarm],
+    mono_ns: int,
+    t_ns: int,
+    started_ns: int,
+    promise: PromiseStatus | None = None,
+    layers: LayerCount | None = None,
+) -> Status:
     """The daemon as shared memory shows it. A hot process that does not answer is `degraded` and gives no permit."""
     arrays = memory.vitals
     lost = hot_lost(arrays, mono_ns, started_ns)
@@ -112,7 +125,18 @@ def look(orders: Orders, memory: Memory, alarms: list[Alarm], mono_ns: int, t_ns
         charts=_charts(orders, arrays),
         alarms=alarms,
         bundle=orders.bundle.sha256 if orders.bundle else None,
+        judged_s=float(arrays["judged_s"][0]),
+        promise=promise,
+        drift=_drift(orders, arrays),
+        layers=layers,
     )
+
+
+def _drift(orders: Orders, arrays: Arrays) -> DriftStatus | None:
+    if orders.bundle is None or orders.bundle.promise is None or not orders.bundle.promise.drift:
+        return None
+    evidence, shift = float(arrays["drift_evidence"][0]), float(arrays["drift_shift"][0])
+    return DriftStatus(evidence, shift, read_text(arrays, "drift_why"))
 
 
 def _ledger(arrays: Arrays) -> LedgerStatus:

@@ -58,6 +58,10 @@ def fields(charts: int) -> Fields:
         "age_p99_ms": ("f8", (1,)),
         "engine_beat_ns": ("i8", (1,)),
         "judged_ns": ("i8", (1,)),
+        "judged_s": ("f8", (1,)),  # since the supervisor started
+        "drift_evidence": ("f8", (1,)),
+        "drift_shift": ("f8", (1,)),  # decades
+        "drift_why": ("S256", (1,)),  # empty: none is shown
         "exceedances": ("i8", (max(charts, 1),)),
         "chart_score": ("f8", (max(charts, 1),)),
         # Written by the side process.
@@ -93,3 +97,14 @@ def quantile(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", bounds: tuple
         return 0.0
     bucket = int(np.searchsorted(np.cumsum(counts), q * total))
     return bounds[min(bucket, len(bounds) - 1)]
+
+
+def read_text(arrays: Arrays, name: str) -> str:
+    """A text of the vitals, which another process may be writing."""
+    return bytes(arrays[name][0]).decode(errors="replace")
+
+
+def write_text(arrays: Arrays, name: str, text: str) -> None:
+    """Set a text of the vitals, cut to what fits."""
+    data = text.encode()[: arrays[name].dtype.itemsize]
+    arrays[name][0] = data.decode(errors="ignore").encode()

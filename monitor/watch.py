@@ -16,11 +16,11 @@ from monitor import permit as permits
 from monitor import state as states
 from monitor import vitals
 from monitor.backlog import Backlog
-from monitor.bundle import Manifest
 from monitor.config import Config
 from monitor.ingest import Ingest
 from monitor.ledger import LedgerSnapshot
 from monitor.ledger import read as read_ledger
+from monitor.manifest import Manifest, without_budget
 from monitor.orders import Memory
 from monitor.state import Decision, Facts
 from monitor.types import Dropped, State, Unjudged
@@ -29,6 +29,7 @@ from monitor.voice import Heartbeat, Permit, Voice
 if TYPE_CHECKING:  # these load torch, which takes seconds: the watch speaks before
     from monitor.engine import Engine
     from monitor.handover import Handover
+    from monitor.rates import RateWatch
 
 PERIOD_S = 0.05
 HEARTBEAT_NS = 1_000_000_000
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
     backlog: Backlog
     handover: "Handover"
     faults: tuple[str, ...]  # names of the camera faults, by code - 1
+    rates: "RateWatch | None" = None
 
 
 class Second(NamedTuple):
@@ -81,6 +83,8 @@ class Watch:
         self._memory = memory
         self._board = memory.vitals
         self._manifest = manifest
+        rule = manifest.rule_for(config.events) if manifest else without_budget(config.events)
+        self._clear_frames = rule.clear_frames
         self._epoch = epoch
         self._voice = voice
         self._clock = clock
@@ -125,6 +129,7 @@ class Watch:
             self._listening_ns = self._listening_ns or now_ns
             self._log_conditions(self.parts, decision)
             self._log_rejections(self.parts.ingest, snapshot, now_ns)
+            self._judge_rates(self.parts, now_ns)
         self.say_permit(now_ns)
         if changed or now_ns - self._heartbeat_said_ns >= HEARTBEAT_NS:
             self._say_heartbeat(now_ns)
@@ -241,6 +246,11 @@ class Watch:
         return f"frames arrive but none can be judged: {told}"
 
     def _expired(self) -> str | None:
+        """Why the calibration no longer holds: its age, or scores that have drifted away from it."""
+        told = (self._aged(), vitals.read_text(self._board, "drift_why"))
+        return "; ".join(filter(None, told)) or None
+
+    def _aged(self) -> str | None:
         days = self._config.calibration_expires_days
         if days is None or self._manifest is None:
             return None
@@ -269,9 +279,14 @@ class Watch:
         if not self._service_settled and parts.ingest.last_heard_ns is not None:
             self._service_settled = True
             parts.handover.settle(service_only=True)
-        if not self._settled and parts.engine.judged >= self._config.events.clear_frames:
+        if not self._settled and parts.engine.judged >= self._clear_frames:
             self._settled = True
             parts.handover.settle(service_only=False)
+
+    def _judge_rates(self, parts: Parts, now_ns: int) -> None:
+        changes = parts.rates.judge() if parts.rates is not None else []
+        if changes:
+            parts.handover.report(changes)
 
     def _log_rejections(self, ingest: Ingest, snapshot: LedgerSnapshot, now_ns: int) -> None:
         """A line for the first rejection of each reason, then one every ten seconds: each is counted, not each told."""

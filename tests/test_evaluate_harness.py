@@ -18,8 +18,9 @@ from monitor.camera.publisher import Shot
 from monitor.camera.schedule import Truth
 from monitor.config import Calibration
 from monitor.score import score_table
+from tests.benchmarks.document import replaced
 from tests.benchmarks.evaluate import recorded
-from tests.benchmarks.evaluate.__main__ import replaced, variant
+from tests.benchmarks.evaluate.__main__ import variant
 from tests.benchmarks.evaluate.figures import Figures, Judged, f1, judge
 from tests.benchmarks.evaluate.methods import (
     TOGETHER,

@@ -12,8 +12,8 @@ from msgspec import json, structs, to_builtins
 from calibration.evaluation import Estimate
 from models.autoencoder import Convolutional, operations
 from monitor.config import Calibration
+from tests.benchmarks.document import replaced
 from tests.benchmarks.evaluate import simulated
-from tests.benchmarks.evaluate.__main__ import replaced
 from tests.benchmarks.evaluate.methods import TOGETHER
 from tests.benchmarks.frontier import lessons, studies
 from tests.benchmarks.frontier.__main__ import COMPARISONS

@@ -11,7 +11,7 @@ import zmq
 from monitor.camera.publisher import EndpointError
 from monitor.camera.recordings import Recording, RecordingError
 from monitor.ingest import open_socket
-from monitor.types import Message
+from monitor.types import Header, Message
 from monitor.wire.native import WireError, WireLimits, decode
 
 POLL_MS = 100
@@ -24,6 +24,7 @@ class Captured(NamedTuple):
     recordings: tuple[Recording, ...]
     settings: str | None
     rejected: int  # messages that broke the protocol or came from other cameras
+    rate_hz: float | None  # frames a second by the sender's clock; None: too few messages to tell
 
 
 def capture(
@@ -89,6 +90,8 @@ class _Gathered:
         self._endpoint = endpoint
         self._groups: dict[_Place, list[npt.NDArray[Any]]] = {}
         self._kind: tuple[int, int, str, str] | None = None
+        self._before: Header | None = None
+        self._periods_ns: list[float] = []  # of a frame, between messages that follow each other
         self.count = 0
         self.rejected = 0
         self._why = ""  # the latest rejection
@@ -106,6 +109,7 @@ class _Gathered:
             self.rejected += 1
             self._why = f"the camera's name is {header.camera}, not {camera}"
             return False
+        self._time(header)
         frames = _active(message)
         if len(frames) == 0:
             return True
@@ -121,6 +125,18 @@ class _Gathered:
         self._groups.setdefault(place, []).append(frames)
         self.count += len(frames)
         return True
+
+    def _time(self, header: Header) -> None:
+        before, self._before = self._before, header
+        if before and before.count and before.stream == header.stream and before.seq + before.count == header.seq:
+            self._periods_ns.append((header.t_ns - before.t_ns) / before.count)
+        elif header.count > 1 and header.dt_ns > 0:
+            self._periods_ns.append(float(header.dt_ns))
+
+    def _rate_hz(self) -> float | None:
+        """By the median period: pauses between vectors or layers are no frames."""
+        period_ns = float(np.median(self._periods_ns)) if self._periods_ns else 0.0
+        return 1e9 / period_ns if period_ns > 0 else None
 
     def result(self) -> Captured:
         if self._kind is None:
@@ -139,7 +155,7 @@ class _Gathered:
             else:
                 latest[place.context] = len(recordings)
                 recordings.append(Recording(str(place), frames, place.context))
-        return Captured(tuple(recordings), self._kind[3] or None, self.rejected)
+        return Captured(tuple(recordings), self._kind[3] or None, self.rejected, self._rate_hz())
 
 
 def _active(message: Message) -> npt.NDArray[Any]:

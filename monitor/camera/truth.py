@@ -60,12 +60,12 @@ class Comparison(NamedTuple):
 def compare(alarms: Sequence[Alarm], truths: Sequence[Truth]) -> Comparison:
     """Join *alarms* to *truths* by their frames, and count by kind of truth. All must be about one stream.
 
-    An alarm whose frames overlap an anomaly has found it; one that overlaps none is false. Alarms about the service
-    do not count. What this join can and cannot say:
+    Alarms about the service do not count. What this join can and cannot say:
 
-    - An alarm speaks of all frames from its first exceedance to its last, without the time after which it clears; so
-      nothing is added to either end. An anomaly between two exceedances counts as found, though no frame of it need
-      have exceeded, and one alarm may find several.
+    - An alarm has found an anomaly if its first, its most extreme or its last frame lies in it, without the time after
+      which it clears. One alarm may find several; one that it goes on through, and that holds none of the three frames,
+      counts as missed, though frames of it may have exceeded.
+    - An alarm is false if no frame from its first to its last is of an anomaly.
     - Several alarms on one anomaly are one find, and each of them is right. So sensitivity counts anomalies, precision
       alarms, and their intervals take each as independent of the others.
     - What an alarm says about the kind is not looked at: a fault of the camera that a chart finds is found.
@@ -87,13 +87,18 @@ def compare(alarms: Sequence[Alarm], truths: Sequence[Truth]) -> Comparison:
 
 def _tally(kind: str, alarms: Sequence[Alarm], truths: Sequence[Truth]) -> KindTally:
     """*alarms* against *truths* of one *kind*."""
-    raised_ns = [[alarm.raised_t_ns for alarm in alarms if _overlaps(alarm, truth)] for truth in truths]
+    raised_ns = [[alarm.raised_t_ns for alarm in alarms if _finds(alarm, truth)] for truth in truths]
     delays_s = tuple(
         (min(times) - truth.first_t_ns) / 1e9
         for truth, times in zip(truths, raised_ns, strict=True)
         if times and truth.first_t_ns is not None and min(times) >= truth.first_t_ns
     )
     return KindTally(kind, len(truths), sum(map(bool, raised_ns)), delays_s)
+
+
+def _finds(alarm: Alarm, truth: Truth) -> bool:
+    marks = (alarm.first_seq, alarm.last_seq, *([alarm.peak.seq] if alarm.peak else []))
+    return any(truth.first_seq <= mark <= truth.last_seq for mark in marks)
 
 
 def _overlaps(alarm: Alarm, truth: Truth) -> bool:

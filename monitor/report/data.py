@@ -1,5 +1,6 @@
 """What the calibration report shows, as plain values. NaN stands for what is not known. Texts may hold anything."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,15 +8,22 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from calibration.autocorrelation import Correlogram
+from calibration.seen_rates import Rates
+from calibration.shifted import Median
 from calibration.spread import Plane
 from models.sweep import LatentSweep
 from models.training import Checkpoint
+from monitor.manifest import FittedBudget
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 
 JOINT = "joint"
 """Name of the joint score among the charts: the one that decides."""
+
+WARNING = "warning"
+"""Name of the joint score's lower limit, which single frames are counted by and which calls nobody."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,8 @@ class Chart:
     """One chart over the held-out frames. *scores* is (n,), in order; *limit_low* to *limit_high* is its interval.
 
     *limit* is that of all contexts together, *held* (n,) the one that held for each frame: where contexts have limits
-    of their own, their context's. An *extrapolated* limit has no interval that could be known.
+    of their own, their context's. *warning* is the warning limit, NaN where there is none. An *extrapolated* limit per
+    frame has no interval that could be known.
     """
 
     name: str
@@ -48,6 +57,7 @@ class Chart:
     limit_high: float
     held: Floats
     extrapolated: bool = False
+    warning: float = math.nan
 
     @property
     def several_limits(self) -> bool:
@@ -99,7 +109,7 @@ class Table:
 class Footing:
     """What one set of limits rests on. *low* and *high*, in times the limit on the joint scale, bound it with 90 %.
 
-    They are NaN where the limit is extrapolated: nobody can know.
+    They are NaN where the limit is per frame and extrapolated: nobody can know.
     """
 
     where: str  # the contexts that it holds in, in words; empty: everywhere
@@ -110,10 +120,56 @@ class Footing:
 
 
 @dataclass(frozen=True)
+class Correlation:
+    """How long frames of the stream remember each other, by the joint score."""
+
+    found: Correlogram
+    rate_hz: float  # judged frames a second; NaN: not known
+    dead_time: int  # frames; 0: none was set
+
+
+@dataclass(frozen=True)
+class Delays:
+    """How long shifts of the latents (s,) go on before an event, in seconds; nothing where no charts can tell."""
+
+    shifts: Sequence[float]
+    rate_hz: float
+    measured: Mapping[str, Sequence[Median]]  # which charts -> each shift's, in frames
+    theory: Mapping[str, Floats]  # what -> frames (s,), of independent Gaussian frames at the same false alarms
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A false-alarm budget, and what the held-out frames say of it."""
+
+    budget: FittedBudget
+    rates: Rates
+    groups_level: float  # joint limit of the groups at hand: before an allowance for new ones
+    delays: Delays
+    rates_per_hour: float  # false alarms of the chart of rates, which the budget does not hold; 0: no such chart
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames of a held-out group that stand out from the others, in words and numbers."""
+
+    group: str
+    first: int
+    last: int
+    odd: int  # frames that stand out, of those from first to last
+    chart: str  # with the most extreme score
+    score: float
+    ratio: float  # the joint score there: times the limit
+    share: float  # of the group
+
+
+@dataclass(frozen=True)
 class ReportData:
     """All that the report shows. *charts* are in the order in which they are to be read: the joint score first."""
 
     title: str
+    promise: Promise | None  # None: limits are per frame
     camera_settings: str
     created: str
     false_alarm_rate: float
@@ -122,12 +178,14 @@ class ReportData:
     groups: Sequence[Group]
     between_sd: float  # of the held-out groups' medians of the joint score
     within_sd: float  # of frames about their group's mean
+    segments: Sequence[Segment]  # the most extreme first
+    correlation: Correlation
     starts: Sequence[tuple[int, str]]  # first held-out frame and name of each held-out group
     charts: Sequence[Chart]
     latents: Plane
     examples: Sequence[Example]
     history: Sequence[Checkpoint]
-    sweep: LatentSweep
+    sweep: LatentSweep | None  # None: nothing was trained
     footings: Sequence[Footing]  # of every set of limits that holds somewhere
     turned: bool  # each frame to one direction, and moved to the middle, before the network sees it
     binning: int  # pixels a side averaged to one before

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-STRIP_PX: Final = (180, 14)
+STRIP_PX: Final = (120, 14)
 
 POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
@@ -23,10 +23,15 @@ p { margin: 6px 0 }
 .card { background: #fff; border: 1px solid #e1e4e7; border-radius: 8px; padding: 14px 18px; margin: 12px 0 }
 .warnings { border-left: 4px solid #c98a1b; background: #fffaf0 }
 .good { border-left: 4px solid #5f8f6b }
-.warnings ul { margin: 6px 0; padding-left: 20px }
+.promise { border-left: 4px solid #4f7396 }
+.headline { font-size: 21px; font-weight: 600; margin: 2px 0 4px }
+.footing { font-weight: 600 }
+.card ul { margin: 6px 0; padding-left: 20px }
+.halves { display: grid; grid-template-columns: 1fr 1fr; gap: 8px; align-items: end }
+.halves > * { min-width: 0 }
 .pair { display: grid; grid-template-columns: 2fr 3fr; gap: 8px; align-items: end }
 .pair > * { min-width: 0 }
-@media (max-width: 800px) { .pair { grid-template-columns: 1fr } .card { overflow-x: auto } }
+@media (max-width: 800px) { .pair, .halves { grid-template-columns: 1fr } .card { overflow-x: auto } }
 @media print { body { max-width: none } .card { break-inside: avoid } }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums }
 th { text-align: left; font-weight: 600; color: #5d666e; border-bottom: 1px solid #d5d9dd; padding: 5px 10px 5px 0;
@@ -34,6 +39,7 @@ th { text-align: left; font-weight: 600; color: #5d666e; border-bottom: 1px soli
 td { border-bottom: 1px solid #eef0f2; padding: 5px 10px 5px 0; overflow-wrap: anywhere; vertical-align: top }
 td.number, th.number { text-align: right }
 td.number { white-space: nowrap }
+td.name { min-width: 150px }
 td.over { color: #b4483f; font-weight: 600 }
 .pair + p { margin-top: 12px }
 svg { display: block; margin: 3px 0 }
@@ -67,6 +73,11 @@ def quiet(sentences: Sequence[str]) -> str:
 def word(words: str) -> Cell:
     """A cell of text."""
     return "", text(words)
+
+
+def name(words: str) -> Cell:
+    """A cell of text that names its row: it is not broken more than need be."""
+    return "name", text(words)
 
 
 def number(words: str, *, over: bool = False) -> Cell:

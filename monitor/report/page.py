@@ -10,14 +10,15 @@ from plotly.offline import get_plotlyjs
 
 from models.sweep import LatentSweep, MeasuredOn
 from models.training import Checkpoint
-from monitor.report import drawing, frames, learning, scores
-from monitor.report.data import JOINT, Chart, Group, ReportData, Table
+from monitor.report import drawing, evidence, frames, learning, scores
+from monitor.report.data import JOINT, WARNING, Chart, Group, ReportData, Table
 from monitor.report.markup import (
     POLICY,
     STYLE,
     Cell,
     card,
     folded,
+    name,
     number,
     paragraphs,
     quiet,
@@ -26,7 +27,9 @@ from monitor.report.markup import (
     text,
     word,
 )
-from monitor.report.summary import judgement, share, summary
+from monitor.report.promise import promise, rates_seen
+from monitor.report.summary import judgement, summary
+from monitor.report.units import share
 
 CHART_MEANS: Final = {
     "t2": "how unusual the frame is among those that the network can describe",
@@ -58,6 +61,12 @@ FINDS_OR_LEAVES: Final = (
 FAR_OVER: Final = 3.0  # times the rate asked for: shares of groups above that stand out,
 FEW_FRAMES: Final = 3  # if they are of so many frames: of a short group, a single one may be that share
 SHA_DIGITS: Final = 12
+GROUPS_FIRST: Final = 12  # shown at once
+
+FRAMES_ABOVE: Final = (
+    "Frames above: how many single in-control frames are meant to lie above, by the tail of the chart's own scores; of "
+    "any chart, where limits are per frame. Independent frames: how many would say as much as those that set the limit."
+)
 
 BARE: Final = {"displayModeBar": False, "responsive": True}  # the buttons would cover the headings
 
@@ -68,9 +77,15 @@ def render(data: ReportData) -> str:
     parts = [
         f"<h1>{text(data.title)}</h1>",
         f'<p class="quiet">Camera settings: {text(data.camera_settings)} · calibrated {text(data.created)}</p>',
+        *([] if data.promise is None else [promise(data.promise)]),
         _warnings(data.warnings),
         card(paragraphs(summary(data))),
+        *([] if data.promise is None else rates_seen(data.promise)),
+        *([] if data.promise is None else evidence.blocks(data.promise, pictures.html)),
+        *evidence.suspects(data.segments),
         *_charts(data, pictures),
+        *evidence.memory(data.correlation, pictures.html),
+        *([] if data.promise is None else evidence.delays(data.promise.delays, pictures.html)),
         *_groups(data),
         *_latents(data, pictures),
         *_examples(data, pictures),
@@ -114,9 +129,9 @@ def _charts(data: ReportData, pictures: _Pictures) -> Iterable[str]:
         return
     yield "<h2>Charts on held-out frames</h2>"
     notes = [
-        "Left: how often each score came up (logarithmic), with the density of its kernels, the one that the joint "
-        "limit is read from. Right: the frames in their order; shading separates groups. The higher a score, the less "
-        f"the frame is like normal ones. Red is the limit{_intervals(data.charts)}, dotted the median."
+        "Left: how often each score came up (logarithmic), with the density of kernels about the scores. Right: the "
+        "frames in their order; shading separates groups. The higher a score, the less the frame is like normal ones. "
+        f"Red is the {_of_limit(data)}, dotted the median."
     ]
     named = len(scores.names_above(data.starts, len(data.charts[0].scores)))
     if named < len(data.starts):
@@ -126,11 +141,14 @@ def _charts(data: ReportData, pictures: _Pictures) -> Iterable[str]:
         yield card(_chart(chart, data.starts, pictures))
 
 
-def _intervals(charts: Sequence[Chart]) -> str:
-    """What is to be said of the intervals in the pictures of *charts*."""
-    if any(chart.has_interval for chart in charts):
-        return " with its 90 % interval"
-    return ", without an interval: none can be known" if any(chart.extrapolated for chart in charts) else ""
+def _of_limit(data: ReportData) -> str:
+    """What is to be said of the limits in the pictures of the charts."""
+    told = "limit" if data.promise is None else "action limit"
+    if any(chart.has_interval for chart in data.charts):
+        told += " with its 90 % interval"
+    elif any(chart.extrapolated for chart in data.charts):
+        told += ", without an interval: none can be known"
+    return told if data.promise is None else f"{told}, dashed the warning limit of the joint score"
 
 
 def _chart(chart: Chart, starts: Sequence[tuple[int, str]], pictures: _Pictures) -> str:
@@ -163,7 +181,7 @@ def _groups(data: ReportData) -> Iterable[str]:
     held = [group for group in data.groups if group.role == "held-out"]
     if not held:
         return
-    charts = [chart.name for chart in data.charts]
+    limits = [*([] if data.promise is None else [WARNING]), *(chart.name for chart in data.charts)]
     folder = drawing.common_folder([group.name for group in held])
     stated = any(group.context for group in held)
     longest = max([1.2, *(1.05 * group.quantiles[-1] for group in held if group.quantiles)])
@@ -171,7 +189,7 @@ def _groups(data: ReportData) -> Iterable[str]:
         word(f"held-out group in {folder}" if folder else "held-out group"),
         number("frames"),
         *([word("context")] if stated else []),
-        *(number(f"over {chart}") for chart in charts),
+        *(number(f"over {limit}") for limit in limits),
         number("if new"),
         number("5, 50, 95 % of joint"),
         word(f"0 to {longest:.3g}, limit 1"),
@@ -180,27 +198,34 @@ def _groups(data: ReportData) -> Iterable[str]:
     yield quiet(
         [
             "Shares of each group's frames over the limit of each chart; those of the joint score are the ones that "
-            "count. If new: its share over a joint limit set by the other groups alone. Bold red: at least "
-            f"{FEW_FRAMES} frames, and over {FAR_OVER:g} times the rate asked for. Strips: 5 to 95 % of the group's "
-            "joint scores, its median, and the limit in red."
+            f"count. If new: its share over a joint {'' if data.promise is None else 'warning '}limit set by the other "
+            f"groups alone. Bold red: at least {FEW_FRAMES} frames, and over {FAR_OVER:g} times the rate asked for"
+            f"{'' if data.promise is None else ' for the warning limit'}. Strips: 5 to 95 % of the group's joint "
+            "scores, its median, and the limit in red; the groups that reach highest come first."
         ]
     )
     far = FAR_OVER * data.false_alarm_rate
-    rows = (
+    rows = [
         [
-            word(group.name[len(folder) :]),
+            name(group.name[len(folder) :]),
             number(f"{group.frames:,}"),
             *([word(group.context)] if stated else []),
-            *_fare(group, charts, far, longest),
+            *_fare(group, limits, far, longest),
         ]
-        for group in held
-    )
-    yield card(table(head, rows))
+        for group in sorted(held, key=_height)
+    ]
+    more = rows[GROUPS_FIRST:]
+    yield card(table(head, rows[:GROUPS_FIRST]) + (folded(f"{len(more)} more", table(head, more)) if more else ""))
 
 
-def _fare(group: Group, charts: Sequence[str], far: float, longest: float) -> list[Cell]:
+def _height(group: Group) -> float:
+    """Groups are shown by how high their joint scores reach."""
+    return -group.quantiles[-1] if group.quantiles else 0.0
+
+
+def _fare(group: Group, limits: Sequence[str], far: float, longest: float) -> list[Cell]:
     """How a group fares against the limits: shares over them, above *far* in red, and its joint scores."""
-    shares = [group.over.get(chart, math.nan) for chart in charts]
+    shares = [group.over.get(limit, math.nan) for limit in limits]
     cells = [
         number(share(value), over=value > far and value * group.frames > FEW_FRAMES - 0.5)
         for value in (*shares, group.if_new)
@@ -284,8 +309,8 @@ def _training(history: Sequence[Checkpoint], pictures: _Pictures) -> Iterable[st
     yield card(quiet([told]) + pictures.html(learning.training(history)))
 
 
-def _sweep(found: LatentSweep, pictures: _Pictures) -> Iterable[str]:
-    if not found.sizes:
+def _sweep(found: LatentSweep | None, pictures: _Pictures) -> Iterable[str]:
+    if found is None or not found.sizes:
         return
     told = [f"Mean squared residual, in normalised units, measured on {MEASURED_ON[found.measured_on]}."]
     if found.given:
@@ -312,7 +337,8 @@ def _limits(limits: Table) -> Iterable[str]:
     if limits.rows:
         head = [word(limits.head[0]), *(number(name) for name in limits.head[1:])]
         yield "<h2>Limits</h2>"
-        yield card(table(head, ([word(row[0]), *map(number, row[1:])] for row in limits.rows)))
+        yield quiet([FRAMES_ABOVE])
+        yield card(table(head, ([name(row[0]), *map(number, row[1:])] for row in limits.rows)))
 
 
 def _settings(settings: Mapping[str, str]) -> Iterable[str]:

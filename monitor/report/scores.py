@@ -20,6 +20,7 @@ from monitor.report.drawing import (
     GROUP_SHADE,
     LIMIT_COLOUR,
     SCORE_COLOUR,
+    SECOND_COLOUR,
     TOP_PX,
     log_ticks,
     short_names,
@@ -176,7 +177,7 @@ def _marks(chart: Chart, along: Literal["x", "y"]) -> list[dict[str, Any]]:
     Built in one go: adding shapes one by one costs plotly seconds. Of several limits each is drawn for the frames that
     it holds for, without intervals: those are in the table of limits.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     several = chart.several_limits
     if chart.has_interval:
         band = _across(along, chart.limit_low, chart.limit_high)
@@ -184,6 +185,9 @@ def _marks(chart: Chart, along: Literal["x", "y"]) -> list[dict[str, Any]]:
     if math.isfinite(chart.center):
         line = {"color": CENTER_COLOUR, "width": 1, "dash": "dot"}
         found.append({**_across(along, chart.center, chart.center), "type": "line", "line": line})
+    if math.isfinite(chart.warning):
+        line = {"color": SECOND_COLOUR, "width": 1.5, "dash": "dash"}
+        found.append({**_across(along, chart.warning, chart.warning), "type": "line", "line": line})
     line = {"color": LIMIT_COLOUR, "width": 1.5}
     if several and along == "y":
         return found + [{**stretch, "type": "line", "line": line} for stretch in _steps(chart.held)]

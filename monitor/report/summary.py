@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitor.report.data import JOINT, Chart, Footing, Group, ReportData
+from monitor.report.data import JOINT, Chart, Floats, Footing, Group, ReportData
+from monitor.report.units import share
 
 
 def summary(data: ReportData) -> list[str]:
@@ -16,9 +17,9 @@ def summary(data: ReportData) -> list[str]:
     return [
         f"The network learned from {_counted(trained)}. "
         f"The limits come from {_counted(held)} {_unlike(trained, held)}.",
-        *(_rate(chart, data.false_alarm_rate) for chart in joint),
+        *(_rate(chart, data) for chart in joint),
         *map(_sureness, data.footings),
-        *_as_new(held, data.false_alarm_rate),
+        *_as_new(held, data),
         *_between(data, len(held)),
     ]
 
@@ -27,28 +28,29 @@ def judgement(chart: Chart) -> str:
     """How many frames are over one chart's limit."""
     if not math.isfinite(chart.limit):
         return f"Chart {chart.name} has no limit."
-    told = f"Chart {chart.name}: {_over(chart)} are over"
+    told = f"Chart {chart.name}: {_over(chart, chart.held)} are over"
     if chart.several_limits:
         return f"{told} the limit of their context, {np.min(chart.held):.4g} to {np.max(chart.held):.4g}."
     told += f" its limit of {chart.limit:.4g}"
     if chart.has_interval:
         told += f" (90 % interval {chart.limit_low:.4g} to {chart.limit_high:.4g})"
     if chart.extrapolated:
-        told += ", which is extrapolated: how far it may be off cannot be known from so few frames"
+        told += ", which is extrapolated"
+        told += "" if chart.has_interval else ": how far it may be off cannot be known from so few frames"
     return told + "."
 
 
-def share(value: float) -> str:
-    """A share of 0 to 1 in per cent, with no false zero."""
-    if not math.isfinite(value):
-        return "-"
-    return "under 0.01 %" if 0 < value < 1e-4 else f"{100 * value:.3g} %"
-
-
-def _rate(chart: Chart, rate: float) -> str:
+def _rate(chart: Chart, data: ReportData) -> str:
+    if data.promise is None:
+        return (
+            f"{_over(chart, chart.held)} are over the joint limit; asked for was {share(data.false_alarm_rate)}. These "
+            "frames set the limit, so their share is near that rate whatever they are like."
+        )
     return (
-        f"{_over(chart)} are over the joint limit; asked for was {share(rate)}. These frames set the limit, so their "
-        "share is near that rate whatever they are like."
+        f"{_over(chart, chart.held)} are over the joint action limit, and {_over(chart, chart.warning)} over the "
+        f"warning limit, for which {share(data.false_alarm_rate)} of frames were asked for. These frames set both "
+        "limits, so that they exceed them about as often as was meant, whatever they are like; less often where the "
+        "limits were raised for runs never seen."
     )
 
 
@@ -72,16 +74,16 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _as_new(held: Sequence[Group], rate: float) -> list[str]:
+def _as_new(held: Sequence[Group], data: ReportData) -> list[str]:
     known = [group for group in held if math.isfinite(group.if_new)]
     if not known:
         return []
     worst = max(known, key=lambda group: group.if_new)
     mean = float(np.mean([group.if_new for group in known]))
     return [
-        f"As if each held-out group were new: with a limit set by the others alone, {share(mean)} of a group's frames "
-        f"would be over it on average, and {share(worst.if_new)} of {worst.name}, the worst; asked for was "
-        f"{share(rate)}."
+        f"As if each held-out group were new: with a {'' if data.promise is None else 'warning '}limit set by the "
+        f"others alone, {share(mean)} of a group's frames would be over it on average, and {share(worst.if_new)} of "
+        f"{worst.name}, the worst; asked for was {share(data.false_alarm_rate)}."
     ]
 
 
@@ -111,7 +113,7 @@ def _counted(groups: Sequence[Group]) -> str:
     return f"{frames:,} frame{'s' * (frames != 1)} in {len(groups)} group{'s' * (len(groups) != 1)}"
 
 
-def _over(chart: Chart) -> str:
+def _over(chart: Chart, limit: Floats | float) -> str:
     known = np.isfinite(chart.scores)
-    over, count = int((chart.scores > chart.held)[known].sum()), int(known.sum())
+    over, count = int((chart.scores > limit)[known].sum()), int(known.sum())
     return f"{over:,} of {count:,} held-out frames ({share(over / count) if count else 'none'})"

@@ -10,8 +10,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.alarms import Alarm, AlarmState
+from monitor.layers import RateSummary
 from monitor.status import Status
-from monitor.types import State
+from monitor.types import TEXT_BYTES, State
 
 READY: Final = (State.OK, State.IDLE)
 """Calibrated, receiving and judging (or told that there is nothing to judge)."""
@@ -22,6 +23,12 @@ class AlarmQuery(msgspec.Struct, frozen=True):
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     state: AlarmState | None = None
+
+
+class LayerQuery(msgspec.Struct, frozen=True):
+    """Whose layers are asked for: those of *job*, or of all jobs."""
+
+    job: Annotated[str, msgspec.Meta(max_length=TEXT_BYTES)] | None = None
 
 
 PAGE_HEADERS: Final = {
@@ -38,6 +45,7 @@ class View(Protocol):
 
     def status(self) -> Status: ...
     def alarms(self, limit: int, state: AlarmState | None) -> list[Alarm]: ...
+    def layers(self, job: str | None) -> RateSummary: ...
     def metrics(self, accept: str) -> tuple[bytes, str]: ...
 
 
@@ -66,6 +74,13 @@ def application(view: View) -> Starlette:
             return _json({"error": str(error)}, 400)
         return _json({"alarms": view.alarms(query.limit, query.state)})
 
+    def layers(request: Request) -> Response:
+        try:
+            query = msgspec.convert(dict(request.query_params), LayerQuery, strict=False)
+        except msgspec.ValidationError as error:
+            return _json({"error": str(error)}, 400)
+        return _json(view.layers(query.job))
+
     def metrics(request: Request) -> Response:
         body, content_type = view.metrics(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
@@ -77,6 +92,7 @@ def application(view: View) -> Starlette:
         "/metrics": metrics,
         "/api/v1/status": status,
         "/api/v1/alarms": alarms,
+        "/api/v1/layers": layers,
     }
     return Starlette(routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()])
 

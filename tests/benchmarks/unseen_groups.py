@@ -3,7 +3,7 @@
 Runs differ by a log-normal factor on their scores, of so many times the standard deviation of log scores within a run.
 Within a run scores are log-logistic, with a Pareto tail of shape 1/4, and AR(1). Limits are fitted as in calibration,
 on the joint scale of the very scores, and asked of all runs there could be: the share of a run's frames over a limit
-is known in closed form, so only calibrations are drawn.
+is known in closed form, so only calibrations are drawn. With `--out docs/limits.md` the table is written there.
 """
 
 import argparse
@@ -19,6 +19,9 @@ from scipy.special import log_ndtr, ndtri
 from calibration.groups import limit_for_new_group, own_limits
 from calibration.kde import bandwidth, tail_root
 from calibration.tails import fit_tail, rarity, score_of
+from tests.benchmarks.document import put
+from tests.benchmarks.promise.figures import OnGroups, add_files, keep
+from tests.benchmarks.promise.tables import of_groups
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +30,10 @@ WITHIN = np.pi / np.sqrt(3) / POWER  # standard deviation of log scores
 MEMORY = 0.9
 FRESH = 4001
 METHODS = ("pooled", "order statistics", "random effects")
+BETWEEN = (0.0, 0.2, 0.5, 1.0)
+GROUPS = (2, 3, 5, 9, 20, 40)
+PLACE = "promise-groups"
+HEAD = "between  groups  method            rate / asked          runs over  > twice  covered  predicted\n"
 
 
 class Trials(NamedTuple):
@@ -85,15 +92,30 @@ def _limits(scores: Floats, rate: float, resamples: int) -> Iterator[tuple[str, 
         yield method, (score_of(one.limit, tail), low, high, one.mean_rate)
 
 
-def row(method: str, groups: int, between: float, rate: float, found: Trials) -> str:
+def figures(method: str, groups: int, between: float, rate: float, found: Trials) -> OnGroups:
     """Rates as multiples of what was asked for: mean over calibrations, and their 10th and 90th percentile."""
-    times = found.rates / rate
-    low, high = np.quantile(times, [0.1, 0.9])
-    told = f"{between:>7}  {groups:>6}  {method:<16}  {times.mean():5.2f} ({low:4.2f} to {high:5.2f})"
-    told += f"  {found.over.mean():6.1%}  {found.over_twice.mean():7.1%}"
-    if method != "pooled":
-        told += f"  {found.covered.mean():7.1%}  {np.median(found.predicted) / rate:9.2f}"
-    return told
+    low, high = np.quantile(found.rates / rate, [0.1, 0.9])
+    return OnGroups(
+        method=method,
+        groups=groups,
+        between=between,
+        calibrations=len(found.rates),
+        mean=float(found.rates.mean() / rate),
+        low=float(low),
+        high=float(high),
+        over=float(found.over.mean()),
+        over_twice=float(found.over_twice.mean()),
+        covered=None if method == "pooled" else float(found.covered.mean()),
+        predicted=None if method == "pooled" else float(np.median(found.predicted) / rate),
+    )
+
+
+def row(one: OnGroups) -> str:
+    told = f"{one.between:>7}  {one.groups:>6}  {one.method:<16}  {one.mean:5.2f} ({one.low:4.2f} to {one.high:5.2f})"
+    told += f"  {one.over:6.1%}  {one.over_twice:7.1%}"
+    if one.covered is not None and one.predicted is not None:
+        told += f"  {one.covered:7.1%}  {one.predicted:9.2f}"
+    return told + "\n"
 
 
 def main() -> None:
@@ -102,16 +124,26 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=2000, help="of a run")
     parser.add_argument("--calibrations", type=int, default=200)
     parser.add_argument("--resamples", type=int, default=4)
+    add_files(parser, list[OnGroups], PLACE)
     options = parser.parse_args()
-    sys.stdout.write(
-        "between  groups  method            rate / asked          runs over  > twice  covered  predicted\n"
-    )
-    for between in (0.0, 0.2, 0.5, 1.0):
-        for groups in (2, 3, 5, 9, 20, 40):
+    rows: list[OnGroups] = []
+    sys.stdout.write(HEAD)
+    for one in options.kept or measure(options):
+        rows.append(one)
+        sys.stdout.write(row(one))
+        sys.stdout.flush()
+    keep(options.json, rows)
+    if options.out:
+        put(options.out, PLACE, of_groups(rows))
+
+
+def measure(options: argparse.Namespace) -> Iterator[OnGroups]:
+    """The figures of every method, for every spread between runs and number of them."""
+    for between in BETWEEN:
+        for groups in GROUPS:
             found = trials(groups, between, options.rate, options.frames, options.calibrations, options.resamples)
             for method in METHODS:
-                sys.stdout.write(row(method, groups, between, options.rate, found[method]) + "\n")
-            sys.stdout.flush()
+                yield figures(method, groups, between, options.rate, found[method])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def charts(m: int, seed: int) -> Float64s:
 
 def exponential_limit(rate: float, scale: float = 1.0) -> Limit:
     """Of a chart whose in-control scores fall off exponentially: the score that *rate* of them exceed."""
-    body = -scale * np.log(np.linspace(1.0, 0.1, 65))
+    body = -scale * np.log(np.geomspace(1.0, 0.1, 65))
     value = -scale * np.log(rate)
     tail = Tail(body, 0.1, 0.0, scale)
     return Limit(value, value, value, scale * np.log(2), rate, "known", 100, 100.0, extrapolated=False, tail=tail)

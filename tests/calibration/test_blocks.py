@@ -158,6 +158,23 @@ def test_blocks_double_until_a_periodic_stream_is_alike() -> None:
     assert dependence(record.extremes) >= 0.01
 
 
+def test_that_stretches_differ_as_wholes_makes_no_block_longer() -> None:
+    """Twenty runs, some of them higher than others: what is rare in one of them is no event of its neighbour."""
+    joint, cuts = ar(0.5, 60_000), borders(*[3000] * 20)
+    shifted = joint + np.repeat(np.random.default_rng(3).normal(0, 2, 20), 3000)
+    alike = block_frames(joint, 1, 1, cuts)
+    assert alike <= block_frames(shifted, 1, 1, cuts) <= 2 * alike
+    assert dependence(block_extremes(shifted, 1, 1, alike, cuts).extremes) < 1e-4
+    assert block_frames(shifted, 1, 1, borders(len(joint))) > 10 * alike, "as one stretch they are its memory"
+
+
+def test_blocks_double_until_those_within_stretches_are_alike() -> None:
+    """A turn-around every 500 frames, in three stretches one above the other."""
+    joint = ar(0.0, 120_000) + np.repeat([0.0, 3.0, 6.0], 40_000)
+    joint[np.arange(len(joint)) % 500 < 20] += 3.0
+    assert 250 <= block_frames(joint, 1, 1, borders(40_000, 40_000, 40_000)) <= 2000
+
+
 def test_the_test_for_dependence_is_wrong_as_rarely_as_it_says() -> None:
     random = np.random.default_rng(1)
     assert np.mean([dependence(random.gumbel(size=100)) < 0.05 for _ in range(1000)]) < 0.07

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
+from calibration.action import ActionLimits, Demand, fit_action_limits, fit_tails
 from calibration.blocks import begin, block_extremes, merge, step
-from calibration.budget import Budget, BudgetLimit, budget_limit, chart_limits, fit_budget, joint_score
+from calibration.budget import BudgetLimit, budget_limit, clustering, endings, for_tails, joint_score
 from calibration.charts import CalibrationError
 from calibration.events import EventRule, start
 from calibration.events import step as judge
-from calibration.tails import fit_tail
+from calibration.tails import far_tail, score_of
 
 Float64s = npt.NDArray[np.float64]
 RATE_HZ = 100.0
@@ -26,65 +27,76 @@ def charts(seed: int = 0, frames: int = FRAMES, memory: float = 0.9) -> Float64s
     return np.stack([z[:, 0], np.exp(z[:, 1] / 2), 5 + 100 * np.logaddexp(0, z[:, 2])], axis=1)
 
 
+def fit(scores: Float64s, expected: float, groups: npt.NDArray[np.int64] | None = None, **more: int) -> ActionLimits:
+    """Limits that *expected* events of charts() exceed, by 2 of 3 frames."""
+    nowhere, alike = np.full(len(scores), ""), np.zeros(len(scores), np.int64)
+    labels = alike if groups is None else groups
+    for_tails = endings(np.flatnonzero(np.diff(labels, prepend=labels[0] - 1, append=labels[-1] + 1)))
+    tails = fit_tails(scores[for_tails], nowhere[for_tails], 0.001)
+    demand = Demand(expected / HOURS, RATE_HZ, 2, 3, 0.001)
+    return fit_action_limits(scores, nowhere, labels, alike, tails, for_tails, demand, **more)
+
+
 RECORD = step(begin(1, 1, 100), charts()[:, 0])  # blocks of a second
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Budget:
-    return fit_budget(charts(), 5 / HOURS, RATE_HZ, 2, 3)
+def fitted() -> ActionLimits:
+    return fit(charts(), 5)
 
 
 def record_of(extremes: Float64s, block: int = 36) -> BudgetLimit:
     return budget_limit(step(begin(1, 1, block), np.repeat(extremes, block)), 1.0, RATE_HZ)
 
 
-def test_the_rule_finds_at_the_charts_limits_the_events_of_the_joint_limit(fitted: Budget) -> None:
-    """Over about five events in the stretch that set the limit, with one block as the dead time."""
-    scores = charts()[FRAMES // 5 :]
-    over = (scores > fitted.limits).any(axis=1)
+def test_the_rule_finds_at_the_charts_limits_the_events_of_the_joint_limit(fitted: ActionLimits) -> None:
+    """About four events in the stretch that set the limit, with one block as the dead time."""
+    scores = charts()[: FRAMES * 4 // 5]
+    limits = [score_of(fitted.budget.limit, tail) for tail in fitted.tails.pooled]
+    over = (scores > limits).any(axis=1)
     rows = np.zeros(len(over), [("seq", "i8"), ("joint", "f8")])
     rows["joint"] = np.where(over, 2.0, 0.5)
-    rule = EventRule(2, 3, fitted.joint.block_frames)
+    rule = EventRule(2, 3, fitted.budget.block_frames)
     _, changes = judge(rule, start(rule), rows)
     assert 2 <= sum(change.phase == "began" for change in changes) <= 6
-    joint = joint_score(scores, fitted.tails)
-    assert np.array_equal(joint > fitted.joint.limit, over)
+    joint = joint_score(scores, fitted.tails.pooled)
+    assert np.array_equal(joint > fitted.budget.limit, over)
 
 
-def test_the_first_fifth_of_every_stretch_fits_the_tails_and_the_rest_the_limit(fitted: Budget) -> None:
-    labels = np.repeat([0, 1], [20_000, 30_000])
-    early = np.concatenate((np.arange(4_000), np.arange(20_000, 26_000)))
-    found = fit_budget(charts(), 5 / HOURS, RATE_HZ, 2, 3, groups=labels)
-    assert np.array_equal(found.tails[0].body, fit_tail(charts()[early, 0]).body)
-    assert len(found.record.extremes) == 40_000 // found.joint.block_frames
-    assert fitted.joint.hours == pytest.approx(0.8 * HOURS, rel=0.02)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6))
+def test_the_last_fifth_of_every_stretch_is_its_ending(lengths: list[int]) -> None:
+    late = np.split(endings(np.cumsum([0, *lengths])), np.cumsum(lengths)[:-1])
+    for length, part in zip(lengths, late, strict=True):
+        assert abs(part.sum() - length / 5) <= 0.5
+        assert part[length - part.sum() :].all()
+
+
+def test_the_last_fifth_of_every_stretch_fits_the_tails_and_the_rest_the_limit(fitted: ActionLimits) -> None:
+    found = fit(charts(), 5, np.repeat([0, 1], [20_000, 30_000]))
+    late = np.concatenate((np.arange(16_000, 20_000), np.arange(44_000, 50_000)))
+    assert np.array_equal(found.tails.pooled[0].body, far_tail(charts()[late, 0]).body)
+    assert len(found.record.extremes) == 40_000 // found.budget.block_frames
+    assert fitted.budget.hours == pytest.approx(0.8 * HOURS, rel=0.02)
 
 
 def test_layers_shorter_than_a_block_share_blocks() -> None:
     """Gaps every 100 frames: blocks hold whole layers, and the limit is nearly that of the stream in one piece."""
     layers = np.arange(FRAMES) // 100
-    found, whole = (fit_budget(charts(4), 8 / HOURS, RATE_HZ, 2, 3, groups, 250) for groups in (layers, None))
-    assert found.joint.block_frames >= 250
-    assert found.joint.hours == pytest.approx(0.8 * HOURS, rel=0.02)
-    assert found.joint.low < whole.joint.limit < found.joint.high
+    found, whole = (fit(charts(4), 8, groups, layer_frames=250).budget for groups in (layers, None))
+    assert found.block_frames >= 250
+    assert found.hours == pytest.approx(0.8 * HOURS, rel=0.02)
+    assert found.low < whole.limit < found.high
 
 
-def test_with_tails_known_all_of_the_stretch_sets_the_limit(fitted: Budget) -> None:
-    found = fit_budget(charts(3), 5 / HOURS, RATE_HZ, 2, 3, tails=fitted.tails)
-    assert found.joint.hours == pytest.approx(HOURS, rel=0.02)
-    assert found.tails == fitted.tails
+def test_a_limit_is_fitted_again_without_frames(fitted: ActionLimits) -> None:
+    assert budget_limit(fitted.record, 5 / HOURS, RATE_HZ) == fitted.budget
 
 
-def test_a_limit_is_fitted_again_without_frames(fitted: Budget) -> None:
-    assert budget_limit(fitted.record, 5 / HOURS, RATE_HZ) == fitted.joint
-    assert np.array_equal(chart_limits(fitted.joint.limit, fitted.tails), fitted.limits)
-
-
-def test_more_blocks_turn_an_extrapolated_limit_into_a_supported_one(fitted: Budget) -> None:
+def test_more_blocks_turn_an_extrapolated_limit_into_a_supported_one(fitted: ActionLimits) -> None:
     rare = 0.5 / HOURS
     before = budget_limit(fitted.record, rare, RATE_HZ)
-    joints = [joint_score(charts(seed), fitted.tails) for seed in range(5, 9)]
-    length = fitted.joint.block_frames
+    joints = [joint_score(charts(seed), fitted.tails.pooled) for seed in range(5, 9)]
+    length = fitted.budget.block_frames
     more = [block_extremes(joint, 2, 3, length, np.array([0, len(joint)])) for joint in joints]
     after = budget_limit(merge(fitted.record, *more), rare, RATE_HZ)
     assert not before.supported
@@ -96,19 +108,13 @@ def test_more_blocks_turn_an_extrapolated_limit_into_a_supported_one(fitted: Bud
     assert after.high - after.low < before.high - before.low
 
 
-def test_bounds_surround_the_limit_and_the_conservative_one_is_above_it(fitted: Budget) -> None:
-    joint = fitted.joint
-    assert joint.low < joint.limit < joint.conservative < joint.high
+def test_bounds_surround_the_limit_and_the_conservative_one_is_above_it(fitted: ActionLimits) -> None:
+    found = fitted.budget
+    assert found.low < found.limit < found.conservative < found.high
+    expected = 5 / HOURS * found.hours * (1 + 1 / found.blocks)
     assert (
-        joint.why
-        == f"about {5 * joint.hours / HOURS:.3g} events exceed the limit in the {joint.hours:.3g} judged"
-        + (" hours that set it")
+        found.why == f"about {expected:.3g} events exceed the limit in the {found.hours:.3g} judged hours that set it"
     )
-
-
-def test_labels_of_other_frames_are_refused() -> None:
-    with pytest.raises(ValueError, match="as many group labels, not 3"):
-        fit_budget(charts(), 1.0, RATE_HZ, 2, 3, groups=[0, 0, 1])
 
 
 @given(st.floats(0.01, 300.0))
@@ -130,28 +136,52 @@ def test_blocks_that_are_alike_count_as_fewer_and_widen_the_bounds() -> None:
     extremes = np.random.default_rng(0).exponential(size=400)
     alike = np.sort(extremes.reshape(20, 20), axis=0).ravel()  # the same values, in twenty rising levels
     one, other = record_of(extremes, 9000), record_of(alike, 9000)
-    assert other.limit == one.limit
+    assert other.limit < one.limit, "neighbours over it are one event, so more of them may be"
     assert other.effective_blocks < one.effective_blocks / 5
     assert other.high - other.low > one.high - one.low
     assert "neighbouring blocks are alike" in other.why
     assert "alike" not in one.why
 
 
+def test_of_independent_blocks_each_is_an_event() -> None:
+    found = [clustering(np.random.default_rng(seed).gumbel(size=400)) for seed in range(200)]
+    assert np.mean(found) == pytest.approx(1.0, abs=0.04)
+
+
+@pytest.mark.parametrize("length", [2, 4])
+def test_of_blocks_that_are_over_together_one_is_an_event(length: int) -> None:
+    found = [clustering(np.random.default_rng(seed).gumbel(size=400).repeat(length)) for seed in range(50)]
+    assert np.mean(found) == pytest.approx(1 / length, rel=0.1)
+
+
+@pytest.mark.parametrize("extremes", [np.zeros(100), np.arange(12.0)], ids=["alike", "few"])
+def test_blocks_that_cannot_tell_are_taken_one_by_one(extremes: Float64s) -> None:
+    assert clustering(extremes) == 1.0
+
+
+def test_of_five_runs_or_more_every_fifth_fits_the_tails_with_all_its_stretches() -> None:
+    runs = np.repeat([7, 3, 8, 1, 4, 4, 9], 10)
+    groups = np.repeat(np.arange(7), 10)
+    assert set(runs[for_tails(groups, runs)].tolist()) == {4}
+    assert for_tails(groups, runs).sum() == 20
+
+
+def test_of_fewer_runs_the_end_of_every_stretch_fits_the_tails() -> None:
+    groups = np.repeat(np.arange(6), 10)
+    assert np.array_equal(for_tails(groups, groups // 2), endings(np.arange(0, 61, 10)))
+
+
 budgets = st.floats(1e-3, 1e5)
 
 
 @given(budgets, budgets)
-def test_every_limit_falls_as_the_budget_grows(fitted: Budget, one: float, other: float) -> None:
+def test_every_limit_falls_as_the_budget_grows(fitted: ActionLimits, one: float, other: float) -> None:
     small, large = (budget_limit(fitted.record, events, RATE_HZ) for events in sorted((one, other)))
     for name in ("limit", "low", "high", "conservative"):
         assert getattr(small, name) >= getattr(large, name) - 1e-9
 
 
 def test_what_no_limit_can_rest_on_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="not finite: remove"):
-        fit_budget(np.full((FRAMES, 2), np.nan), 1.0, RATE_HZ, 1, 1)
-    with pytest.raises(CalibrationError, match="give at least 600"):
-        fit_budget(charts()[:400], 1.0, RATE_HZ, 2, 3)
     with pytest.raises(CalibrationError, match="19 blocks are too few"):
         record_of(np.arange(19.0))
     with pytest.raises(CalibrationError, match="leave it out"):

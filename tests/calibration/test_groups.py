@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 from calibration.charts import CalibrationError
 from calibration.groups import GroupLimit, Method, OwnLimits, groups_needed, limit_for_new_group, own_limits
 from calibration.pot import pot_quantile
-from tests.benchmarks.unseen_groups import METHODS, rates_of_new_runs, row, runs, trials
+from tests.benchmarks.unseen_groups import METHODS, figures, rates_of_new_runs, row, runs, trials
 
 Float64s = npt.NDArray[np.float64]
 RATE = 0.01
@@ -199,7 +199,7 @@ def test_new_runs_break_the_pooled_limit_of_a_few_runs_that_differ_and_keep_the_
     assert modelled.over_twice.mean() < 0.5 * pooled.over_twice.mean()
     assert ordered.over.mean() == pytest.approx(1 / 4, abs=0.12)
     assert modelled.covered.mean() >= 0.75
-    assert row("pooled", 3, 1.0, RATE, pooled).split()[:3] == ["1.0", "3", "pooled"]
+    assert row(figures("pooled", 3, 1.0, RATE, pooled)).split()[:3] == ["1.0", "3", "pooled"]
 
 
 def test_the_benchmark_knows_in_closed_form_what_new_runs_let_through() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ncx2, norm
+from scipy.stats import chi2, ncx2, norm
 
 from calibration.mewma import Mewma, start, step
 from calibration.mewma_arl import length_density, mewma_arl, mewma_limit
@@ -112,6 +112,16 @@ def test_small_weights_need_nearly_the_same_limit_for_as_many_memories() -> None
     limits = [mewma_limit(32, lam, 10 / lam) for lam in (0.05, 0.01, 0.002)]
     assert limits == pytest.approx([limits[-1]] * 3, rel=0.05)
     assert limits == sorted(limits)
+
+
+@pytest.mark.parametrize(
+    ("arl0", "shift", "factor"), [(200, 0.5, 2.4), (1000, 0.5, 4.0), (200, 1.0, 5.5), (1000, 1.0, 16.4)]
+)
+def test_a_small_lasting_shift_is_seen_so_much_sooner_than_by_t2(arl0: int, shift: float, factor: float) -> None:
+    """At p = 32 and weight 0.1, both charts alike in control; T2 of a frame is noncentral chi-square."""
+    alone = 1 / ncx2.sf(chi2.isf(1 / arl0, 32), 32, shift**2)
+    remembered = float(mewma_arl(32, 0.1, mewma_limit(32, 0.1, arl0), shift))
+    assert alone / remembered == pytest.approx(factor, rel=0.02)
 
 
 @pytest.mark.parametrize("p", [1, 2, 3, 8, 200, 1000])

@@ -26,7 +26,7 @@ def test_the_density_is_that_of_gaussian_kernels() -> None:
 
 def test_the_density_holds_the_rate_above_its_limit() -> None:
     scores = exponential(3000)
-    limit = kde_quantile(scores, RATE, resamples=1).value
+    limit = kde_quantile(scores, RATE)
     above = np.linspace(limit, scores.max() + 2, 4000)
     assert trapezoid(kernel_density(scores, above), above) == pytest.approx(RATE, rel=1e-3)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from calibration.charts import CalibrationError
-from calibration.tails import HEAVIEST, LIGHTEST, Tail, fit_tail, rarity, score_of
+from calibration.tails import HEAVIEST, LIGHTEST, Tail, far_tail, fit_tail, rarity, score_of
 
 KINDS = {
     "gaussian": stats.norm(),
@@ -86,6 +86,51 @@ def test_a_score_of_few_values_has_a_tail_too() -> None:
 
 def test_what_is_not_a_number_is_infinitely_rare() -> None:
     assert rarity(np.array([np.nan, np.inf]), fit_tail(drawn("gaussian", 500))).tolist() == [np.inf, np.inf]
+
+
+# Of limits far out
+
+
+def with_starts(count: int, seed: int = 0) -> npt.NDArray[np.float64]:
+    """Scores of which one in two hundred is of a frame at a vector's start, all of them at about one height."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=count)
+    starts = random.random(count) < 0.005
+    x[starts] = 12.0 + 0.3 * random.normal(size=starts.sum())
+    return x
+
+
+def test_a_rare_mode_that_recurs_at_one_height_does_not_stretch_the_tail() -> None:
+    """One frame in a million lies a little above the mode, not far beyond all that was ever seen.
+
+    The mode must hold more than thirty of the scores: else it is in the tail all the same.
+    """
+    scores = with_starts(100_000)
+    near, far = fit_tail(scores), far_tail(scores)
+    assert far.share < 0.005
+    assert 12.0 < score_of(6.0, far) < 16.0
+    assert score_of(6.0, near) > 30.0
+    assert float(rarity(14.0, far)) > float(rarity(14.0, near)) + 1.0
+
+
+def test_a_far_tail_is_right_within_the_mode() -> None:
+    again = rarity(with_starts(200_000, seed=1), far_tail(with_starts(100_000)))
+    for rare in (1.0, 3.0):
+        assert (again > rare).mean() == pytest.approx(10.0**-rare, rel=0.35)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [60, 900, 20_000])
+def test_a_far_tail_is_never_lighter_than_exponential(kind: str, count: int) -> None:
+    tail = far_tail(drawn(kind, count))
+    assert 0.0 <= tail.shape <= HEAVIEST
+    beyond = tail.body[-1] + tail.scale * np.linspace(0.0, 40.0, 50)
+    assert (np.diff(rarity(beyond, tail), 2) <= 1e-9).all(), "each further step is no rarer than the one before"
+
+
+@pytest.mark.parametrize(("count", "share"), [(30, 0.5), (100, 0.3), (10_000, 0.003)])
+def test_a_far_tail_is_fitted_to_the_thirty_highest_scores_and_half_of_them_at_most(count: int, share: float) -> None:
+    assert far_tail(drawn("gaussian", count)).share == pytest.approx(share)
 
 
 def test_too_few_scores_and_scores_that_are_not_finite_are_refused() -> None:

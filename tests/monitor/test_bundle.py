@@ -14,21 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import bundle as bundles
-from monitor.bundle import (
-    MANIFEST,
-    MANIFEST_SUM,
-    REPORT,
-    WEIGHTS,
-    Bundle,
-    BundleError,
-    CameraCheck,
-    FittedLimit,
-    FittedTail,
-    Group,
-    Manifest,
-    read,
-    write,
-)
+from monitor.bundle import MANIFEST, MANIFEST_SUM, REPORT, WEIGHTS, Bundle, BundleError, read, write
+from monitor.manifest import CameraCheck, FittedLimit, FittedTail, Group, Manifest
 
 LIMITS = {
     "t2": FittedLimit(
@@ -55,6 +42,10 @@ def some_manifest(**changes: Any) -> Manifest:
         training={"latent": 4, "loss": 0.1, "note": "é"},
         groups=(Group("run 1", 100, "train", "0" * 64), Group("run 2", 50, "limits", "f" * 64)),
         false_alarm_rate=0.01,
+        budget=None,
+        memory=None,
+        rates=None,
+        drift=None,
         limits=LIMITS,
         context_limits={"contour": {}, "hatch": OWN},
         camera=CameraCheck(3.5, 65535.0, 0.02, 0.25, 3),
@@ -264,7 +255,10 @@ def test_any_flipped_bit_in_any_file_is_refused(
     ("changes", "says"),
     [
         ({"format": 2}, "has format 2, of an earlier framewatch; calibrate anew"),
-        ({"format": 99}, "has format 99, this program reads up to 3; upgrade framewatch or calibrate anew"),
+        (
+            {"format": 99},
+            f"has format 99, this program reads up to {bundles.FORMAT}; upgrade framewatch or calibrate anew",
+        ),
         ({"format": 99, "limits": "of another kind"}, "has format 99"),
         ({"height": "tall"}, "manifest.json is damaged"),
         ({"dtype": "int64"}, "manifest.json is damaged"),

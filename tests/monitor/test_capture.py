@@ -34,8 +34,10 @@ def camera(endpoint: str) -> Iterator[Callable[[Parts], None]]:
     context.destroy(linger=0)
 
 
-def message(frames: np.ndarray | None, seq: int = 0, camera: str = "melt", stream: str = "s", **more: Any) -> Parts:
-    return list(native.encode(camera, stream, seq, T_NS, frames, **more))
+def message(
+    frames: np.ndarray | None, seq: int = 0, camera: str = "melt", stream: str = "s", t_ns: int = T_NS, **more: Any
+) -> Parts:
+    return list(native.encode(camera, stream, seq, t_ns, frames, **more))
 
 
 def captured(endpoint: str, frames: int, silence_s: float = 0.2, **more: Any) -> Captured:
@@ -117,6 +119,57 @@ def test_what_calibration_depends_on_is_remembered(endpoint: str, camera: Callab
 def test_silence_ends_it_with_what_came(endpoint: str, camera: Callable[[Parts], None]) -> None:
     camera(message(normal(20, 1)))
     assert sum(len(one.frames) for one in captured(endpoint, 1000).recordings) == 20
+
+
+# How often frames come
+
+
+def timed(starts_ms: list[int], count: int = 5) -> list[tuple[int, int]]:
+    """Sequence numbers and clocks in ns of messages of *count* frames that begin so many milliseconds after T_NS."""
+    return [(index * count, T_NS + start * 10**6) for index, start in enumerate(starts_ms)]
+
+
+def test_the_frame_rate_is_that_of_the_senders_clock(endpoint: str, camera: Callable[[Parts], None]) -> None:
+    for seq, t_ns in timed([0, 10, 20, 30]):
+        camera(message(normal(5, 1), seq, t_ns=t_ns))
+    assert captured(endpoint, 20, silence_s=20.0).rate_hz == pytest.approx(500.0)
+
+
+def test_pauses_between_layers_do_not_slow_the_frame_rate(endpoint: str, camera: Callable[[Parts], None]) -> None:
+    for seq, t_ns in timed([0, 10, 20, 60_020, 60_030, 120_000, 120_010, 120_020]):
+        camera(message(normal(5, 1), seq, t_ns=t_ns))
+    assert captured(endpoint, 40, silence_s=20.0).rate_hz == pytest.approx(500.0)
+
+
+def test_messages_of_unequal_length_tell_one_frame_rate(endpoint: str, camera: Callable[[Parts], None]) -> None:
+    for seq, count in [(0, 4), (4, 1), (5, 20), (25, 2)]:
+        camera(message(normal(count, 1), seq, t_ns=T_NS + seq * 2_000_000))
+    assert captured(endpoint, 27, silence_s=20.0).rate_hz == pytest.approx(500.0)
+
+
+def test_idle_frames_tell_the_frame_rate_too(endpoint: str, camera: Callable[[Parts], None]) -> None:
+    for seq, t_ns in timed([0, 10, 20]):
+        camera(message(normal(5, 1), seq, t_ns=t_ns, active=seq == 10))
+    assert captured(endpoint, 5, silence_s=20.0).rate_hz == pytest.approx(500.0)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [("s", 0, 0)],
+        [("s", 0, 0), ("s", 500, 10)],  # frames between them were lost
+        [("s", 0, 0), ("another", 5, 10)],
+        [("s", 0, 0), ("s", 5, 0)],  # a clock that stands still
+        [("s", 0, 10), ("s", 5, 0)],
+    ],
+    ids=["one message", "a gap", "two streams", "no clock", "a clock set back"],
+)
+def test_without_two_messages_in_a_row_no_frame_rate_is_told(
+    endpoint: str, camera: Callable[[Parts], None], messages: list[tuple[str, int, int]]
+) -> None:
+    for stream, seq, start_ms in messages:
+        camera(message(normal(5, 1), seq, stream=stream, t_ns=T_NS + start_ms * 10**6))
+    assert captured(endpoint, 5 * len(messages), silence_s=20.0).rate_hz is None
 
 
 def test_messages_of_others_and_noise_are_left_out_and_counted(endpoint: str, camera: Callable[[Parts], None]) -> None:

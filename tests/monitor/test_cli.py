@@ -153,6 +153,22 @@ def test_a_calibration_that_fails_says_why_and_leaves_nothing(desk: Desk, frames
     assert desk.contents() == before
 
 
+def test_frames_that_a_person_marked_set_no_limit_and_the_bundle_says_so(desk: Desk) -> None:
+    spotted = np.concatenate((normal(60, 2), with_spot(normal(8, 9))))
+    paths = [*(desk.recording(f"run_{index}", normal(60, index)) for index in range(2)), desk.recording("odd", spotted)]
+    given = ("calibrate", *paths, "--out", "bundle", "--config", desk.file("quick.yaml", QUICK))
+    ended = desk.run(*given, "--exclude", f"{paths[2]}:60-67")
+    assert (ended.status, ended.err) == (0, "")
+    held = read(desk.folder / "bundle").manifest
+    assert [(one.group, one.first, one.last) for one in held.excluded] == [(str(paths[2]), 60, 67)]
+    assert set(held.limits_with_excluded) == set(held.limits)
+    assert held.limits_with_excluded["local"] != held.limits["local"].value
+    assert "the first frame is beyond the last" in desk.refuse(*given, "--exclude", "odd.npy:9-3")
+    unknown = desk.run(*given, "--exclude", "run_7.npy")
+    assert_refused(unknown, 1)
+    assert "--exclude run_7.npy: no group of that name sets the limits" in unknown.err
+
+
 def test_a_calibration_never_overwrites_what_is_no_bundle(desk: Desk) -> None:
     path = desk.recording("frames")
     (desk.folder / "mine").mkdir()

@@ -49,7 +49,7 @@ def test_values_reach_their_sections(tmp_path: Path) -> None:
     assert found.camera == "laser-1"
     assert (found.input.endpoint, found.input.socket, found.input.bind) == ("tcp://10.0.0.7:6000", "pull", True)
     assert found.input.rate_hz == 10_000.0
-    assert found.events == Events(k=2, n=3, clear_frames=200)
+    assert found.events == Events(k=2, n=3, clear_frames="auto")
     assert found.permit.withhold_states == (State.BLIND, State.STOPPING)
     assert found.permit.withhold_priorities == ()
     assert found.calibration_expires_days == 30

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from budget import EVENTS, RATE_HZ, with_budget
 from daemon_example import some_config
 
 from monitor import doctor
 from monitor.bundle import WEIGHTS, Bundle, write
-from monitor.config import Config, Engine, Http, Input, Outputs
+from monitor.config import Config, Engine, Events, Http, Input, Outputs
 from monitor.doctor import Finding, examine
 from monitor.journal import Journal
 
@@ -52,6 +53,31 @@ def test_a_good_bundle_is_verified_and_its_doubts_are_told(config: Config, small
     seen = found(msgspec.structs.replace(config, bundle=str(small_bundle.path)), "bundle")
     assert seen.grade == "warning"
     assert "32x32 uint8, 0.0 days old, all files verified; limits extrapolated" in seen.found
+
+
+@pytest.fixture(scope="module")
+def promising(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle with an extrapolated false-alarm budget."""
+    return with_budget(small_bundle, tmp_path_factory.mktemp("promising") / "bundle")
+
+
+def test_a_budget_for_another_frame_rate_is_a_warning(config: Config, promising: Bundle) -> None:
+    faster = Input(endpoint=config.input.endpoint, rate_hz=2 * RATE_HZ)
+    seen = found(msgspec.structs.replace(config, bundle=str(promising.path), events=EVENTS, input=faster), "bundle")
+    assert "its false-alarm budget counts 100 frames as a second, the camera sends 200" in seen.found
+
+
+def test_an_extrapolated_budget_is_told_with_the_hours_that_would_support_it(config: Config, promising: Bundle) -> None:
+    right = Input(endpoint=config.input.endpoint, rate_hz=RATE_HZ)
+    seen = found(msgspec.structs.replace(config, bundle=str(promising.path), events=EVENTS, input=right), "bundle")
+    assert "limits extrapolated" in seen.found
+    assert "let the daemon judge 0.0167 h, then 'framewatch recalibrate'" in seen.remedy
+
+
+def test_a_budget_for_another_event_rule_is_a_fault(config: Config, promising: Bundle) -> None:
+    seen = found(msgspec.structs.replace(config, bundle=str(promising.path), events=Events(k=3, n=5)), "bundle")
+    assert seen.grade == "fault"
+    assert "set for 2 of 3 frames, not 3 of 5" in seen.found
 
 
 def test_an_expired_bundle_is_a_warning(config: Config, small_bundle: Bundle, tmp_path: Path) -> None:

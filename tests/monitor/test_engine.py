@@ -48,7 +48,9 @@ class Bench:
         admission = bundle.admission if bundle else None
         self.ingest = Ingest("cam", admission, WireLimits(), 10**12, self.backlog)
         if judge is None and bundle is not None:
-            judge = Judge(load_scorer(bundle), bundle.context_limits, bundle.camera_limits, RULE)
+            judge = Judge(
+                load_scorer(bundle), bundle.manifest.charts, bundle.context_limits, bundle.camera_limits, RULE
+            )
         self.changes: list[SourcedChange] = []
         self.engine = Engine(self.backlog, judge, self.board, self._report, self.clock, self.clock)
         self.seq = 0
@@ -146,7 +148,13 @@ class Overtaken(Judge):
 
 
 def test_frames_overwritten_while_they_were_judged_are_dropped_and_leave_no_trace(small_bundle: Bundle) -> None:
-    judge = Overtaken(load_scorer(small_bundle), small_bundle.context_limits, small_bundle.camera_limits, RULE)
+    judge = Overtaken(
+        load_scorer(small_bundle),
+        small_bundle.manifest.charts,
+        small_bundle.context_limits,
+        small_bundle.camera_limits,
+        RULE,
+    )
     bench = Bench(small_bundle, judge)
     judge.bench = bench
     # The spot lies in the slots that the camera overtakes: it must not raise an event, nor count as judged.

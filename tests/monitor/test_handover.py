@@ -7,6 +7,7 @@ import pytest
 from frames import normal
 
 from calibration.events import Change, Event
+from models.scorer import CHARTS
 from monitor import eventlog
 from monitor.handover import GROWTH_PERIOD_NS, Handover, measure_pool
 from monitor.judge import CHART_RULE, ROW, SourcedChange
@@ -25,7 +26,7 @@ class Bench:
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.now_ns = 10**18
         self.ring = Ring(ring)
-        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, self.ring, self.clock, self.clock)
+        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, CHARTS, self.ring, self.clock, self.clock)
 
     def clock(self) -> int:
         return self.now_ns
@@ -43,7 +44,9 @@ def bench() -> Iterator[Bench]:
 
 def row(seq: int, **given: Any) -> Any:
     one = np.zeros(1, ROW)
-    one["seq"], one["layer"], one["xy"], one["limits"] = seq, -1, np.nan, LIMITS
+    one["seq"], one["layer"], one["xy"] = seq, -1, np.nan
+    for name in ("scores", "limits"):
+        one[name][:, : len(CHARTS)] = given.pop(name, LIMITS if name == "limits" else 0)
     for name, value in given.items():
         one[name] = value
     return one[0]

@@ -82,6 +82,20 @@ class TestJournal:
         assert [alarm.source for alarm in journal.alarms(10, "active")] == ["c3", "c2", "c0"]
         assert [alarm.source for alarm in journal.alarms(10, "cleared")] == ["c1"]
 
+    def test_alarms_of_some_sources_since_a_moment_are_told_in_their_last_revision(self, journal: Journal) -> None:
+        told = [
+            record("began", event=i, source=one, t_ns=100 + i) for i, one in enumerate(("t2", "frozen", "s2", "t2"))
+        ]
+        journal.commit([*changes_of(*told), *changes_of(told[0], record("ended", event=0, t_ns=900))], "boot-1", 5, 0)
+        found = journal.alarms_since(("t2", "s2"), 0)
+        assert [(alarm.raised_t_ns, alarm.source, alarm.state) for alarm in found] == [
+            (100, "t2", "cleared"),
+            (102, "s2", "active"),
+            (103, "t2", "active"),
+        ]
+        assert [alarm.raised_t_ns for alarm in journal.alarms_since(("t2", "s2"), 102)] == [102, 103]
+        assert journal.alarms_since(("offset",), 0) == journal.alarms_since((), 0) == []
+
     def test_raised_counts_alarms_and_not_changes(self, journal: Journal) -> None:
         journal.commit([*LIFE, *changes_of(record("began", event=2, source="frozen"))], "boot-1", 4, 0)
         assert journal.raised() == {("t2", "medium"): 1, ("frozen", "high"): 1}

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from itertools import pairwise
+
 import msgspec
 import numpy as np
 import pytest
@@ -5,9 +8,11 @@ from frames import normal, with_spot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calibration.camera import FAULTS
+from calibration.camera import FAULTS, CameraLimits
 from calibration.events import EventRule
-from models.scorer import CHARTS
+from calibration.limits import ContextLimits, Limit
+from calibration.memory import RARITY_TAIL, fit_memory
+from models.scorer import CHARTS, Scores
 from monitor.bundle import Bundle
 from monitor.judge import ROW, Judge, SourcedChange
 from monitor.ring import FrameBatch
@@ -36,6 +41,7 @@ def batch_of(frames: np.ndarray, first_seq: int = 0, stream: bytes = b"one") -> 
         s2=nothing,
         offset=nothing,
         local=nothing,
+        mewma=nothing,
         joint=nothing,
         where=np.zeros((count, 2), np.int16),
     )
@@ -58,7 +64,7 @@ def ended(changes: list[SourcedChange]) -> list[tuple[str, int, int, int]]:
 
 
 def judge_of(bundle: Bundle) -> Judge:
-    return Judge(load_scorer(bundle), bundle.context_limits, bundle.camera_limits, RULE)
+    return Judge(load_scorer(bundle), bundle.manifest.charts, bundle.context_limits, bundle.camera_limits, RULE)
 
 
 @pytest.fixture
@@ -153,7 +159,7 @@ def test_frames_that_are_not_finite_are_told_apart(small_bundle: Bundle) -> None
 
 
 def test_rows_carry_every_chart_and_all_that_an_alarm_says() -> None:
-    assert ROW["scores"].shape == (len(CHARTS),)
+    assert ROW["scores"].shape == (len(CHARTS) + 1,)
     assert {"seq", "t_ns", "received_ns", "position", "where", "xy", "layer", "job", "context"} <= set(ROW.names or ())
 
 
@@ -191,4 +197,140 @@ def test_an_events_peak_carries_the_limits_that_held_for_it(small_bundle: Bundle
     changes = judge_of(bundle).judge(frames, batch, np.arange(40)).changes
     peak = changes[0].change.event.peak
     assert bytes(peak["context"]) == b"contour"
-    assert peak["limits"].tolist() == [limit.value for limit in bundle.context_limits.of("contour")]
+    assert peak["limits"].tolist()[: len(CHARTS)] == [limit.value for limit in bundle.context_limits.of("contour")]
+
+
+# Memory
+
+P = 4  # latents
+QUIET, LASTING = 1e9, 4.0  # limits that nothing exceeds, and of the memory
+
+
+class Readout:
+    """The scorer of a network that has learnt to read: the first pixels of a frame are its latent."""
+
+    def __call__(self, frames: np.ndarray, beat: Callable[[], None] = lambda: None) -> Scores:
+        latent = frames[:, 0, :P].astype(np.float32)
+        nothing = np.zeros(len(frames), np.float32)
+        where = np.zeros((len(frames), 2), np.int16)
+        return Scores(latent, np.square(latent).sum(axis=1), nothing, nothing, nothing, where)
+
+
+def frames_of(latents: np.ndarray) -> np.ndarray:
+    """Frames (n, 8, 8) that show *latents* (n, P)."""
+    frames = np.random.default_rng(0).normal(size=(len(latents), 8, 8)).astype(np.float32)
+    frames[:, 0, :P] = latents
+    return frames
+
+
+def latents(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, P))
+
+
+def shifted(count: int = 200, at: int = 100, seed: int = 2) -> np.ndarray:
+    """Latents that from frame *at* on lie a little aside for good."""
+    return latents(count, seed) + 1.5 * (np.arange(count) >= at)[:, None]
+
+
+def remembering() -> Judge:
+    """A judge that only its memory of twenty frames makes speak."""
+    held = latents(20_000, 1)
+    t2, hatch = np.square(held).sum(axis=1), np.full(len(held), b"hatch")
+    memory, _ = fit_memory(
+        (0.02,), 1000.0, {}, 40.0, held, t2, hatch, np.array([0, len(held)]), np.arange(len(held)) >= 16_000
+    )
+    charts = (*CHARTS, "mewma")
+    limits = tuple(
+        Limit(value, value, value, 0.0, 1e-4, "given", 1, 1.0, False, RARITY_TAIL)
+        for value in (*[QUIET] * len(CHARTS), LASTING)
+    )
+    camera = CameraLimits(dark_spread=0.0, saturated_level=1e9, saturated_fraction=1.0, row_contrast=1e9)
+    return Judge(Readout(), charts, ContextLimits(limits, {}), camera, RULE, memory)  # type: ignore[arg-type]
+
+
+def remembered(judge: Judge, frames: np.ndarray, first_seq: int = 0, stream: bytes = b"one") -> np.ndarray:
+    """The memory chart's scores of *frames*."""
+    batch = batch_of(frames, first_seq, stream)
+    return judge.judge(frames, batch, np.arange(first_seq, first_seq + len(frames))).values[:, -1]
+
+
+def test_a_small_lasting_shift_is_an_event_of_the_memory_chart_that_says_by_how_much() -> None:
+    judge = remembering()
+    [change] = judge_all(judge, frames_of(shifted()), [])
+    assert (change.source, change.change.phase) == ("mewma", "began")
+    event = change.change.event
+    assert 100 < int(event.first["seq"]) < 125
+    assert event.peak["limits"].tolist() == [QUIET] * 4 + [LASTING]
+    assert event.peak["scores"][4] > LASTING
+    assert remembered(remembering(), frames_of(shifted()))[int(event.peak["seq"])] == event.peak["scores"][4]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 200), max_size=8).map(sorted),
+    places=st.lists(st.sampled_from([b"hatch", b"contour"]), min_size=1, max_size=5),
+)
+def test_with_a_memory_too_any_batches_give_the_same_scores_and_events(cuts: list[int], places: list[bytes]) -> None:
+    frames = frames_of(shifted(200, 40))
+    frames[17, 3, 3] = np.nan
+    frames[90] = 0.0  # dark
+    contexts = np.resize(np.repeat(places, 11), 200)
+    found = []
+    for edges in ([0, 200], [0, *cuts, 200]):
+        judge, values, changes = remembering(), [], []
+        for lo, hi in pairwise(edges):
+            batch = batch_of(frames[lo:hi], lo)._replace(context=contexts[lo:hi])
+            verdicts = judge.judge(batch.pixels, batch, np.arange(lo, hi))
+            values.append(verdicts.values)
+            changes += verdicts.changes
+        changes += judge.judge(frames[:1], batch_of(frames[:1], 0, b"two"), np.arange(200, 201)).changes
+        found.append((np.concatenate(values), sorted(ended(changes))))
+    (whole, events), (pieces, again) = found
+    np.testing.assert_array_equal(pieces, whole)
+    assert again == events
+    assert {rule for rule, *_ in events} == {"charts", "dark"}
+
+
+def test_another_stream_begins_with_an_empty_memory() -> None:
+    judge = remembering()
+    assert remembered(judge, frames_of(shifted())).max() > LASTING
+    new = frames_of(latents(50, 5))
+    expected = remembered(remembering(), new, 200, b"two")
+    np.testing.assert_array_equal(remembered(judge, new, 200, b"two"), expected)
+    assert remembered(judge, frames_of(shifted()), 250)[0] < 2.0, "and so does the first one when it comes back"
+
+
+def test_a_stream_that_begins_within_a_batch_begins_with_an_empty_memory() -> None:
+    old, new = frames_of(shifted()), frames_of(latents(50, 5))
+    batches = batch_of(old), batch_of(new, 200, b"two")
+    both = FrameBatch._make(np.concatenate(columns) for columns in zip(*batches, strict=True))
+    values = remembering().judge(both.pixels, both, np.arange(250)).values[:, -1]
+    np.testing.assert_array_equal(values[:200], remembered(remembering(), old))
+    np.testing.assert_array_equal(values[200:], remembered(remembering(), new, 200, b"two"))
+
+
+def test_frames_that_are_not_judged_leave_the_memory_as_it_was() -> None:
+    frames = frames_of(shifted())
+    judged = np.delete(np.arange(200), [50, 51, 60])
+    expected = remembered(remembering(), frames[judged])
+    frames[50:52] = 7.0  # dark: no contrast
+    frames[60, 0, 0] = np.inf
+    np.testing.assert_array_equal(remembered(remembering(), frames), expected)
+
+
+def test_a_snapshot_gives_the_memories_back() -> None:
+    judge, frames = remembering(), frames_of(shifted())
+    remembered(judge, frames[:150])
+    before = judge.snapshot()
+    torn = remembered(judge, frames[:50], 150)
+    judge.restore(before)
+    again = remembered(judge, frames[150:], 150)
+    np.testing.assert_array_equal(again, remembered(remembering(), frames)[150:])
+    assert not np.array_equal(torn, again)
+
+
+def test_without_a_memory_there_are_the_charts_of_single_frames_only(judge: Judge) -> None:
+    frames = normal(6, 1)
+    verdicts = judge.judge(frames, batch_of(frames), np.arange(6))
+    np.testing.assert_array_equal(verdicts.values, verdicts.scores.values)
+    assert verdicts.over.shape == (6, len(CHARTS))

@@ -4,14 +4,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from daemon_example import beat, count_frames, judge_frames, record, some_config, some_orders
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from test_keeping import PROMISE
 
+from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
 from monitor.alarms import apply, open_book
+from monitor.keeping import PromiseStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
 from monitor.status import Status, look
@@ -43,9 +47,21 @@ PROMISED = [
     "alarms_active",
     "calibration_age_seconds",
     "calibration_extrapolated",
+    "judged_seconds_total",
     "permit",
     "state",
     "build_info",
+]
+
+OF_A_BUDGET = [
+    "drift_evidence",
+    "drift_shift_decades",
+    "false_alarm_budget_per_hour",
+    "calibration_extrapolated_by",
+    "false_alarms_per_hour",
+    "events",
+    "promised_hours",
+    "kept_blocks",
 ]
 
 
@@ -57,9 +73,10 @@ class Daemon:
         self.now_ns = NOW_NS
         self.book = open_book("melt", [])
         self.raised: dict[tuple[str, str], int] = {}
+        self.promise: PromiseStatus | None = None
 
         def status() -> Status:
-            return look(given, memory, self.book.active, self.now_ns, T_NS, NOW_NS)
+            return look(given, memory, self.book.active, self.now_ns, T_NS, NOW_NS, self.promise)
 
         self.metrics = Metrics(CollectorRegistry(), given, memory.vitals, status, lambda: self.raised)
 
@@ -82,6 +99,23 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield Daemon(given, memory)
 
 
+@pytest.fixture
+def promising(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon whose bundle keeps to a budget."""
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        beat(memory, NOW_NS)
+        assert given.bundle is not None
+        facts = msgspec.structs.replace(given.bundle, promise=PROMISE)
+        made = Daemon(msgspec.structs.replace(given, bundle=facts), memory)
+        made.promise = kept_promise(true=4, false=1, unknown=2, hours=10.0)
+        yield made
+
+
+def kept_promise(hours: float, **events: int) -> PromiseStatus:
+    overall = _of_job(realised(JobEvents(None, hours, **events), PROMISE.per_hour))
+    return PromiseStatus(1.0, True, 2.5, 1.5, 0.3, "it is well", 36, overall, [])
+
+
 def test_every_metric_has_the_prefix_and_the_camera(daemon: Daemon) -> None:
     for name, labels in daemon.samples():
         assert name.startswith("framewatch_")
@@ -93,6 +127,46 @@ def test_the_names_are_those_that_were_promised(daemon: Daemon) -> None:
     body, _ = daemon.metrics.expose("")
     names = set(re.findall(r"^# TYPE (\S+)", body.decode(), re.MULTILINE))
     assert names == {f"framewatch_{name}" for name in PROMISED}
+
+
+def test_the_names_of_a_budget_are_those_that_were_promised(promising: Daemon) -> None:
+    names = {name.removeprefix("framewatch_") for name, _ in promising.samples()}
+    assert set(OF_A_BUDGET) <= names
+    promising.promise = None  # nothing is known of the first second
+    before = {name.removeprefix("framewatch_") for name, _ in promising.samples()}
+    assert names - before == {"false_alarms_per_hour", "events", "promised_hours", "kept_blocks"}
+
+
+def test_a_budget_is_told_beside_what_came_true_of_it(promising: Daemon) -> None:
+    promising.memory.vitals["judged_s"][0] = 36_000.5
+    assert promising.value("judged_seconds_total") == 36_000.5
+    assert promising.value("false_alarm_budget_per_hour") == 1.0
+    assert promising.value("calibration_extrapolated_by") == 1.5
+    assert promising.value("promised_hours") == 10.0
+    assert promising.value("kept_blocks") == 36
+    assert [promising.value("events", verdict=one) for one in ("true", "false", "unknown")] == [4, 1, 2]
+
+
+def test_unknown_events_give_a_rate_where_they_are_true_and_one_where_they_are_not(promising: Daemon) -> None:
+    found = {
+        unknown: [promising.value("false_alarms_per_hour", unknown=unknown, end=end) for end in ("low", "rate", "high")]
+        for unknown in ("true", "false")
+    }
+    assert (found["true"][1], found["false"][1]) == (0.1, 0.3)
+    assert found["true"][0] == pytest.approx(poisson_interval(1)[0] / 10)
+    assert found["false"][2] == pytest.approx(poisson_interval(3)[1] / 10)
+    assert all(low < rate < high for low, rate, high in found.values())
+
+
+def test_before_an_hour_is_judged_a_rate_has_neither_value_nor_upper_end(promising: Daemon) -> None:
+    promising.promise = kept_promise(0.0)
+    ends = {dict(labels)["end"] for name, labels in promising.samples() if name == "framewatch_false_alarms_per_hour"}
+    assert ends == {"low"}
+
+
+def test_a_drift_is_told_in_evidence_and_decades(promising: Daemon) -> None:
+    promising.memory.vitals["drift_evidence"][0], promising.memory.vitals["drift_shift"][0] = 0.25, -0.5
+    assert (promising.value("drift_evidence"), promising.value("drift_shift_decades")) == (0.25, -0.5)
 
 
 def test_the_frame_counters_close(daemon: Daemon) -> None:

@@ -86,8 +86,8 @@ def test_warnings_come_first_and_the_joint_score_before_all_other_charts(page: s
 
 def test_each_picture_is_there_once_and_the_script_is_inlined_once(page: str) -> None:
     pictures = re.findall(r'id="(picture-\d+)"', page)
-    # Two a chart, one an example; latents, training and sizes.
-    assert len(pictures) == len(set(pictures)) == 2 * 3 + 3 + 3
+    # Two a chart, one an example; memory, latents, training and sizes.
+    assert len(pictures) == len(set(pictures)) == 2 * 3 + 3 + 4
     assert page.count("Plotly.newPlot(") - get_plotlyjs().count("Plotly.newPlot(") == len(pictures)
     scripts = [len(text) for text in re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)]
     assert sum(length > 1_000_000 for length in scripts) == 1
@@ -218,7 +218,7 @@ def test_contexts_are_shown_where_they_are_stated() -> None:
 
 def test_a_strip_shows_quantiles_and_limit_on_one_scale_and_nothing_unknown() -> None:
     drawn = strip(0.0, 0.5, 1.0, 1.0, longest=2.0)
-    assert re.findall(r'x1="([\d.]+)"', drawn) == ["0", "0.0", "45.0", "90.0"]
+    assert re.findall(r'x1="([\d.]+)"', drawn) == ["0", "0.0", "30.0", "60.0"]
     assert strip(math.nan, 0.5, 1.0, 1.0, 2.0) == ""
 
 

@@ -12,10 +12,11 @@ from calibration.scale import JointScale
 from models.scorer import CHARTS, Scorer
 from models.sweep import LatentSweep
 from models.training import Checkpoint
-from monitor.bundle import REPORT, Bundle, FittedLimit, Manifest
+from monitor.bundle import REPORT, Bundle
 from monitor.calibrate import calibrate
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration, Network
+from monitor.manifest import FittedLimit, Manifest
 from monitor.report import render
 from monitor.report.data import JOINT, ReportData
 from monitor.report.settings import camera_levels, in_words
@@ -52,7 +53,7 @@ def changed_limits(bundle: Bundle, **fields: object) -> dict[str, FittedLimit]:
 def described(manifest: Manifest, held: list[Recording], scorer: Scorer) -> ReportData:
     scores = scorer(np.concatenate([one.frames for one in held]))
     groups = np.repeat(np.arange(len(held)), [len(one.frames) for one in held])
-    return describe(manifest, held, scorer, scores, groups, HISTORY, SWEEP)
+    return describe(manifest, held, scorer, scores, scores.values.astype(np.float64), groups, HISTORY, SWEEP)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,7 @@ def test_every_setting_of_the_training_and_every_camera_level_is_told(data: Repo
     assert {name for section in (Calibration, Network) for name in section.__struct_fields__} - {
         *manifest.training,
         *("network", "false_alarm_rate", "tile_px", "tile_overlap"),  # the last two where frames are cut into tiles
+        *("false_alarms_per_hour", "conservative", "memories_s", "limit"),  # told with the limits
     } == set()
 
 

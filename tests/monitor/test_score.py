@@ -9,10 +9,13 @@ import pyarrow.parquet
 import pytest
 from frames import brighter, normal, with_spot
 
+from calibration.memory import RARITY_TAIL, fit_memory
+from calibration.memory import step as remember
 from models.scorer import CHARTS
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError
-from monitor.score import evaluate, load_scorer, require_fit, score_table, write_table
+from monitor.manifest import FittedLimit, FittedMemory, FittedTail
+from monitor.score import chart_values, evaluate, load_scorer, require_fit, score_table, write_table
 
 FRESH = normal(60, 50)
 
@@ -158,3 +161,57 @@ def test_frames_too_bright_for_arithmetic_are_flagged_and_ranked_last(small_bund
 def test_frames_against_themselves_cannot_be_told_apart(small_bundle: Bundle) -> None:
     found = evaluate(small_bundle, [Recording("one", FRESH)], [Recording("same", FRESH)])
     assert {area.value for area in found.areas.values()} == {0.5}
+
+
+# A chart that remembers
+
+
+def remembering(bundle: Bundle) -> Bundle:
+    """*bundle* with a memory of ten frames beside its charts, whose limit is a rarity of 2."""
+    held, scores = bundle.manifest, load_scorer(bundle)(normal(400, 60))
+    memory, _ = fit_memory(
+        (0.1,),
+        100.0,
+        {b"hatch": scores.latent.mean(axis=0)},
+        1e9,
+        scores.latent,
+        scores.t2,
+        np.full(400, b"hatch"),
+        np.array([0, 400]),
+        np.arange(400) >= 320,
+    )
+    limit = FittedLimit(2.0, 2.0, 2.0, 0.0, 0.01, "given", 400, 400.0, False, FittedTail.of(RARITY_TAIL))
+    manifest = msgspec.structs.replace(
+        held, memory=FittedMemory.of(memory, 100.0), limits=held.limits | {"mewma": limit}
+    )
+    return bundle._replace(manifest=manifest)
+
+
+def test_without_a_memory_charts_say_what_the_scorer_does(small_bundle: Bundle) -> None:
+    scores = load_scorer(small_bundle)(FRESH)
+    values = chart_values(small_bundle, "hatch", scores)
+    np.testing.assert_array_equal(values, scores.values)
+    assert values.dtype == np.float64
+
+
+@pytest.mark.parametrize("context", ["hatch", "contour", ""])
+def test_a_memory_chart_stands_last_and_is_asked_about_the_context_shown(small_bundle: Bundle, context: str) -> None:
+    bundle, scores = remembering(small_bundle), load_scorer(small_bundle)(FRESH)
+    assert bundle.memory is not None
+    values = chart_values(bundle, context, scores)
+    np.testing.assert_array_equal(values[:, :-1], scores.values)
+    centered = scores.latent.astype(np.float64) - (bundle.memory.centers[b"hatch"] if context == "hatch" else 0.0)
+    anywhere = np.full(len(FRESH), b"of no center")
+    np.testing.assert_array_equal(values[:, -1], remember(bundle.memory, {}, centered, scores.t2, anywhere)[1])
+
+
+def test_each_recording_begins_with_an_empty_memory(small_bundle: Bundle) -> None:
+    bundle = remembering(small_bundle)
+    table = score_table(bundle, [Recording("a", FRESH[:30]), Recording("b", FRESH[:30])])
+    rarities = table["mewma"].to_numpy()
+    np.testing.assert_array_equal(rarities[:30], rarities[30:])
+    assert set(table["mewma_limit"].to_pylist()) == {2.0}
+    np.testing.assert_array_equal(table["mewma_flag"].to_numpy(), rarities > 2.0)
+    named = np.array(table["source"].to_pylist()) == "mewma"
+    np.testing.assert_array_equal(table["joint"].to_numpy()[named], rarities[named] / 2.0)
+    assert named.any()

@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 from daemon_example import beat, record, some_config, some_orders
+from promise_example import unit
+from test_rates import FITTED
 
-from monitor import eventlog
+from monitor import eventlog, recordlog, unitlog
 from monitor.alarms import Alarm
 from monitor.config import Config
 from monitor.eventlog import SLOTS
 from monitor.journal import Journal
+from monitor.layers import LayerCount, RateSummary
 from monitor.orders import Memory, Orders
 from monitor.side import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
 from monitor.status import LOST_WHY
@@ -204,3 +207,20 @@ def test_a_file_that_is_locked_does_not_hold_alarms_up(desk: Desk, memory: Memor
     other.close()
     desk.step(SETTLED_NS + 10**9, T_NS)
     assert desk.why(SETTLED_NS + 10**9) == ""
+
+
+def test_finished_layers_are_told_by_a_desk_with_a_chart_of_rates(
+    daemon: tuple[Orders, Memory], journal: Journal
+) -> None:
+    given, memory = daemon
+    assert given.bundle is not None
+    charted = msgspec.structs.replace(given, bundle=msgspec.structs.replace(given.bundle, rates=FITTED))
+    with_chart, without = Desk(charted, memory, journal, NOW_NS), Desk(given, memory, journal, NOW_NS)
+    recordlog.begin(memory.units, "hot-1")
+    for one in (unit(0), unit(1, score=9.0)):
+        unitlog.append(memory.units, one)
+    for desk in (with_chart, without):
+        desk.step(SETTLED_NS, T_NS)
+    assert with_chart.status(SETTLED_NS, T_NS).layers == LayerCount("part 7", True, charted=2, out_of_control=1)
+    assert [one.over for one in with_chart.layers("part 7").layers] == [False, True]
+    assert (without.status(SETTLED_NS, T_NS).layers, without.layers(None)) == (None, RateSummary())

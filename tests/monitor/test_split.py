@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from calibration.charts import CalibrationError
 from monitor.camera.recordings import Recording
-from monitor.split import STOPPING_FRAMES_MIN, runs_of, split, stopping_frames
+from monitor.split import GROUPS_ENOUGH, STOPPING_FRAMES_MIN, runs_of, split, stopping_frames, with_stretches
 
 
 def group(name: str, context: str, frames: int = 4) -> Recording:
@@ -55,6 +55,42 @@ def test_every_frame_has_one_role_and_every_context_both(contexts: list[str], he
         assert sum(len(one.frames) for one in train)
         assert sum(len(one.frames) for one in limits)
         assert sum(len(one.frames) for one in (*train, *limits)) == 9 * contexts.count(context)
+
+
+STRETCHES = [group(f"clean {context} {run}", context) for run in range(3) for context in ("hatch", "contour")]
+
+
+def test_with_stretches_all_recordings_train_and_only_the_stretches_set_limits() -> None:
+    parts = with_stretches(BY_RUN, STRETCHES)
+    assert parts.train == tuple(BY_RUN)
+    assert parts.limits == tuple(STRETCHES)
+
+
+def test_too_few_stretches_are_told_and_one_run_in_two_contexts_is_one() -> None:
+    def told(count: int) -> tuple[str, ...]:
+        path = "{context}/run{run}.npy"
+        return with_stretches(
+            BY_RUN, [*runs("hatch", path, range(count)), *runs("contour", path, range(count))]
+        ).warnings
+
+    [warning] = told(GROUPS_ENOUGH - 1)
+    assert warning.startswith("the limits rest on 8 held-out groups")
+    assert told(GROUPS_ENOUGH) == ()
+
+
+@pytest.mark.parametrize(
+    ("learned", "clean", "odd"),
+    [
+        (BY_RUN, [one for one in STRETCHES if one.context == "hatch"], "context contour"),
+        ([one for one in BY_RUN if one.context == "contour"], STRETCHES, "context hatch"),
+        (BY_RUN, [*STRETCHES, group("any", "")], "frames without context"),
+    ],
+)
+def test_stretches_that_do_not_show_what_the_network_learns_are_refused(
+    learned: list[Recording], clean: list[Recording], odd: str
+) -> None:
+    with pytest.raises(CalibrationError, match=f"must show the same contexts: {odd} is in one of them only"):
+        with_stretches(learned, clean)
 
 
 def runs(context: str, path: str, numbers: range) -> list[Recording]:

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 from daemon_example import beat, count_frames, judge_frames, some_config, some_orders
 
-from monitor.status import LOST_WHY, START_NS, STOPPING_NS, ChartStatus, hot_lost, look, read_text, write_text
+from monitor.orders import Memory, Orders, Promise
+from monitor.status import LOST_WHY, START_NS, STOPPING_NS, ChartStatus, DriftStatus, hot_lost, look
 from monitor.types import State
-from monitor.vitals import LOST_NS
+from monitor.vitals import LOST_NS, read_text, write_text
 
 STARTED_NS = 10**12
 
@@ -66,6 +67,30 @@ def test_the_limits_shown_are_those_of_the_context_that_was_judged_last(tmp_path
             seen[status.context] = [(chart.name, chart.limit) for chart in status.charts]
     pooled = [("t2", 50.0), ("s2", 3.0)]
     assert seen == {"": pooled, "hatch": pooled, "contour": [("t2", 20.0), ("s2", 1.5)]}
+
+
+def promised(given: Orders, memory: Memory, *, drift: bool = True) -> Orders:
+    """*given* with a bundle that keeps to a budget, of which the scores have drifted."""
+    memory.vitals["drift_evidence"][0], memory.vitals["drift_shift"][0] = 1.5, 0.25
+    write_text(memory.vitals, "drift_why", "they have drifted")
+    assert given.bundle is not None
+    promise = Promise(1.0, False, 2.5, 1.0, 100.0, 0.3, "it is well", "ab" * 32, drift)
+    return msgspec.structs.replace(given, bundle=msgspec.structs.replace(given.bundle, promise=promise))
+
+
+def test_judged_time_is_told_whatever_the_limits_are(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        memory.vitals["judged_s"][0] = 61.5
+        status = look(given, memory, [], STARTED_NS, 5, STARTED_NS)
+    assert (status.judged_s, status.promise, status.drift) == (61.5, None, None)
+
+
+def test_a_drift_is_told_where_one_is_watched_for(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        seen = [
+            look(promised(given, memory, drift=one), memory, [], STARTED_NS, 5, STARTED_NS) for one in (True, False)
+        ]
+    assert [status.drift for status in seen] == [DriftStatus(1.5, 0.25, "they have drifted"), None]
 
 
 def test_a_lost_hot_process_is_degraded_and_gives_no_permit(tmp_path: Path) -> None:

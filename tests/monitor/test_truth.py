@@ -10,11 +10,14 @@ from calibration.evaluation import proportion
 from monitor.alarms import Alarm
 from monitor.camera.schedule import Truth
 from monitor.camera.truth import SERVICE_SOURCES, Comparison, KindTally, compare
+from monitor.types import Peak
 
 S = 1_000_000_000
 
 
-def alarm(first_seq: int, last_seq: int, raised_t_ns: int = 10 * S, source: str = "local") -> Alarm:
+def alarm(
+    first_seq: int, last_seq: int, raised_t_ns: int = 10 * S, source: str = "local", peak_seq: int | None = None
+) -> Alarm:
     return Alarm(
         id=f"{raised_t_ns}-{first_seq}-{last_seq}-{source}",
         rev=1,
@@ -28,7 +31,7 @@ def alarm(first_seq: int, last_seq: int, raised_t_ns: int = 10 * S, source: str 
         first_t_ns=raised_t_ns,
         raised_t_ns=raised_t_ns,
         frames_over=last_seq - first_seq + 1,
-        peak=None,
+        peak=None if peak_seq is None else Peak(peak_seq, 2.0, 1.0, 2.0),
         pool=None,
         where=None,
         kind=None,
@@ -45,15 +48,35 @@ def truth(first_seq: int, last_seq: int, kind: str = "splash", first_t_ns: int |
 
 
 @pytest.mark.parametrize(
-    ("first_seq", "last_seq", "found"),
-    [(10, 20, True), (0, 10, True), (20, 30, True), (0, 99, True), (14, 15, True), (0, 9, False), (21, 30, False)],
+    ("first_seq", "last_seq", "peak_seq", "found"),
+    [
+        (10, 20, None, True),
+        (0, 10, None, True),
+        (20, 30, None, True),
+        (14, 15, None, True),
+        (0, 99, 10, True),
+        (0, 99, 20, True),
+        (0, 9, 5, False),
+        (21, 30, 25, False),
+    ],
 )
-def test_an_alarm_that_overlaps_an_anomaly_has_found_it(first_seq: int, last_seq: int, found: bool) -> None:
-    one = alarm(first_seq, last_seq)
+def test_an_alarm_whose_first_peak_or_last_frame_lies_in_an_anomaly_has_found_it(
+    first_seq: int, last_seq: int, peak_seq: int | None, found: bool
+) -> None:
+    one = alarm(first_seq, last_seq, peak_seq=peak_seq)
     comparison = compare([one], [truth(10, 20)])
     assert comparison.overall == KindTally("all", 1, int(found), (1.0,) if found else ())
     assert comparison.right_alarms == ((one,) if found else ())
     assert comparison.false_alarms == (() if found else (one,))
+
+
+@pytest.mark.parametrize("peak_seq", [None, 0, 9, 21, 99])
+def test_an_alarm_that_goes_on_through_an_anomaly_has_not_found_it_and_is_not_false(peak_seq: int | None) -> None:
+    one = alarm(0, 99, peak_seq=peak_seq)
+    comparison = compare([one], [truth(10, 20)])
+    assert comparison.overall == KindTally("all", 1, 0, ())
+    assert comparison.right_alarms == (one,)
+    assert comparison.false_alarms == ()
 
 
 def test_kinds_are_counted_each_for_itself() -> None:
@@ -63,9 +86,10 @@ def test_kinds_are_counted_each_for_itself() -> None:
     assert comparison.overall == KindTally("all", 3, 2, (2.0, 1.0))
 
 
-def test_one_alarm_may_find_two_anomalies() -> None:
-    comparison = compare([alarm(5, 60)], [truth(10, 12, first_t_ns=8 * S), truth(50, 55)])
-    assert comparison.overall == KindTally("all", 2, 2, (2.0, 1.0))
+def test_one_alarm_may_find_three_anomalies_by_its_first_its_peak_and_its_last_frame() -> None:
+    truths = [truth(10, 12, first_t_ns=8 * S), truth(20, 22), truth(30, 32, first_t_ns=7 * S), truth(50, 55)]
+    comparison = compare([alarm(11, 52, peak_seq=30)], truths)
+    assert comparison.overall == KindTally("all", 4, 3, (2.0, 3.0, 1.0)), "it went on through the second"
     assert comparison.precision.value == 1.0
 
 
@@ -85,7 +109,7 @@ def test_two_alarms_on_one_anomaly_are_one_find_with_the_delay_of_the_first() ->
 def test_only_an_alarm_raised_after_a_known_exposure_has_a_delay(
     raised_s: int, first_t_ns: int | None, delays_s: tuple[float, ...]
 ) -> None:
-    comparison = compare([alarm(0, 30, raised_s * S)], [truth(10, 20, first_t_ns=first_t_ns)])
+    comparison = compare([alarm(0, 15, raised_s * S)], [truth(10, 20, first_t_ns=first_t_ns)])
     assert comparison.overall == KindTally("all", 1, 1, delays_s)
 
 
@@ -135,10 +159,13 @@ def test_nothing_shown_and_nothing_raised() -> None:
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(0, 8)).map(lambda span: (span[0], span[0] + span[1]))
 ALARMS = st.builds(
-    lambda span, raised, source: alarm(*span, raised, source),
+    lambda span, raised, source, peak: alarm(
+        *span, raised, source, None if peak is None else min(span[0] + peak, span[1])
+    ),
     SPANS,
     st.integers(0, 100),
     st.sampled_from(["local", "t2", "frozen", "blind"]),
+    st.none() | st.integers(0, 8),
 )
 TRUTHS = st.builds(
     lambda span, kind, at: truth(*span, kind, at), SPANS, st.sampled_from(["splash", "dim"]), st.none() | st.just(50)
@@ -151,9 +178,10 @@ def test_every_alarm_and_every_anomaly_is_accounted_for(alarms: list[Alarm], tru
     frames = [set(range(one.first_seq, one.last_seq + 1)) for one in truths]
     judged = [one for one in alarms if one.source not in SERVICE_SOURCES]
     shown = [set(range(one.first_seq, one.last_seq + 1)) for one in judged]
+    marks = [{one.first_seq, one.last_seq, one.peak.seq if one.peak else one.first_seq} for one in judged]
     overall = comparison.overall
     assert overall.shown == len(truths)
-    assert overall.found == sum(any(one & other for other in shown) for one in frames)
+    assert overall.found == sum(any(one & other for other in marks) for one in frames)
     assert list(comparison.false_alarms) == [
         one for one, seen in zip(judged, shown, strict=True) if not any(seen & other for other in frames)
     ]

@@ -64,9 +64,24 @@ class Bench:
         ring = Ring(self.memory.ring)
         self.backlog = Backlog(ring, Ledger(self.memory.ledger), 16, 0)
         self.ingest = Ingest(self.config.camera, bundle.admission, WireLimits(), SECOND, self.backlog)
-        judge = Judge(load_scorer(bundle), bundle.context_limits, bundle.camera_limits, EventRule(2, 3, CLEAR))
+        judge = Judge(
+            load_scorer(bundle),
+            bundle.manifest.charts,
+            bundle.context_limits,
+            bundle.camera_limits,
+            EventRule(2, 3, CLEAR),
+        )
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
-        self.handover = Handover(self.memory.log, self.wake_fd, "epoch", "", ring, self.clock, self.clock)
+        self.handover = Handover(
+            self.memory.log,
+            self.wake_fd,
+            "epoch",
+            "",
+            bundle.manifest.charts,
+            ring,
+            self.clock,
+            self.clock,
+        )
         self.engine = Engine(self.backlog, judge, self.memory.vitals, self.handover.report, self.clock, self.clock)
         self.seq = 0
 

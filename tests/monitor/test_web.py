@@ -8,9 +8,10 @@ import pytest
 from daemon_example import beat, count_frames, judge_frames, record, some_config, some_orders
 
 from monitor.alarms import Alarm, AlarmState, apply, open_book
+from monitor.layers import RateSummary
 from monitor.orders import Memory, Orders
 from monitor.status import Status, look
-from monitor.types import State
+from monitor.types import TEXT_BYTES, State
 from monitor.vitals import LOST_NS
 from monitor.web.app import application
 
@@ -26,6 +27,7 @@ class Shown:
         self.now_ns = NOW_NS
         self.book, _ = apply(open_book("melt", []), record("began", job="<b>part</b>"))
         self.asked: list[tuple[int, AlarmState | None]] = []
+        self.jobs: list[str | None] = []
 
     def status(self) -> Status:
         return look(self._orders, self.memory, self.book.active, self.now_ns, 5, NOW_NS)
@@ -33,6 +35,10 @@ class Shown:
     def alarms(self, limit: int, state: AlarmState | None) -> list[Alarm]:
         self.asked.append((limit, state))
         return self.book.active
+
+    def layers(self, job: str | None) -> RateSummary:
+        self.jobs.append(job)
+        return RateSummary()
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         return f"accept={accept}".encode(), "text/plain; version=0.0.4; charset=utf-8"
@@ -109,6 +115,22 @@ def test_a_wrong_query_is_refused_with_the_reason(shown: Shown, query: str) -> N
     assert shown.asked == []
 
 
+@pytest.mark.parametrize(
+    ("query", "job"), [("", None), ("?job=part%207", "part 7"), ("?job=", ""), ("?job=null", "null")]
+)
+def test_layers_are_asked_for_by_job(shown: Shown, query: str, job: str | None) -> None:
+    answer = shown.get(f"/api/v1/layers{query}")
+    assert (answer.status_code, answer.json()) == (200, {"jobs": [], "layers": []})
+    assert shown.jobs == [job]
+
+
+def test_a_job_longer_than_any_is_refused_with_the_reason(shown: Shown) -> None:
+    answer = shown.get(f"/api/v1/layers?job={'x' * (TEXT_BYTES + 1)}")
+    assert answer.status_code == 400
+    assert "job" in answer.json()["error"]
+    assert shown.jobs == []
+
+
 def test_metrics_come_in_the_format_asked_for(shown: Shown) -> None:
     answer = shown.get("/metrics", accept="application/openmetrics-text")
     assert answer.text == "accept=application/openmetrics-text"
@@ -124,7 +146,7 @@ def test_the_page_needs_nothing_from_elsewhere(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/", "/api/v1/status", "/api/v1/alarms", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/api/v1/status", "/api/v1/alarms", "/api/v1/layers", "/metrics"])
 def test_nothing_can_be_changed(shown: Shown, method: str, path: str) -> None:
     assert shown.get(path, method).status_code == 405
 

@@ -20,6 +20,7 @@ import msgspec
 import yaml
 
 from monitor.config import Calibration
+from tests.benchmarks.document import put, with_places
 from tests.benchmarks.evaluate import recorded, simulated
 from tests.benchmarks.evaluate.figures import Figures, judge
 from tests.benchmarks.evaluate.methods import (
@@ -103,15 +104,6 @@ def heading(split: Split) -> str:
     )
 
 
-def replaced(document: str, name: str, text: str) -> str:
-    """*document* with *text* between the markers of *name*. Raises ValueError where there are none."""
-    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
-    if document.count(begin) != 1 or document.count(end) != 1:
-        raise ValueError(f"the document has no place for {name}: {begin.strip()} ... {end.strip()}")
-    head, rest = document.split(begin)
-    return head + begin + "\n" + text + "\n" + end + rest.split(end)[1]
-
-
 def variant(words: list[str]) -> Variant:
     """NAME KEY=VALUE ... Raises ValueError."""
     name, *pairs = words
@@ -124,11 +116,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=DATA_SETS, help="may be given several times")
     parser.add_argument("--variant", action="append", nargs="+", default=[], metavar="NAME KEY=VALUE")
     parser.add_argument("--quick", action="store_true", help="a smoke run: few frames and steps")
-    parser.add_argument("--out", type=Path, help="a document with markers for the tables")
+    parser.add_argument("--out", type=with_places(), help="a document with markers for the tables")
     parser.add_argument("--json", type=Path, help="the same figures for programs")
     options = parser.parse_args()
-    if options.out and not options.out.is_file():
-        parser.error(f"--out {options.out}: tables are written between the markers of a document that is there")
     begun = time.monotonic()
 
     def say(line: str) -> None:
@@ -144,7 +134,7 @@ def main() -> None:
         text = "\n".join(f"{head}.\n\n" + "\n".join(map(markdown, tables)) for head, tables in found.items())
         results[name] = {head: [plain(table) for table in tables] for head, tables in found.items()}
         if options.out:
-            options.out.write_text(replaced(options.out.read_text(), name, text))
+            put(options.out, name, text)
         else:
             sys.stdout.write(f"## {name}\n\n{text}\n")
         if options.json:

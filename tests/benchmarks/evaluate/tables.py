@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from calibration.evaluation import Estimate
+from tests.benchmarks.document import table as table_of
 from tests.benchmarks.evaluate.figures import OWN_LIMITS, Figures, Judged
 from tests.benchmarks.evaluate.methods import TOGETHER
 
@@ -86,8 +87,7 @@ def mixture(figures: Figures, judged: list[Judged]) -> Table:
 def markdown(table: Table) -> str:
     """*table* as text: a title in bold, then the table."""
     title, header, rows = table
-    lines = [header, ["---"] * len(header), *[[_cell(value) for value in row] for row in rows]]
-    return f"**{title}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return f"**{title}**\n\n" + table_of(header, [[_cell(value) for value in row] for row in rows])
 
 
 def plain(table: Table) -> dict[str, Any]:

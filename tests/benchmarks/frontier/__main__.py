@@ -22,7 +22,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 
 from monitor.service import MALLOC
-from tests.benchmarks.evaluate.__main__ import heading, replaced
+from tests.benchmarks.document import put, with_places
+from tests.benchmarks.evaluate.__main__ import heading
 from tests.benchmarks.evaluate.splits import Frames, MissingDataError, Say, Split
 from tests.benchmarks.frontier import lessons, studies
 from tests.benchmarks.frontier.networks import DEFAULT, OF_MELT_POOLS, OF_RECORDED, OF_STEM_IMAGES, QUICK, Candidate
@@ -115,7 +116,7 @@ def written(one: Swept, out: Path | None, quick: bool) -> None:
             drawn.parent.mkdir(exist_ok=True)
             drawn.write_text(draw(points, one.name))
     if out:
-        out.write_text(replaced(out.read_text(), one.name, text))
+        put(out, one.name, text)
     else:
         sys.stdout.write(f"## {one.name}\n\n{text}\n")
 
@@ -124,11 +125,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=COMPARISONS, help="may be given several times")
     parser.add_argument("--quick", action="store_true", help="a smoke run: few networks, frames and steps")
-    parser.add_argument("--out", type=Path, help="a document with markers for the tables")
+    parser.add_argument("--out", type=with_places(), help="a document with markers for the tables")
     parser.add_argument("--json", type=Path, help="trainings that are done; a run goes on from them")
     options = parser.parse_args()
-    if options.out and not options.out.is_file():
-        parser.error(f"--out {options.out}: tables are written between the markers of a document that is there")
     begun = time.monotonic()
 
     def say(line: str) -> None:

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 from tests.benchmarks.frontier.networks import DEFAULT
 from tests.benchmarks.frontier.points import Point, on_frontier
+from tests.benchmarks.svg import BLUE, GRID, ORANGE, PALE, line, picture
 
 WIDTH, HEIGHT = 860, 500
 LEFT, RIGHT, TOP, BOTTOM = 70, 30, 40, 60
-INK, PALE, BLUE, ORANGE = "#1f2933", "#9aa5b1", "#1d5fa8", "#d9570b"
 MISSED_MIN: Final = 1e-4  # of 1 - AUROC: what is better is drawn there
 TICKS: Final = tuple(first * 10.0**power for power in (-4, -3, -2, -1) for first in (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9))
 TICK_PX: Final = 20  # between two of them, at least
@@ -48,12 +48,7 @@ def draw(points: Sequence[Point], title: str) -> str:
     marks = sorted(zip(points, best, strict=True), key=lambda pair: (pair[0].name == DEFAULT, pair[1]))
     parts += [_mark(axes, one, lies) for one, lies in marks]
     parts += _labels(axes, points, best, corners)
-    inside = "\n".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="sans-serif" font-size="12" fill="{INK}">\n'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>\n{inside}\n</svg>\n'
-    )
+    return picture(WIDTH, HEIGHT, parts)
 
 
 def _axes(points: Sequence[Point]) -> Axes:
@@ -75,12 +70,12 @@ def _grid(axes: Axes, title: str) -> list[str]:
         y = axes.down(1 - missed)
         if axes.best <= missed <= axes.worst and y > above + TICK_PX:
             above = y
-            parts.append(_line(LEFT, y, WIDTH - RIGHT, y, "#e4e7eb"))
+            parts.append(line(LEFT, y, WIDTH - RIGHT, y, GRID))
             parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{1 - missed:.4g}</text>')
     for million in (first * 10.0**power for power in range(-3, 4) for first in (1, 2, 5)):
         if axes.low <= million <= axes.high:
             x = axes.across(million)
-            parts.append(_line(x, TOP, x, HEIGHT - BOTTOM, "#e4e7eb"))
+            parts.append(line(x, TOP, x, HEIGHT - BOTTOM, GRID))
             parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{million:g}</text>')
     return parts
 
@@ -103,7 +98,7 @@ def _mark(axes: Axes, one: Point, lies: bool) -> str:
     x, y = _place(axes, one)
     colour = ORANGE if one.name == DEFAULT else BLUE if lies else PALE
     said = f"{one.name}: {one.operations / 1e6:.2f} million, AUROC {one.area.value:.4f}"
-    seeds = [_line(x, axes.down(min(one.values)), x, axes.down(max(one.values)), colour)] if one.spread else []
+    seeds = [line(x, axes.down(min(one.values)), x, axes.down(max(one.values)), colour)] if one.spread else []
     dot = (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{6 if one.name == DEFAULT else 4}" fill="{colour}">'
         f"<title>{escape(said)}</title></circle>"
@@ -153,7 +148,3 @@ def _overlap(one: Box, other: Box) -> bool:
 
 def _place(axes: Axes, one: Point) -> Place:
     return axes.across(one.operations / 1e6), axes.down(one.area.value or 0.0)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from calibration.evaluation import Estimate
+from tests.benchmarks.document import table
 from tests.benchmarks.evaluate.methods import TOGETHER
 from tests.benchmarks.frontier.networks import DEFAULT
 from tests.benchmarks.frontier.points import Point, on_frontier
@@ -33,7 +34,7 @@ def every_network(points: Sequence[Point]) -> str:
     """All *points*, fewest operations first."""
     ordered = sorted(points, key=lambda one: (one.operations, one.name))
     rows = [_row(one, best) for one, best in zip(ordered, on_frontier(ordered), strict=True)]
-    return _table(HEADER, rows)
+    return table(HEADER, rows)
 
 
 def by_latent(points: Sequence[Point]) -> str:
@@ -45,7 +46,7 @@ def by_latent(points: Sequence[Point]) -> str:
         [str(one.settings.latent), *[_estimate(one.areas[chart]) for chart in charts], _estimate(one.found)]
         for one in sorted(same, key=lambda one: int(one.settings.latent))
     ]
-    return _table(["latent", *charts, f"{TOGETHER}: found at 1 %"], rows)
+    return table(["latent", *charts, f"{TOGETHER}: found at 1 %"], rows)
 
 
 def by_training(networks: Sequence[Trained]) -> str:
@@ -64,7 +65,7 @@ def by_training(networks: Sequence[Trained]) -> str:
         ]
         for one in networks
     ]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def spread(values: Sequence[float]) -> str:
@@ -106,8 +107,3 @@ def _emphasised(name: str) -> str:
 
 def _estimate(one: Estimate) -> str:
     return "-" if one.value is None else f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

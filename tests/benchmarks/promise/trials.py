@@ -1,17 +1,25 @@
 """One budget tried on many calibrations of a stream: what the limits realise, and what they say of themselves."""
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from calibration.action import ActionLimits, Demand, fit_action_limits, fit_tails
 from calibration.blocks import BlockExtremes, block_extremes, block_frames
-from calibration.budget import Budget, budget_limit, chart_limits, fit_budget
+from calibration.budget import budget_limit, endings
 from calibration.extremes import level_of
+from calibration.tails import Tail, score_of
+from tests.benchmarks.promise.figures import OnStream
 from tests.benchmarks.promise.streams import Fresh, Stream, calibration, events
 
 RATE_HZ: Final = 1000.0
 RESAMPLES: Final = 200
 CALIBRATION_SEED, FRESH_SEED = 1_000, 900_000_000
+WARNING_RATE: Final = 0.001  # of the warning limit, of which nothing is asked here
+
+Float64s = npt.NDArray[np.float64]
 
 
 class Trial(NamedTuple):
@@ -37,22 +45,35 @@ def trials(
     for number in range(calibrations):
         scores = calibration(stream, seed + number)
         hours = len(scores) / RATE_HZ / 3600
-        fitted = fit_budget(scores, expected[0] / hours, RATE_HZ, stream.k, stream.n)
+        fitted = fit(scores, Demand(expected[0] / hours, RATE_HZ, stream.k, stream.n, WARNING_RATE))
         for one in expected:
             found[one].append(trial(fitted, one / hours, ahead, seed + number))
     return found
 
 
-def trial(fitted: Budget, per_hour: float, ahead: Fresh, seed: int) -> Trial:
+def fit(scores: Float64s, demand: Demand) -> ActionLimits:
+    """The limits from *scores* (m, c) of one stretch, of one context and one run; its last fifth fits the tails."""
+    nowhere, alike = np.full(len(scores), ""), np.zeros(len(scores), np.int64)
+    for_tails = endings(np.array([0, len(scores)]))
+    tails = fit_tails(scores[for_tails], nowhere[for_tails], demand.warning_rate)
+    return fit_action_limits(scores, nowhere, alike, alike, tails, for_tails, demand)
+
+
+def scores_at(limit: float, tails: Sequence[Tail]) -> Float64s:
+    """Each chart's score (c,) that is as rare as the joint *limit*."""
+    return np.array([score_of(limit, tail) for tail in tails])
+
+
+def trial(fitted: ActionLimits, per_hour: float, ahead: Fresh, seed: int) -> Trial:
     """The limits of a budget of *per_hour*, from the block extremes of a calibration, on a stream *ahead*."""
-    joint = budget_limit(fitted.record, per_hour, RATE_HZ)
+    joint, tails = budget_limit(fitted.record, per_hour, RATE_HZ), fitted.tails.pooled
     allowed = joint.per_hour * ahead.frames / RATE_HZ / 3600
 
     def realised(limit: float) -> float:
-        return events(ahead, chart_limits(limit, fitted.tails), joint.block_frames) / allowed
+        return events(ahead, scores_at(limit, tails), joint.block_frames) / allowed
 
-    if (chart_limits(joint.limit, fitted.tails) < ahead.floor).any():
-        raise ValueError(f"the limits {chart_limits(joint.limit, fitted.tails)} lie below {ahead.floor}: lower it")
+    if (scores_at(joint.limit, tails) < ahead.floor).any():
+        raise ValueError(f"the limits {scores_at(joint.limit, tails)} lie below {ahead.floor}: lower it")
     low, high = bootstrap(fitted.record, joint.per_hour, seed)
     return Trial(
         limit=realised(joint.limit),
@@ -98,22 +119,34 @@ def by_ranks(stream: Stream, ahead: Fresh, expected: float, calibrations: int, s
     return realised
 
 
-def summary(done: list[Trial]) -> dict[str, Any]:
-    """Figures of many trials of one budget."""
+def summary(stream: str, expected: float, done: list[Trial]) -> OnStream:
+    """Figures of many trials of a budget of which *expected* events make up one calibration."""
     limit = np.array([one.limit for one in done])
-    return {
-        "calibrations": len(done),
-        "blocks": float(np.median([one.blocks for one in done])),
-        "block_frames": float(np.median([one.block_frames for one in done])),
-        "block_frames_max": max(one.block_frames for one in done),
-        "promised": float(np.mean([one.promised for one in done])),
-        "extrapolated_by": float(np.median([one.extrapolated_by for one in done])),
-        "allowed": float(np.mean([one.allowed for one in done])),
-        "mean": float(limit.mean()),
-        "standard_error": float(limit.std(ddof=1) / np.sqrt(len(done))),
-        "from": float(np.quantile(limit, 0.05)),
-        "to": float(np.quantile(limit, 0.95)),
-        "covered": float(np.mean([one.high <= 1 <= one.low for one in done])),
-        "covered_by_bootstrap": float(np.mean([one.bootstrap[1] <= 1 <= one.bootstrap[0] for one in done])),
-        "conservative_over": float(np.mean([one.conservative > 1 for one in done])),
-    }
+    conservative = np.array([one.conservative for one in done])
+    return OnStream(
+        stream=stream,
+        expected=expected,
+        calibrations=len(done),
+        blocks=float(np.median([one.blocks for one in done])),
+        block_frames=float(np.median([one.block_frames for one in done])),
+        block_frames_max=max(one.block_frames for one in done),
+        promised=float(np.mean([one.promised for one in done])),
+        extrapolated_by=float(np.median([one.extrapolated_by for one in done])),
+        allowed=float(np.mean([one.allowed for one in done])),
+        mean=float(limit.mean()),
+        standard_error=_error(limit),
+        low=float(np.quantile(limit, 0.05)),
+        high=float(np.quantile(limit, 0.95)),
+        covered=float(np.mean([one.high <= 1 <= one.low for one in done])),
+        covered_by_bootstrap=float(np.mean([one.bootstrap[1] <= 1 <= one.bootstrap[0] for one in done])),
+        conservative_mean=float(conservative.mean()),
+        conservative_standard_error=_error(conservative),
+        conservative_low=float(np.quantile(conservative, 0.05)),
+        conservative_high=float(np.quantile(conservative, 0.95)),
+        conservative_over=float((conservative > 1).mean()),
+    )
+
+
+def _error(values: Float64s) -> float:
+    """The standard error of the mean of *values*."""
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,6 +1,5 @@
 """The promise of a false-alarm budget, on small streams: `python -m tests.benchmarks.promise` runs the large ones."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from calibration.events import EventRule, start, step
 from tests.benchmarks.promise import __main__ as command
+from tests.benchmarks.promise.figures import OnStream, read
 from tests.benchmarks.promise.streams import Stream, chunks, events, fresh, scored
 from tests.benchmarks.promise.trials import by_ranks, summary, trials
 
@@ -18,17 +18,18 @@ SMALL = Stream("small", 0.9, 40_000, 2_000_000, floor=2.2, charts=3)
 def test_limits_keep_their_budget_on_fresh_streams(stream: Stream) -> None:
     done = trials(stream, fresh(stream, 99), (3.0, 8.0), 24, 7)
     for expected in (3.0, 8.0):
-        found = summary(done[expected])
-        assert 0.6 < found["mean"] < 1.6
-        assert found["covered"] >= 0.75
-        assert found["conservative_over"] <= 0.25
+        found = summary(stream.name, expected, done[expected])
+        assert 0.6 < found.mean < 1.6
+        assert found.conservative_mean < found.mean
+        assert found.covered >= 0.75
+        assert found.conservative_over <= 0.25
 
 
 def test_smooth_tails_keep_a_budget_that_ranks_break() -> None:
     """Ranks tie the highest frames of all charts: asked for two events, they allow one a chart."""
     stream = SMALL._replace(charts=4, k=1, n=1, floor=2.8)
     ahead = fresh(stream, 99)
-    smooth = summary(trials(stream, ahead, (2.0,), 24, 7)[2.0])["mean"]
+    smooth = summary(stream.name, 2.0, trials(stream, ahead, (2.0,), 24, 7)[2.0]).mean
     assert smooth < 1.5
     assert np.mean(by_ranks(stream, ahead, 2.0, 24, 7)) > 1.4 * smooth
 
@@ -64,6 +65,6 @@ def test_the_command_writes_its_figures(
     monkeypatch.setattr("sys.argv", ["promise", "--quick", "--only", "small", "--calibrations", "2"])
     monkeypatch.setattr("sys.argv", [*command.sys.argv, "--json", str(tmp_path / "figures.json")])
     command.main()
-    rows = json.loads((tmp_path / "figures.json").read_text())
-    assert [row["expected"] for row in rows] == list(command.EXPECTED)
+    rows = read(tmp_path / "figures.json", list[OnStream])
+    assert [row.expected for row in rows] == list(command.EXPECTED)
     assert capsys.readouterr().out.count("small") == len(rows)

@@ -1,0 +1,161 @@
+"""The promise as the side process knows it: judged hours and blocks on disk, events and verdicts in the journal."""
+
+import logging
+import math
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from calibration.realised import JobEvents, Rate, Realised, over_all, realised, tally
+from monitor import blocklog
+from monitor.alarms import Alarm
+from monitor.blockstore import Block, BlockStore, beside
+from monitor.orders import Promise
+from monitor.shared import Arrays
+
+PERIOD_NS: Final = 1_000_000_000
+"""Blocks go to disk, and rates are worked out, so often."""
+
+_log = logging.getLogger(__name__)
+
+
+class RateStatus(msgspec.Struct, frozen=True):
+    """Events an hour with a 90 % interval; None: no hour was judged, or no upper bound."""
+
+    events: int
+    per_hour: float | None
+    low: float
+    high: float | None
+
+
+class JobStatus(msgspec.Struct, frozen=True):
+    """Judged hours of a job, its events by verdict, and what may be said of the budget."""
+
+    job: str | None  # None: all together
+    hours: float
+    true: int
+    false: int
+    unknown: int
+    fewest: RateStatus  # none of the unknown was false
+    most: RateStatus  # all of them were
+    judgement: str  # kept, broken, not yet known
+    hours_to_know: float
+    why: str
+
+
+class PromiseStatus(msgspec.Struct, frozen=True):
+    """The false-alarm budget, and what came true of it since its limits were set."""
+
+    per_hour: float
+    conservative: bool
+    calibration_hours: float
+    extrapolated_by: float
+    dead_time_s: float
+    why: str
+    blocks: int  # kept for a new calibration
+    overall: JobStatus
+    jobs: list[JobStatus]  # the latest ones
+
+
+JOBS_SHOWN: Final = 20
+
+AlarmsSince = Callable[[int], Sequence[Alarm]]
+"""The alarms of charts that were raised since a moment (Unix nanoseconds)."""
+
+
+class Keeper:
+    """Moves finished blocks from shared memory to disk, and works out what came true. Used by one thread."""
+
+    def __init__(self, promise: Promise, journal: Path, log: Arrays, limits_ns: int = 0) -> None:
+        """What came true counts from *limits_ns* on, when the limits were set (Unix nanoseconds).
+
+        Raises BlockStoreError where the file beside *journal* cannot be used.
+        """
+        self._promise = promise
+        self._limits_ns = limits_ns
+        self._log = log
+        self._store = BlockStore(beside(journal))
+        self._hours: dict[str, float] = {}
+        self._since_ns: int | None = None  # when the first of their blocks began
+        self._blocks = 0
+        self._count(self._store.blocks(promise.scale))
+        self._position = blocklog.START
+        self._next_ns = 0
+        self.status: PromiseStatus | None = None
+        self.why = ""
+
+    def step(self, mono_ns: int, alarms: AlarmsSince) -> None:
+        """Once a second: write the blocks that are finished, and count the alarms raised since the first began."""
+        if mono_ns < self._next_ns:
+            return
+        self._next_ns = mono_ns + PERIOD_NS
+        blocks, position = blocklog.read(self._log, self._position, self._promise.scale)
+        try:
+            new = self._store.add(blocks)
+        except sqlite3.Error as error:
+            if not self.why:
+                _log.error("blocks of judged time cannot be written: %s", error)
+            self.why = f"blocks of judged time cannot be written: {error}"
+            return
+        self._position, self.why = position, ""
+        self._count(new)
+        since = [] if self._since_ns is None else alarms(self._since_ns)
+        self.status = _status(self._promise, self._blocks, self._hours, since)
+
+    def close(self) -> None:
+        """Write the blocks that were finished in the last second, and close the file."""
+        blocks, _ = blocklog.read(self._log, self._position, self._promise.scale)
+        try:
+            self._store.add(blocks)
+        except sqlite3.Error as error:
+            _log.error("the last %d blocks of judged time are lost: %s", len(blocks), error)
+        self._store.close()
+
+    def _count(self, blocks: Sequence[Block]) -> None:
+        self._blocks += len(blocks)
+        for block in blocks:
+            began_ns = block.t_ns - round(block.judged_s * 1e9)
+            if began_ns < self._limits_ns:  # judged by limits that others took the place of
+                continue
+            self._hours[block.job] = self._hours.get(block.job, 0.0) + block.judged_s / 3600
+            if self._since_ns is None:
+                self._since_ns = began_ns
+
+
+def _status(promise: Promise, blocks: int, hours: Mapping[str, float], alarms: Sequence[Alarm]) -> PromiseStatus:
+    unheard = {alarm.job: 0.0 for alarm in alarms if alarm.job not in hours}
+    jobs = tally([(alarm.job, alarm.verdict) for alarm in alarms], {**hours, **unheard})
+    return PromiseStatus(
+        per_hour=promise.per_hour,
+        conservative=promise.conservative,
+        calibration_hours=promise.hours,
+        extrapolated_by=promise.extrapolated_by,
+        dead_time_s=promise.dead_time_s,
+        why=promise.why,
+        blocks=blocks,
+        overall=_of_job(realised(over_all(jobs), promise.per_hour)),
+        jobs=[_of_job(realised(job, promise.per_hour)) for job in jobs[-JOBS_SHOWN:]],
+    )
+
+
+def _of_job(found: Realised) -> JobStatus:
+    events: JobEvents = found.events
+    return JobStatus(
+        job=events.job,
+        hours=events.hours,
+        true=events.true,
+        false=events.false,
+        unknown=events.unknown,
+        fewest=_rate(found.fewest),
+        most=_rate(found.most),
+        judgement=found.judgement,
+        hours_to_know=found.hours_to_know,
+        why=found.why,
+    )
+
+
+def _rate(rate: Rate) -> RateStatus:
+    return RateStatus(rate.events, rate.per_hour, rate.low, rate.high if math.isfinite(rate.high) else None)

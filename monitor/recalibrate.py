@@ -1,0 +1,253 @@
+"""New limits for a trained network, without training: from a clean stretch, or from what a daemon has kept as it ran.
+
+The old limits stay in the bundle's history, with who replaced them, when and why. Nothing is replaced before a person
+has approved.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from calibration.action import LOWEST
+from calibration.blocks import BlockExtremes, begin, coarsened
+from calibration.budget import budget_limit
+from calibration.charts import CalibrationError
+from calibration.tails import score_of
+from monitor import bundle as bundles
+from monitor.alarms import Alarm
+from monitor.blockstore import Block, beside, read_blocks
+from monitor.bundle import Bundle
+from monitor.calibrate import groups_of
+from monitor.camera.recordings import Recording
+from monitor.cautions import about_frames, about_limits
+from monitor.config import Config
+from monitor.journal import Journal
+from monitor.limits import EXTRAPOLATED, by_chart, set_limits
+from monitor.manifest import Earlier, FittedBudget, FittedLimit, Group, Manifest
+from monitor.report import render
+from monitor.reporting import describe
+from monitor.score import load_scorer, require_fit
+from monitor.split import Split
+
+
+class Approval(NamedTuple):
+    """Who replaces limits, and why."""
+
+    by: str
+    why: str
+
+
+def from_stretches(
+    bundle: Bundle, stretches: Sequence[Recording], config: Config, rate_hz: float, approval: Approval
+) -> tuple[Manifest, str]:
+    """The manifest of *bundle* with the limits that clean *stretches* set, and its report.
+
+    Frames must be in the stream's order. Network, chart parameters and the means of contexts stay. Raises
+    RecordingError where frames do not fit the bundle, CalibrationError where they are too few, lack a context, are
+    images in tiles or have trained the network.
+    """
+    settings, held = config.calibration, bundle.manifest
+    require_fit(bundle, stretches)
+    scorer = load_scorer(bundle)
+    if scorer.tiling is not None:
+        raise CalibrationError("images that are judged as tiles have limits per image: calibrate anew")
+    trained = tuple(group for group in held.groups if group.role == "train")
+    groups = groups_of(stretches, "limits")
+    _require_suitable(groups, trained)
+    memory = bundle.memory
+    centers = {} if memory is None else memory.centers
+    found, scored, scores = set_limits(stretches, scorer, centers, settings, config.events, rate_hz)
+    warnings = (
+        *found.warnings,
+        *about_limits(found, settings.false_alarm_rate, scored.contexts),
+        *about_frames(Split((), tuple(stretches), ()), found.values, scored.contexts),
+    )
+    now_ns = time.time_ns()
+    manifest = msgspec.structs.replace(
+        held,
+        created_ns=now_ns,
+        groups=(*trained, *groups),
+        false_alarm_rate=settings.false_alarm_rate,
+        budget=found.budget,
+        memory=found.memory,
+        rates=found.rates,
+        drift=found.drift,
+        limits=by_chart(found.charts, found.limits.pooled),
+        context_limits=None
+        if held.context_limits is None
+        else {context: by_chart(found.charts, found.limits.own.get(context, ())) for context in held.context_limits},
+        warnings=warnings,
+        excluded=(),
+        limits_with_excluded={},
+        history=(*held.history, earlier(held, approval, now_ns)),
+    )
+    report = render(describe(manifest, stretches, scorer, scores, found.values, scored.groups, (), None))
+    return manifest, report
+
+
+def judged_blocks(bundle: Bundle, journal: Path, camera: str, true: Sequence[str]) -> list[Block]:
+    """The blocks of all judged time that the daemon of *journal* kept on the scale of *bundle*.
+
+    Without those of alarms that a person judged true: in the journal, or by naming them in *true*. No others are left
+    out: a limit that was set without everything that ever exceeded one would be trimmed. Raises CalibrationError for
+    names that are no alarm's.
+    """
+    blocks = read_blocks(beside(journal), bundle.manifest.scale)
+    with contextlib.closing(Journal(journal, camera)) as opened:
+        alarms = opened.alarms_since(bundle.manifest.charts, 0)
+    unknown = set(true) - {alarm.id for alarm in alarms}
+    if unknown:
+        raise CalibrationError(f"--true {sorted(unknown)[0]}: no alarm of a chart has this name in {journal}")
+    left_out = [alarm for alarm in alarms if alarm.verdict == "true" or alarm.id in true]
+    return [block for block in blocks if not any(_holds(block, alarm) for alarm in left_out)]
+
+
+def unjudged_alarms(bundle: Bundle, journal: Path, camera: str, blocks: Sequence[Block]) -> list[Alarm]:
+    """The chart alarms that lie in *blocks* and of which nobody has said whether they were true, worst first.
+
+    If they were, the limit that *blocks* set rises to let them through.
+    """
+    with contextlib.closing(Journal(journal, camera)) as opened:
+        alarms = opened.alarms_since(bundle.manifest.charts, 0)
+    found = [
+        alarm
+        for alarm in alarms
+        if alarm.verdict in (None, "unknown") and any(_holds(block, alarm) for block in blocks)
+    ]
+    return sorted(found, key=lambda alarm: -alarm.peak.ratio if alarm.peak else 0.0)
+
+
+def write(bundle: Bundle, manifest: Manifest, report: str | None) -> Bundle:
+    """Replace *bundle* by one with *manifest* and *report*; without a report, by one that has none."""
+    return bundles.write(bundle.path, manifest, bundle.tensors, report)
+
+
+def _require_suitable(groups: Sequence[Group], trained: Sequence[Group]) -> None:
+    """Raises CalibrationError where *groups* cannot set the limits for a network that was *trained* so.
+
+    A limit that a group sets which has trained it is too tight; one that others set does not speak for a context.
+    """
+    known = {group.sha256: group.name for group in trained}
+    for group in groups:
+        if group.sha256 in known:
+            raise CalibrationError(
+                f"{group.name}: these frames trained the network, as {known[group.sha256]}; limits need frames that it "
+                "has not seen"
+            )
+    missing = {group.context for group in trained if group.context} - {group.context for group in groups}
+    if missing:
+        raise CalibrationError(f"no stretch shows the context {min(missing)}: give one of each (--in CONTEXT PATH...)")
+
+
+def _holds(block: Block, alarm: Alarm) -> bool:
+    return block.stream == alarm.stream and block.first_seq <= alarm.last_seq and block.last_seq >= alarm.first_seq
+
+
+def from_blocks(bundle: Bundle, blocks: Sequence[Block], per_hour: float | None, approval: Approval) -> Manifest:
+    """The manifest of *bundle* with the budget's limit set anew by *blocks*, which a daemon kept of all judged time.
+
+    The scale of the charts stays, so only the joint limit moves, and each chart's with it. The warning limit stays:
+    the chart of rates counts by it. Raises CalibrationError for a bundle without a budget, and for too few blocks.
+    """
+    held = bundle.manifest
+    before = held.budget
+    if before is None:
+        raise CalibrationError(f"{bundle.path}: its limits are per frame: recalibrate from a clean stretch")
+    if per_hour is None:
+        raise CalibrationError("calibration.false_alarms_per_hour is null: a budget is what these limits keep to")
+    record, rate_hz = _record(before, blocks)
+    found = budget_limit(record, per_hour, rate_hz)
+    # Which runs the blocks are of is not looked at, so what was found of their differences holds on.
+    by, by_low, by_high = (before.shift.by, before.shift.low, before.shift.high) if before.shift else (0.0, 0.0, 0.0)
+    action = max(found.limit, LOWEST) + by
+    if before.conservative:
+        action = max(found.conservative, LOWEST) + by_high
+    budget = msgspec.structs.replace(
+        before,
+        asked_per_hour=per_hour,
+        per_hour=found.per_hour,
+        rate_hz=rate_hz,
+        action=action,
+        low=min(max(found.low, LOWEST) + by_low, action),
+        high=max(found.high + by_high, action),
+        method=found.method,
+        blocks=found.blocks,
+        effective_blocks=found.effective_blocks,
+        hours=found.hours,
+        extrapolated_by=found.extrapolated_by,
+        why=found.why,
+        extremes=tuple(record.kept.tolist()),
+        extremes_frames=record.block_frames,
+    )
+    now_ns = time.time_ns()
+    return msgspec.structs.replace(
+        held,
+        created_ns=now_ns,
+        budget=budget,
+        limits=_moved(held.limits, budget),
+        context_limits=None
+        if held.context_limits is None
+        else {context: _moved(own, budget) for context, own in held.context_limits.items()},
+        warnings=_still_true(held.warnings, budget),
+        history=(*held.history, earlier(held, approval, now_ns)),
+    )
+
+
+def earlier(held: Manifest, approval: Approval, now_ns: int) -> Earlier:
+    """The limits of *held*, as its successor of *now_ns* (Unix) remembers them."""
+    budget = held.budget
+    return Earlier(
+        created_ns=held.created_ns,
+        replaced_ns=now_ns,
+        by=approval.by,
+        why=approval.why,
+        limits={chart: limit.value for chart, limit in held.limits.items()},
+        action=budget.action if budget else None,
+        per_hour=budget.per_hour if budget else None,
+        hours=budget.hours if budget else None,
+        extrapolated_by=budget.extrapolated_by if budget else None,
+    )
+
+
+def _record(before: FittedBudget, blocks: Sequence[Block]) -> tuple[BlockExtremes, float]:
+    """The block extremes of *blocks* in their order, all of the length of most of them, and judged frames a second."""
+    if not blocks:
+        raise CalibrationError("the journal holds no blocks of this bundle yet: let the daemon judge longer")
+    [(frames, _)] = Counter(block.frames for block in blocks).most_common(1)
+    alike = [block for block in blocks if block.frames == frames]
+    seconds = sum(block.judged_s for block in alike)
+    rate_hz = sum(block.frames for block in alike) / seconds if seconds > 0 else before.rate_hz
+    record = begin(before.k, before.n, frames)._replace(extremes=np.array([block.extreme for block in alike]))
+    times = -(-before.block_frames // frames)  # an event must not count in two blocks
+    return coarsened(record, times) if times > 1 else record, rate_hz
+
+
+def _still_true(warnings: Sequence[str], budget: FittedBudget) -> tuple[str, ...]:
+    """*warnings* of a calibration, but for what *budget* says anew of its own hours."""
+    told = tuple(warning for warning in warnings if not warning.endswith(EXTRAPOLATED))
+    return (*told, f"{budget.why}: {EXTRAPOLATED}") if budget.extrapolated_by > 1 else told
+
+
+def _moved(limits: Mapping[str, FittedLimit], budget: FittedBudget) -> dict[str, FittedLimit]:
+    """*limits* of charts, moved to the joint limit of *budget*."""
+    moved = {}
+    for chart, limit in limits.items():
+        value, low, high = (score_of(at, limit.tail.as_tail()) for at in (budget.action, budget.low, budget.high))
+        moved[chart] = msgspec.structs.replace(
+            limit,
+            value=value,
+            low=low,
+            high=high,
+            rate=10.0**-budget.action,
+            method=budget.method,
+            frames=budget.blocks * budget.extremes_frames,
+            effective_frames=budget.effective_blocks * budget.extremes_frames,
+            extrapolated=budget.extrapolated_by > 1.0,
+        )
+    return moved

@@ -1,0 +1,337 @@
+"""New limits for a trained network: from a clean stretch or from kept blocks; what stays, moves and is refused."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from budget import CONFIG, RATE_HZ, stretches, with_budget
+from daemon_example import record
+from frames import normal, runs
+from promise_example import block
+
+from calibration.blocks import begin
+from calibration.budget import budget_limit
+from calibration.charts import CalibrationError
+from calibration.tails import rarity
+from monitor import bundle as bundles
+from monitor.alarms import Verdict, apply, open_book
+from monitor.blockstore import Block, BlockStore, BlockStoreError, beside
+from monitor.bundle import REPORT, Bundle
+from monitor.camera.recordings import Recording, RecordingError
+from monitor.journal import Change, Journal
+from monitor.limits import EXTRAPOLATED
+from monitor.manifest import FittedBudget, FittedLimit, GroupsShift, Manifest
+from monitor.promise import kept_block_frames
+from monitor.recalibrate import Approval, from_blocks, from_stretches, judged_blocks, unjudged_alarms, write
+
+APPROVAL = Approval("A. Person", "a new optic")
+
+
+@pytest.fixture(scope="module")
+def budgeted(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return with_budget(small_bundle, tmp_path_factory.mktemp("budget") / "bundle")
+
+
+def budget_of(manifest: Manifest) -> FittedBudget:
+    assert manifest.budget is not None
+    return manifest.budget
+
+
+# From a clean stretch
+
+
+@pytest.fixture(scope="module")
+def renewed(budgeted: Bundle) -> tuple[Manifest, str]:
+    return from_stretches(budgeted, stretches(2, 800, seed=80), CONFIG, RATE_HZ, APPROVAL)
+
+
+def test_a_clean_stretch_sets_limits_on_a_scale_of_its_own(budgeted: Bundle, renewed: tuple[Manifest, str]) -> None:
+    old, new = budgeted.manifest, renewed[0]
+    assert new.scale != old.scale, "blocks that were kept before say nothing of these limits"
+    assert new.charts == old.charts
+    assert all(new.limits[chart].value != old.limits[chart].value for chart in old.charts)
+    assert (budget_of(new).rate_hz, budget_of(new).k, budget_of(new).n) == (RATE_HZ, 2, 3)
+    assert new.drift != old.drift
+    assert new.rates != old.rates
+
+
+def test_the_manifest_names_the_frames_that_train_and_those_that_now_set_limits(
+    budgeted: Bundle, renewed: tuple[Manifest, str]
+) -> None:
+    of_role = {role: [group.name for group in renewed[0].groups if group.role == role] for role in ("train", "limits")}
+    trained = [group for group in budgeted.manifest.groups if group.role == "train"]
+    assert of_role == {"train": [group.name for group in trained], "limits": ["stretch 0", "stretch 1"]}
+    assert [group for group in renewed[0].groups if group.role == "train"] == trained
+
+
+def test_the_old_limits_stay_in_the_history(budgeted: Bundle, renewed: tuple[Manifest, str]) -> None:
+    old, [earlier] = budgeted.manifest, renewed[0].history
+    assert (earlier.by, earlier.why, earlier.created_ns) == ("A. Person", "a new optic", old.created_ns)
+    assert earlier.created_ns < earlier.replaced_ns == renewed[0].created_ns
+    assert earlier.limits == {chart: limit.value for chart, limit in old.limits.items()}
+    held = budget_of(old)
+    assert (earlier.action, earlier.per_hour, earlier.hours) == (held.action, held.per_hour, held.hours)
+
+
+def test_the_network_stays_as_it_is_bit_for_bit(
+    budgeted: Bundle, renewed: tuple[Manifest, str], tmp_path: Path
+) -> None:
+    copy = bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, None)
+    written = write(copy, *renewed)
+    assert bundles.read(copy.path).sha256 == written.sha256 != budgeted.sha256
+    assert {name: array.tobytes() for name, array in written.tensors.items()} == {
+        name: array.tobytes() for name, array in budgeted.tensors.items()
+    }
+    assert (written.manifest.training, written.manifest.camera) == (
+        budgeted.manifest.training,
+        budgeted.manifest.camera,
+    )
+    assert "stretch 1" in (copy.path / REPORT).read_text()
+
+
+def test_frames_that_trained_the_network_set_no_limit(budgeted: Bundle) -> None:
+    given = [*stretches(1), runs(1)[0]._replace(name="last night")]
+    with pytest.raises(CalibrationError, match="last night: these frames trained the network, as run 0"):
+        from_stretches(budgeted, given, CONFIG, RATE_HZ, APPROVAL)
+
+
+def test_a_context_of_which_nothing_is_shown_gets_no_limits_of_others(budgeted: Bundle) -> None:
+    held = budgeted.manifest
+    groups = [
+        msgspec.structs.replace(group, context=("hatch", "contour")[index % 2])
+        for index, group in enumerate(held.groups)
+    ]
+    contexts: dict[str, dict[str, FittedLimit]] = {"contour": {}, "hatch": {}}
+    manifest = msgspec.structs.replace(held, groups=tuple(groups), context_limits=contexts)
+    given = [one._replace(context="hatch") for one in stretches()]
+    with pytest.raises(CalibrationError, match="no stretch shows the context contour: give one of each"):
+        from_stretches(budgeted._replace(manifest=manifest), given, CONFIG, RATE_HZ, APPROVAL)
+
+
+def test_frames_of_another_kind_are_refused(budgeted: Bundle) -> None:
+    with pytest.raises(RecordingError, match="wide: frames are 32x40 uint8"):
+        from_stretches(budgeted, [Recording("wide", normal(30, 1, 32, 40))], CONFIG, RATE_HZ, APPROVAL)
+
+
+def test_images_in_tiles_are_calibrated_anew(tiled_bundle: Bundle) -> None:
+    held = tiled_bundle.manifest
+    frames = np.zeros((2, held.height, held.width), held.dtype)
+    with pytest.raises(CalibrationError, match="calibrate anew"):
+        from_stretches(tiled_bundle, [Recording("scan", frames)], CONFIG, RATE_HZ, APPROVAL)
+
+
+# From blocks that a daemon kept
+
+
+def kept(bundle: Bundle, count: int, seed: int = 0, rarer: float = 0.0, rate_hz: float = RATE_HZ) -> list[Block]:
+    """So many clean blocks as a daemon keeps them."""
+    frames = kept_block_frames(budget_of(bundle.manifest))
+    extremes = np.random.default_rng(seed).gumbel(1.5 + rarer, 0.3, count)
+    made = [block(number, frames=frames, judged_s=frames / rate_hz) for number in range(count)]
+    return [one._replace(extreme=float(extreme)) for one, extreme in zip(made, extremes, strict=True)]
+
+
+def extended(bundle: Bundle, blocks: Sequence[Block], per_hour: float = 60.0) -> Manifest:
+    return from_blocks(bundle, blocks, per_hour, APPROVAL)
+
+
+def test_blocks_move_the_joint_limit_and_each_charts_with_it(budgeted: Bundle) -> None:
+    new = extended(budgeted, kept(budgeted, 300))
+    action = budget_of(new).action
+    assert action != budget_of(budgeted.manifest).action
+    for limit in new.limits.values():
+        assert [
+            float(rarity(at, limit.tail.as_tail())) for at in (limit.low, limit.value, limit.high)
+        ] == pytest.approx([budget_of(new).low, action, budget_of(new).high])
+        assert limit.rate == pytest.approx(10**-action)
+
+
+def test_all_else_stays_as_it_was(budgeted: Bundle) -> None:
+    old, new = budgeted.manifest, extended(budgeted, kept(budgeted, 300))
+    assert new.scale == old.scale, "what was kept before goes on to count"
+    moved = {"created_ns", "budget", "limits", "history", "warnings"}
+    assert {name for name in old.__struct_fields__ if getattr(new, name) != getattr(old, name)} == moved
+    before, after = budget_of(old), budget_of(new)
+    stays = ("k", "n", "block_frames", "warning", "warning_rate", "conservative", "shift")
+    assert [getattr(after, name) for name in stays] == [getattr(before, name) for name in stays]
+    for chart, limit in new.limits.items():
+        assert (limit.tail, limit.center) == (old.limits[chart].tail, old.limits[chart].center)
+
+
+def test_the_history_goes_on(budgeted: Bundle) -> None:
+    once = extended(budgeted, kept(budgeted, 100))
+    twice = extended(budgeted._replace(manifest=once), kept(budgeted, 300))
+    assert [one.action for one in twice.history] == [budget_of(budgeted.manifest).action, budget_of(once).action]
+    assert [one.created_ns for one in twice.history] == [budgeted.manifest.created_ns, once.created_ns]
+
+
+def test_extrapolated_limits_become_supported_as_blocks_add_up(budgeted: Bundle) -> None:
+    assert budget_of(budgeted.manifest).extrapolated_by > 3
+    found = [extended(budgeted, kept(budgeted, count)) for count in (20, 40, 300)]
+    by = [budget_of(one).extrapolated_by for one in found]
+    assert by[0] > by[1] > by[2] == 1.0
+    assert [one.extrapolated for one in found] == [True, True, False]
+    assert [any(warning.endswith(EXTRAPOLATED) for warning in one.warnings) for one in found] == [True, True, False]
+    widths = [budget_of(one).high - budget_of(one).low for one in found]
+    assert widths[2] < widths[0]
+    hours = 300 * kept_block_frames(budget_of(budgeted.manifest)) / RATE_HZ / 3600
+    assert (budget_of(found[2]).blocks, budget_of(found[2]).hours) == (300, pytest.approx(hours))
+
+
+def test_the_limit_is_that_of_its_blocks_and_of_groups_never_seen(budgeted: Bundle) -> None:
+    shift = GroupsShift(0.2, 0.1, 0.4, 0.01, 3, 3.0, "they differ")
+    held = msgspec.structs.replace(budget_of(budgeted.manifest), shift=shift)
+    bundle = budgeted._replace(manifest=msgspec.structs.replace(budgeted.manifest, budget=held))
+    new = budget_of(extended(bundle, kept(budgeted, 300)))
+    without = budget_of(extended(with_shift(budgeted), kept(budgeted, 300)))
+    assert (new.action - without.action, new.high - without.high) == (pytest.approx(0.2), pytest.approx(0.4))
+    assert np.mean(np.array(new.extremes) > without.action) == pytest.approx(60.0 * new.hours / 300, abs=2 / 300)
+
+
+def with_shift(bundle: Bundle, **changes: object) -> Bundle:
+    """*bundle* whose runs do not differ."""
+    held = msgspec.structs.replace(budget_of(bundle.manifest), shift=None, **changes)
+    return bundle._replace(manifest=msgspec.structs.replace(bundle.manifest, budget=held))
+
+
+def test_a_careful_bundle_stays_careful(budgeted: Bundle) -> None:
+    blocks = kept(budgeted, 300)
+    average, careful = (budget_of(extended(with_shift(budgeted, conservative=one), blocks)) for one in (False, True))
+    assert average.action < careful.action < average.high
+    assert careful.conservative
+
+
+def test_another_budget_moves_the_limit(budgeted: Bundle) -> None:
+    seldom, often = (budget_of(extended(budgeted, kept(budgeted, 300), per_hour)) for per_hour in (30.0, 200.0))
+    assert seldom.action > often.action
+    assert (seldom.asked_per_hour, seldom.per_hour, often.per_hour) == (30.0, 30.0, 200.0)
+    most = budget_of(extended(budgeted, kept(budgeted, 300), 5000.0))
+    assert (most.asked_per_hour, most.per_hour) == (5000.0, pytest.approx(0.1 * 3600 / 1.2))
+    assert "not 5e+03" in most.why
+
+
+def test_the_rate_is_the_one_that_was_judged(budgeted: Bundle) -> None:
+    assert budget_of(extended(budgeted, kept(budgeted, 100, rate_hz=50.0))).rate_hz == pytest.approx(50.0)
+
+
+def test_blocks_of_another_length_do_not_count(budgeted: Bundle) -> None:
+    blocks = kept(budgeted, 100)
+    odd = [one._replace(frames=7, extreme=-np.inf) for one in blocks[:20]]
+    odd += [one._replace(frames=9999, extreme=50.0) for one in blocks[:3]]
+    assert budget_of(extended(budgeted, [*odd, *blocks])) == budget_of(extended(budgeted, blocks))
+
+
+def test_blocks_shorter_than_the_dead_time_are_joined(budgeted: Bundle) -> None:
+    long = with_shift(budgeted, block_frames=250)
+    new = budget_of(extended(long, kept(budgeted, 300)))
+    assert (new.extremes_frames, new.blocks) == (360, 100)
+    pairs = np.array([one.extreme for one in kept(budgeted, 300)]).reshape(-1, 3).max(axis=1)
+    np.testing.assert_array_equal(new.extremes, pairs)
+
+
+def test_the_limit_never_falls_among_ordinary_frames(budgeted: Bundle) -> None:
+    new = budget_of(extended(with_shift(budgeted), kept(budgeted, 100, rarer=-3.0)))
+    assert new.low == new.action == pytest.approx(np.log10(2))
+
+
+@pytest.mark.parametrize(
+    ("count", "per_hour", "says"),
+    [
+        (0, 60.0, "holds no blocks of this bundle yet: let the daemon judge longer"),
+        (19, 60.0, "19 blocks are too few: judge at least 20"),
+        (100, None, "calibration.false_alarms_per_hour is null"),
+    ],
+)
+def test_what_cannot_set_a_limit_is_refused(budgeted: Bundle, count: int, per_hour: float | None, says: str) -> None:
+    with pytest.raises(CalibrationError, match=says):
+        from_blocks(budgeted, kept(budgeted, count), per_hour, APPROVAL)
+
+
+def test_limits_per_frame_need_a_clean_stretch(small_bundle: Bundle, budgeted: Bundle) -> None:
+    with pytest.raises(CalibrationError, match="its limits are per frame: recalibrate from a clean stretch"):
+        extended(small_bundle, kept(budgeted, 100))
+
+
+def test_limits_from_blocks_leave_a_bundle_without_report(budgeted: Bundle, tmp_path: Path) -> None:
+    copy = bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, "an old report")
+    written = write(copy, extended(copy, kept(budgeted, 300)), None)
+    assert not (copy.path / REPORT).exists()
+    assert written.manifest.limits == bundles.read(copy.path).manifest.limits
+
+
+# Which blocks
+
+
+@pytest.fixture
+def journal(tmp_path: Path, budgeted: Bundle) -> Path:
+    """Ten blocks of a hundred frames, and alarms in frames 150 to 160, 390 to 410, 550 and 750."""
+    path = tmp_path / "journal.db"
+    scale = budgeted.manifest.scale
+    with closing(BlockStore(beside(path))) as store:
+        store.add([block(number, scale=scale, extreme=9.0) for number in range(10)])
+        store.add([block(0, "hot-2", stream="two", scale=scale, extreme=9.0, first_seq=100, last_seq=199)])
+        store.add([block(1, "hot-2", scale="ef" * 32)])
+    return path
+
+
+def alarms(path: Path, *verdicts: Verdict | None) -> list[str]:
+    """Writes the alarms with these *verdicts*: their names."""
+    ids = []
+    with closing(Journal(path, "melt")) as opened:
+        for event, (verdict, first, last) in enumerate(
+            zip(verdicts, (150, 390, 550, 750), (160, 410, 550, 750), strict=True)
+        ):
+            given = record("began", event, stream="one", first_seq=first, last_seq=last)
+            [case] = apply(open_book("melt", []), given)[1]
+            case = case._replace(alarm=msgspec.structs.replace(case.alarm, verdict=verdict))
+            opened.commit([Change(case, given.t_ns)], "boot-1", event, 0)
+            ids.append(case.alarm.id)
+    return ids
+
+
+def left_out(bundle: Bundle, path: Path, true: Sequence[str] = ()) -> set[tuple[str, int]]:
+    found = {(one.epoch, one.number) for one in judged_blocks(bundle, path, "melt", true)}
+    return {*(("hot-1", number) for number in range(10)), ("hot-2", 0)} - found
+
+
+def test_only_blocks_of_alarms_that_a_person_judged_true_are_left_out(budgeted: Bundle, journal: Path) -> None:
+    alarms(journal, "true", "false", "unknown", None)
+    assert left_out(budgeted, journal) == {("hot-1", 1)}
+
+
+def test_an_alarm_may_be_named_as_true(budgeted: Bundle, journal: Path) -> None:
+    names = alarms(journal, None, None, None, None)
+    assert left_out(budgeted, journal) == set()
+    assert left_out(budgeted, journal, [names[1]]) == {("hot-1", 3), ("hot-1", 4)}, "it lies in two blocks"
+    assert left_out(budgeted, journal, names) == {("hot-1", number) for number in (1, 3, 4, 5, 7)}
+
+
+def test_events_in_the_blocks_that_nobody_judged_are_told(budgeted: Bundle, journal: Path) -> None:
+    names = alarms(journal, "true", "false", "unknown", None)
+    blocks = judged_blocks(budgeted, journal, "melt", [])
+    assert [alarm.id for alarm in unjudged_alarms(budgeted, journal, "melt", blocks)] == names[2:]
+    assert unjudged_alarms(budgeted, journal, "melt", judged_blocks(budgeted, journal, "melt", names)) == []
+
+
+def test_a_name_that_no_alarm_has_is_refused(budgeted: Bundle, journal: Path) -> None:
+    names = alarms(journal, "true", None, None, None)
+    with pytest.raises(CalibrationError, match=r"--true 0123: no alarm of a chart has this name in .*journal.db"):
+        judged_blocks(budgeted, journal, "melt", [names[0], "0123"])
+
+
+def test_where_no_daemon_has_run_there_are_no_blocks_and_no_journal_is_made(budgeted: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(BlockStoreError, match="is not there; a daemon writes it"):
+        judged_blocks(budgeted, tmp_path / "none.db", "melt", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_limit_of_all_blocks_is_what_the_budget_says(budgeted: Bundle) -> None:
+    blocks = kept(budgeted, 300)
+    record_of = begin(2, 3, blocks[0].frames)._replace(extremes=np.array([one.extreme for one in blocks]))
+    expected = budget_limit(record_of, 60.0, RATE_HZ)
+    new = budget_of(extended(with_shift(budgeted), blocks))
+    assert (new.action, new.low, new.high) == pytest.approx((expected.limit, expected.low, expected.high))
+    assert (new.method, new.blocks, new.why) == (expected.method, expected.blocks, expected.why)
