@@ -80,7 +80,7 @@ class ActionLimits(NamedTuple):
     action: float
     low: float  # the two bound the action limit with 90 % confidence
     high: float
-    warning: float  # at most the action limit, which k frames of n have to exceed
+    warning: float  # of single frames: it may lie above the action limit, which k of n have to exceed
     budget: BudgetLimit  # of the groups at hand
     shift: GroupShift | None  # both limits hold it already; None where it cannot be known
     tails: ContextTails
@@ -142,7 +142,7 @@ def fit_action_limits(
         action=action,
         low=min(max(found.low, LOWEST) + by_low, action),
         high=max(found.high + by_high, action),
-        warning=min(warning + by, action),
+        warning=warning + by,
         budget=found,
         shift=shift,
         tails=tails,

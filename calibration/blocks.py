@@ -97,20 +97,6 @@ def gap(record: BlockExtremes) -> BlockExtremes:
     return record._replace(recent=np.empty(0))
 
 
-def leave_out(record: BlockExtremes, first: int, last: int) -> BlockExtremes:
-    """*record* without the blocks of judged frames *first* to *last*, counted from 0: a person judged them not normal.
-
-    Raises ValueError for frames that the record does not hold.
-    """
-    judged = len(record.extremes) * record.block_frames + record.frames
-    if not 0 <= first <= last < judged:
-        raise ValueError(f"frames {first} to {last} are not among the {judged} of the record")
-    extremes = record.extremes.copy()
-    extremes[first // record.block_frames : last // record.block_frames + 1] = np.nan
-    unfinished = last // record.block_frames == len(extremes)
-    return record._replace(extremes=extremes, highest=np.nan if unfinished else record.highest)
-
-
 def coarsened(record: BlockExtremes, times: int) -> BlockExtremes:
     """*record* in blocks that are *times* as long; one that holds a block left out is left out.
 
@@ -124,19 +110,6 @@ def coarsened(record: BlockExtremes, times: int) -> BlockExtremes:
         frames=len(rest) * record.block_frames + record.frames,
         highest=float(np.append(rest, record.highest).max()),
     )
-
-
-def merge(*records: BlockExtremes) -> BlockExtremes:
-    """All finished blocks of *records* of one rule and joint scale, in order; it goes on where the last one was.
-
-    Shorter blocks are joined to the longest. Raises ValueError for no records, for other rules, and for blocks that do
-    not fit into the longest.
-    """
-    longest = max((record.block_frames for record in records), default=0)
-    if len({(record.k, record.n) for record in records}) != 1 or any(longest % one.block_frames for one in records):
-        raise ValueError("only block extremes of one event rule, in blocks that fit into the longest, can be merged")
-    alike = [coarsened(record, longest // record.block_frames) for record in records]
-    return alike[-1]._replace(extremes=np.concatenate([record.extremes for record in alike]))
 
 
 def block_extremes(joint: Floats, k: int, n: int, block_frames: int, borders: Indices) -> BlockExtremes:

@@ -22,17 +22,11 @@ Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-TAIL_PART: Final = 0.2
-"""Of the frames: there the charts' tails are fitted. What is left sets the limit."""
-
-RUNS_ENOUGH: Final = 5
-"""... by whole runs; of fewer it is the end of every stretch, since a chart with a memory fills it first."""
+TAIL_PARTS: Final = 5
+"""Of every stretch one in so many: there the charts' tails are fitted. What is left sets the limit."""
 
 BLOCK_SHARE_MAX: Final = 0.1
 """Of blocks that may exceed the limit: of more, too many would hold two events, or one with the block before."""
-
-CLUSTER_BLOCKS: Final = 10
-LEAST_CLUSTERING: Final = 0.2
 
 INTERVAL: Final = (0.05, 0.95)
 CONSERVATIVE: Final = 0.90
@@ -92,9 +86,8 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
     falling = np.sort(extremes)[::-1]
     hours = len(extremes) * block_hours
     wanted = share * (len(extremes) + 1)
-    over = min(share / clustering(extremes), BLOCK_SHARE_MAX)  # of blocks: several may be one event
-    limit = level_of(falling, over)
-    low, high, conservative = (bound_of(falling, over, time, level) for level in (*INTERVAL, CONSERVATIVE))
+    limit = level_of(falling, share)
+    low, high, conservative = (bound_of(falling, share, time, level) for level in (*INTERVAL, CONSERVATIVE))
     return BudgetLimit(
         limit=limit,
         low=min(low, limit),
@@ -112,42 +105,21 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
 
 
 def for_tails(groups: Indices, runs: Indices) -> npt.NDArray[np.bool_]:
-    """Which frames (m,) of stretches *groups* (m,), parts of *runs* (m,), fit the tails.
+    """Which frames (m,) of stretches *groups* (m,), parts of *runs* (m,), fit the tails: a fifth of every stretch.
 
-    Of five runs or more every fifth, since what a run shows changes from its beginning to its end; of fewer the last
-    fifth of every stretch.
+    Of the first run the last fifth, where a chart with a memory has filled it; of the next the fourth, and so on: what
+    a run shows changes from its beginning to its end, and no run alone may set the scale.
     """
     names, first = np.unique(runs, return_index=True)
-    if len(names) < RUNS_ENOUGH:
-        return endings(borders_of(groups))
-    in_order = names[np.argsort(first)]
-    return np.isin(runs, in_order[RUNS_ENOUGH - 1 :: RUNS_ENOUGH])
-
-
-def endings(borders: Indices) -> npt.NDArray[np.bool_]:
-    """Whether each frame (m,) lies in the last fifth of its stretch."""
-    late = np.zeros(borders[-1], np.bool_)
-    for first, last in itertools.pairwise(borders.tolist()):
-        late[last - round(TAIL_PART * (last - first)) : last] = True
-    return late
-
-
-def clustering(extremes: Float64s) -> float:
-    """Events for each block over a high level (the extremal index, Leadbetter 1983), at most 1.
-
-    Neighbouring blocks over it are one event, by the dead time. Blocks of one stretch are tested to be independent, but
-    stretches differ, and in a bad one many blocks are over. From the highest twentieth of *extremes* (b,) in their
-    order, ten at least; what independent blocks would show by chance is taken off.
-    """
-    count = max(CLUSTER_BLOCKS, len(extremes) // 20)
-    if 2 * count > len(extremes):
-        return 1.0
-    over = extremes >= np.partition(extremes, -count)[-count]
-    share = float(over.mean())
-    if 2 * share > 1:  # ties: no level tells them apart
-        return 1.0
-    followed = float((over[1:] & over[:-1]).sum()) / float(over.sum())
-    return min(1.0, max(1.0 - (followed - share) / (1.0 - share), LEAST_CLUSTERING))
+    order = np.empty(len(names), np.int64)
+    order[np.argsort(first)] = np.arange(len(names))
+    number = order[np.searchsorted(names, runs)]
+    chosen = np.zeros(len(groups), np.bool_)
+    for begin, end in itertools.pairwise(borders_of(groups).tolist()):
+        edges = begin + np.round(np.linspace(0, end - begin, TAIL_PARTS + 1)).astype(np.int64)
+        part = TAIL_PARTS - 1 - int(number[begin]) % TAIL_PARTS
+        chosen[edges[part] : edges[part + 1]] = True
+    return chosen
 
 
 def _why(asked: float, promised: float, events: float, hours: float, dependent: bool, effective: float) -> str:

@@ -10,7 +10,6 @@ from the order of the calibration's own units where these are enough, and from t
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -21,14 +20,12 @@ from calibration.autocorrelation import autocorrelation_time
 from calibration.beta_binomial import (
     INTERVAL,
     UNITS_MIN,
-    Rate,
     UnitLaw,
     fewest_beyond,
     fit_units,
     inflation,
     most_within,
     rarity,
-    rate_of,
     weighted_quantile,
 )
 from calibration.blocks import LEVEL, dependence
@@ -237,53 +234,6 @@ def judge(found: RateLimit, exceedances: int, frames: int) -> UnitScore:
     return UnitScore(rarity(found.law, exceedances, frames), found.limit)
 
 
-class LayerSummary(NamedTuple):
-    """One layer, with all its parts where it was interrupted; or one window."""
-
-    job: Any
-    layer: int  # negative: a window
-    first_seq: int
-    last_seq: int
-    rate: Rate
-    score: UnitScore | None  # the highest of its charted parts; None where none was
-    uncharted: tuple[Reason, ...]  # of its other parts
-
-
-class JobSummary(NamedTuple):
-    job: Any
-    rate: Rate
-    charted: int  # layers or windows
-    uncharted: int
-    out_of_control: tuple[LayerSummary, ...]
-
-
-def layer_summaries(found: RateLimit, rule: UnitRule, units: Iterable[Unit]) -> list[LayerSummary]:
-    """*units* by layer and job, in the order in which these began."""
-    parts: dict[tuple[Any, ...], list[Unit]] = {}
-    for i, unit in enumerate(units):
-        parts.setdefault((unit.job, unit.layer) if unit.layer >= 0 else (unit.job, i, "window"), []).append(unit)
-    return [_layer_summary(found, rule, of_layer) for of_layer in parts.values()]
-
-
-def job_summaries(found: RateLimit, layers: Iterable[LayerSummary]) -> list[JobSummary]:
-    """*layers* by job, in the order in which these began."""
-    parts: dict[Any, list[LayerSummary]] = {}
-    for layer in layers:
-        parts.setdefault(layer.job, []).append(layer)
-    return [
-        JobSummary(
-            job=job,
-            rate=rate_of(
-                found.law, [layer.rate.exceedances for layer in of_job], [layer.rate.frames for layer in of_job]
-            ),
-            charted=sum(layer.score is not None for layer in of_job),
-            uncharted=sum(layer.score is None for layer in of_job),
-            out_of_control=tuple(layer for layer in of_job if layer.score is not None and layer.score.over),
-        )
-        for job, of_job in parts.items()
-    ]
-
-
 def _borders(rows: Rows) -> list[int]:
     """Where each run of frames of one layer and job begins, and the end of the last."""
     layer, job = np.maximum(rows["layer"], -1), rows["job"]
@@ -302,24 +252,6 @@ def _grown(unit: Unit | None, rows: Rows, over: Flags) -> Unit:
         first, frames, exceedances = unit.first, unit.frames, unit.exceedances
         peak = peak if peak["joint"] > unit.peak["joint"] else unit.peak
     return Unit(first, rows[-1].copy(), peak, frames + len(rows), exceedances + int(np.count_nonzero(over)))
-
-
-def _layer_summary(found: RateLimit, rule: UnitRule, parts: Sequence[Unit]) -> LayerSummary:
-    reasons = [why_uncharted(rule, unit) for unit in parts]
-    scores = [
-        judge(found, unit.exceedances, unit.frames)
-        for unit, reason in zip(parts, reasons, strict=True)
-        if reason is None
-    ]
-    return LayerSummary(
-        job=parts[0].job,
-        layer=parts[0].layer,
-        first_seq=int(parts[0].first["seq"]),
-        last_seq=int(parts[-1].last["seq"]),
-        rate=rate_of(found.law, [unit.exceedances for unit in parts], [unit.frames for unit in parts]),
-        score=max(scores, default=None),
-        uncharted=tuple(reason for reason in reasons if reason is not None),
-    )
 
 
 def _checked(exceedances: npt.ArrayLike, frames: npt.ArrayLike) -> tuple[Counts, Counts]:

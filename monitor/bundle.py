@@ -103,6 +103,7 @@ def write(path: Path, manifest: Manifest, tensors: Tensors, report: str | None) 
             _write_synced(scratch / name, data)
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=sums)), indent=2)
+        _require_readable(path, text)
         _write_synced(scratch / MANIFEST, text)
         _write_synced(scratch / MANIFEST_SUM, _sum_line(hashlib.sha256(text).hexdigest()))
         scratch.chmod(0o755)
@@ -111,6 +112,14 @@ def write(path: Path, manifest: Manifest, tensors: Tensors, report: str | None) 
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     return read(path)
+
+
+def _require_readable(path: Path, text: bytes) -> None:
+    """A number that is not finite becomes null in JSON: such a bundle must not replace one that can be read."""
+    try:
+        msgspec.json.decode(text, type=Manifest)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{path}: was not written, its manifest would not be readable ({error})") from None
 
 
 def read_manifest(path: Path) -> tuple[Manifest, str]:

@@ -89,6 +89,8 @@ def calibrate(
     """
     bundles.require_writable(out)
     whole = with_stretches(recordings, stretches) if stretches else split(recordings, settings.held_out)
+    if stretches:
+        _require_other_frames(recordings, stretches)
     parts = whole._replace(limits=without(whole.limits, exclusions))
     height, width, dtype = _frame_kind([*recordings, *stretches])
     tiling = tiling_of(settings, height, width)
@@ -322,6 +324,18 @@ def _kind(recording: Recording) -> str:
 
 def _groups(parts: Split) -> tuple[Group, ...]:
     return (*groups_of(parts.train, "train"), *groups_of(parts.limits, "limits"))
+
+
+def _require_other_frames(recordings: Sequence[Recording], stretches: Sequence[Recording]) -> None:
+    """Raises CalibrationError where a stretch that is to set limits trains the network: they would be too tight."""
+    learned = {digest(recording.frames): recording.name for recording in recordings}
+    for stretch in stretches:
+        twin = learned.get(digest(stretch.frames))
+        if twin is not None:
+            raise CalibrationError(
+                f"{stretch.name}: its frames train the network ({twin}), and limits from such frames are too tight; "
+                "give other ones"
+            )
 
 
 def groups_of(recordings: Sequence[Recording], role: str) -> tuple[Group, ...]:

@@ -1,12 +1,11 @@
 """What a person should know before a bundle is used: of its limits, and of the frames that set them."""
 
-import math
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from calibration.budget import TAIL_PART
+from calibration.budget import TAIL_PARTS
 from calibration.limits import context_frames_needed
 from calibration.suspects import suspects
 from monitor.camera.recordings import constant_frames
@@ -30,8 +29,8 @@ def about_limits(found: Limiting, rate: float, contexts: npt.NDArray[np.str_]) -
                 f"independent ones, of which {int(np.ceil(10 / limit.rate))} would support them"
             )
     counts = dict(zip(*np.unique(contexts, return_counts=True), strict=True))
-    # Under a budget the ends of stretches alone set a context's scale.
-    needed = math.ceil(context_frames_needed(rate) / (1.0 if found.budget is None else TAIL_PART))
+    # Under a budget a fifth of the frames sets a context's scale.
+    needed = context_frames_needed(rate) * (1 if found.budget is None else TAIL_PARTS)
     few = [context for context in counts if context and context not in limits.own and len(counts) > 1]
     return told + [
         f"context {context} has the limits of all contexts pooled: its {counts[context]} held-out frames are too few "
@@ -51,7 +50,7 @@ def about_frames(parts: Split, values: Floats, contexts: npt.NDArray[np.str_]) -
         found.append(
             f"{len(suspect)} of {len(values)} held-out frames stand out from the others (the first is "
             f"{place(parts.limits, int(suspect[0]))}): look at them; if they are not normal the limits are too loose, "
-            "so calibrate without them"
+            "so calibrate without them (--exclude)"
         )
     for recording in (*parts.train, *parts.limits):
         constant = constant_frames(recording.frames)

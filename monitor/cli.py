@@ -186,9 +186,11 @@ def _add_recalibrate(commands: "_Commands[_Parser]") -> None:
     )
     _add_recordings(recalibrate)
     recalibrate.add_argument("--config", required=True, help="the daemon's configuration: its bundle gets the limits")
-    recalibrate.add_argument("--why", required=True, metavar="TEXT", help="the reason, for the bundle's history")
     recalibrate.add_argument(
-        "--false-alarms-per-hour", type=_positive, metavar="R", help="another budget (default: the bundle's own)"
+        "--why", required=True, type=_reason, metavar="TEXT", help="the reason, for the bundle's history"
+    )
+    recalibrate.add_argument(
+        "--false-alarms-per-hour", type=_budget, metavar="R", help="another budget (default: the bundle's own)"
     )
     recalibrate.add_argument("--by", metavar="NAME", help="who approves (default: who runs this)")
     recalibrate.add_argument("--yes", action="store_true", help="approved: do not ask")
@@ -278,6 +280,19 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} must be above 0")
     return value
+
+
+def _budget(text: str) -> float:
+    value = _number(text)
+    if not 1e-6 <= value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text} must lie between 1e-6 and 1e6")
+    return value
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("give a reason: it stands in the bundle's history")
+    return text.strip()
 
 
 def _not_negative(text: str) -> float:

@@ -49,7 +49,8 @@ class Input(_Section, frozen=True):
     bind: bool = False
     """true: the daemon listens at the endpoint and the camera connects; false: the other way round."""
     rate_hz: Annotated[float, msgspec.Meta(gt=0, le=1e7)] = 1000.0
-    """The camera's nominal frame rate; it sizes the ring and the socket's queue."""
+    """The camera's frame rate: the hours of the false-alarm budget follow from it, and so do the ring's size and the
+    queue's."""
     buffer_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 4.0
     """Seconds of frames that the ring holds: how long the engine may stall before a frame is dropped."""
     silence_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 1.0
@@ -201,7 +202,7 @@ class Calibration(_Section, frozen=True):
     """Frames are judged as square tiles of so many pixels a side, each as a frame; without it whole, up to 576 px."""
     tile_overlap: Annotated[float, msgspec.Meta(ge=0.125, le=0.75)] = 0.125
     """Share of a tile's side that neighbours have in common: a spot of that size lies wholly in one of them."""
-    false_alarms_per_hour: Positive | None = 1.0
+    false_alarms_per_hour: Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)] | None = 1.0
     """False events that are to be borne in an hour of judged frames; null: limits are per frame."""
     conservative: bool = False
     """Take the upper 90 % bound of the limit: the budget is then kept with that confidence, not on average."""

@@ -98,7 +98,7 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
     if held.extrapolated:
         more = "calibrate on more held-out frames"
         if budget is not None:
-            more = f"let the daemon judge {1 / budget.per_hour:.3g} h, then 'framewatch recalibrate'; or {more}"
+            more = f"let the daemon judge {_span(1 / budget.per_hour)}, then 'framewatch recalibrate'; or {more}"
         return bundle, Finding("bundle", "warning", f"{found}; limits extrapolated", more)
     return bundle, Finding("bundle", "ok", found)
 
@@ -179,3 +179,7 @@ def _clock() -> Finding:
     if status < 0:
         return Finding("clock", "ok", "set (whether it is synchronised may not be asked here)")
     return Finding("clock", "ok", "set and synchronised")
+
+
+def _span(hours: float) -> str:
+    return f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.3g} minutes"

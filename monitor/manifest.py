@@ -210,6 +210,7 @@ class FittedRates(msgspec.Struct, frozen=True):
     exceedances: tuple[int, ...]  # of each unit
     frames: tuple[int, ...]
     share: float  # of units in control that may exceed the limit
+    conservative: bool  # the upper 90 % bound was taken in place of the limit
     per_hour: float  # false alarms that this is, besides those of the budget
     most: int  # exceedances of a window that are in control
     extrapolated_by: float
@@ -222,7 +223,8 @@ class FittedRates(msgspec.Struct, frozen=True):
     @property
     def limit(self) -> RateLimit:
         """The limit, worked out anew: some tenths of a second for hundreds of units."""
-        return rate_limit(self.exceedances, self.frames, self.share)
+        found = rate_limit(self.exceedances, self.frames, self.share)
+        return found._replace(limit=found.conservative) if self.conservative else found
 
 
 class Excluded(msgspec.Struct, frozen=True):

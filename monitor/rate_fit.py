@@ -38,6 +38,7 @@ def rates_of(
     share = share_of(PART * demand.per_hour, window / demand.rate_hz / 3600)
     try:
         found = rate_limit(exceedances, frames, share)
+        found = found._replace(limit=found.conservative) if demand.conservative else found
     except CalibrationError as error:
         return None, [f"there is no chart of rates: {error}"]
     fitted = FittedRates(
@@ -46,6 +47,7 @@ def rates_of(
         exceedances=tuple(exceedances),
         frames=tuple(frames),
         share=share,
+        conservative=demand.conservative,
         per_hour=share / (window / demand.rate_hz / 3600),
         most=count_limit(found, window).most,
         extrapolated_by=found.extrapolated_by,

@@ -103,7 +103,8 @@ def _promise_of(budget: "FittedBudget") -> str:
     """The promise in one line."""
     sure = "with 90 % confidence" if budget.conservative else "on average"
     told = f"at most {budget.per_hour:.3g} false alarms in an hour of judged frames, {sure}; a rule of {budget.k} of "
-    told += f"{budget.n} frames, and all within {budget.block_frames / budget.rate_hz:.2g} s is one: "
+    told += f"{budget.n} frames at {budget.rate_hz:g} a second, and all within "
+    told += f"{budget.block_frames / budget.rate_hz:.2g} s is one: "
     if budget.extrapolated_by > 1:
         told += f"extrapolated by a factor of {budget.extrapolated_by:.3g} from "
     return f"{told}{budget.hours * 3600:.3g} s of clean frames"

@@ -85,9 +85,10 @@ def runs_of(recordings: Sequence[Recording]) -> list[str]:
     """
     found = [_run(recording) for recording in recordings]
     for groups in _by_context(recordings).values():
-        if len({found[index] for index in groups}) < len(groups):
+        whole = {run_name(recordings[index].name) for index in groups}  # of which some may be left in pieces
+        if len({found[index] for index in groups}) < len(whole):
             for index in groups:
-                found[index] = f"group {index}: {recordings[index].name}"
+                found[index] = f"group {index}: {run_name(recordings[index].name)}"
     return found
 
 
@@ -133,8 +134,8 @@ def _few(held: int, of: str) -> tuple[str, ...]:
     if held >= GROUPS_ENOUGH:
         return ()
     return (
-        f"the limits{of} rest on {held} held-out group{'s' if held > 1 else ''}, pooled: a new one that differs from "
-        "them as they differ from each other is over the limits more often than the rate says; give at least nine",
+        f"the limits{of} rest on {held} held-out group{'s' if held > 1 else ''}: so few say little of how a new one "
+        "may differ from them; give at least nine",
     )
 
 

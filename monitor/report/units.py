@@ -6,6 +6,8 @@ from typing import Final
 UNITS: Final = ((24.0, "day"), (1.0, "hour"), (1 / 60, "minute"), (1 / 3600, "second"))
 """In hours, the longest first."""
 
+RAREST: Final = 1e-9  # beyond, a rate per frame is told by its power of ten
+
 TWICE: Final = 2.0  # of a unit, from which on it is the one to tell a time in: 90 minutes, but 2 hours
 
 
@@ -43,7 +45,9 @@ def share(value: float) -> str:
 
 def per_frame(value: float) -> str:
     """A share of 0 to 1 of single frames, as one of so many where it is small."""
-    return share(value) if not 0 < value < 0.01 else f"1 in {two_digits(1 / value)}"
+    if not 0 < value < 0.01:
+        return share(value)
+    return f"1 in 10^{-math.log10(value):.0f}" if value < RAREST else f"1 in {two_digits(1 / value)}"
 
 
 def two_digits(value: float) -> str:

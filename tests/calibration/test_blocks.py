@@ -17,8 +17,6 @@ from calibration.blocks import (
     dependence,
     event_statistic,
     gap,
-    leave_out,
-    merge,
     step,
 )
 from calibration.charts import CalibrationError
@@ -105,34 +103,11 @@ def test_blocks_run_on_over_a_gap_and_windows_do_not() -> None:
     assert (record.frames, record.highest) == (3, 5.0)
 
 
-def test_a_block_that_a_person_judged_is_left_out_and_so_is_an_unfinished_one() -> None:
-    record = step(begin(1, 1, 3), np.arange(8.0))
-    assert leave_out(record, 2, 3).kept.tolist() == []
-    assert leave_out(record, 3, 5).kept.tolist() == [2.0]
-    later = step(leave_out(record, 6, 6), np.array([1.0, 1.0, 1.0, 1.0]))
-    assert later.kept.tolist() == [2.0, 5.0, 1.0]
-    with pytest.raises(ValueError, match="not among the 8"):
-        leave_out(record, 7, 8)
-
-
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 4), st.integers(1, 5))
 def test_coarser_blocks_are_those_of_a_record_kept_so(scores: list[int], length: int, times: int) -> None:
     joint = np.array(scores, float)
     fine, coarse = (step(begin(1, 2, frames), joint) for frames in (length, length * times))
     assert same(coarsened(fine, times), coarse)
-
-
-def test_records_of_several_runs_are_merged_in_the_longest_blocks() -> None:
-    first, second = step(begin(1, 1, 2), np.arange(7.0)), step(begin(1, 1, 4), np.arange(9.0))
-    merged = merge(first, second)
-    assert merged.extremes.tolist() == [3.0, 3.0, 7.0]
-    assert (merged.block_frames, merged.frames, merged.highest) == (4, 1, 8.0)
-
-
-@pytest.mark.parametrize("records", [(), (begin(1, 1, 4), begin(1, 2, 4)), (begin(1, 1, 4), begin(1, 1, 6))])
-def test_records_that_do_not_fit_are_refused(records: tuple[BlockExtremes, ...]) -> None:
-    with pytest.raises(ValueError, match="one event rule"):
-        merge(*records)
 
 
 @pytest.mark.parametrize(("k", "n", "frames"), [(0, 1, 5), (3, 2, 5), (1, 1, 0)])

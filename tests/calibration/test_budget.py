@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from calibration.action import ActionLimits, Demand, fit_action_limits, fit_tails
 from calibration.blocks import begin, block_extremes, merge, step
-from calibration.budget import BudgetLimit, budget_limit, clustering, endings, for_tails, joint_score
+from calibration.budget import BudgetLimit, budget_limit, for_tails, joint_score
 from calibration.charts import CalibrationError
 from calibration.events import EventRule, start
 from calibration.events import step as judge
@@ -31,10 +31,10 @@ def fit(scores: Float64s, expected: float, groups: npt.NDArray[np.int64] | None 
     """Limits that *expected* events of charts() exceed, by 2 of 3 frames."""
     nowhere, alike = np.full(len(scores), ""), np.zeros(len(scores), np.int64)
     labels = alike if groups is None else groups
-    for_tails = endings(np.flatnonzero(np.diff(labels, prepend=labels[0] - 1, append=labels[-1] + 1)))
-    tails = fit_tails(scores[for_tails], nowhere[for_tails], 0.001)
+    late = for_tails(labels, alike)
+    tails = fit_tails(scores[late], nowhere[late], 0.001)
     demand = Demand(expected / HOURS, RATE_HZ, 2, 3, 0.001)
-    return fit_action_limits(scores, nowhere, labels, alike, tails, for_tails, demand, **more)
+    return fit_action_limits(scores, nowhere, labels, alike, tails, late, demand, **more)
 
 
 RECORD = step(begin(1, 1, 100), charts()[:, 0])  # blocks of a second
@@ -64,11 +64,19 @@ def test_the_rule_finds_at_the_charts_limits_the_events_of_the_joint_limit(fitte
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6))
-def test_the_last_fifth_of_every_stretch_is_its_ending(lengths: list[int]) -> None:
-    late = np.split(endings(np.cumsum([0, *lengths])), np.cumsum(lengths)[:-1])
+def test_of_one_run_the_last_fifth_of_every_stretch_fits_the_tails(lengths: list[int]) -> None:
+    groups = np.repeat(np.arange(len(lengths)), lengths)
+    late = np.split(for_tails(groups, np.zeros_like(groups)), np.cumsum(lengths)[:-1])
     for length, part in zip(lengths, late, strict=True):
         assert abs(part.sum() - length / 5) <= 0.5
         assert part[length - part.sum() :].all()
+
+
+def test_each_run_gives_another_fifth_to_the_tails_and_all_its_stretches_the_same() -> None:
+    runs = np.repeat([7, 3, 8, 1, 4, 4, 9], 10)
+    parts = for_tails(np.repeat(np.arange(7), 10), runs).reshape(7, 5, 2).all(axis=2)
+    assert parts.sum() == 7
+    assert parts.argmax(axis=1).tolist() == [4, 3, 2, 1, 0, 0, 4]
 
 
 def test_the_last_fifth_of_every_stretch_fits_the_tails_and_the_rest_the_limit(fitted: ActionLimits) -> None:
@@ -136,39 +144,11 @@ def test_blocks_that_are_alike_count_as_fewer_and_widen_the_bounds() -> None:
     extremes = np.random.default_rng(0).exponential(size=400)
     alike = np.sort(extremes.reshape(20, 20), axis=0).ravel()  # the same values, in twenty rising levels
     one, other = record_of(extremes, 9000), record_of(alike, 9000)
-    assert other.limit < one.limit, "neighbours over it are one event, so more of them may be"
+    assert other.limit == one.limit
     assert other.effective_blocks < one.effective_blocks / 5
     assert other.high - other.low > one.high - one.low
     assert "neighbouring blocks are alike" in other.why
     assert "alike" not in one.why
-
-
-def test_of_independent_blocks_each_is_an_event() -> None:
-    found = [clustering(np.random.default_rng(seed).gumbel(size=400)) for seed in range(200)]
-    assert np.mean(found) == pytest.approx(1.0, abs=0.04)
-
-
-@pytest.mark.parametrize("length", [2, 4])
-def test_of_blocks_that_are_over_together_one_is_an_event(length: int) -> None:
-    found = [clustering(np.random.default_rng(seed).gumbel(size=400).repeat(length)) for seed in range(50)]
-    assert np.mean(found) == pytest.approx(1 / length, rel=0.1)
-
-
-@pytest.mark.parametrize("extremes", [np.zeros(100), np.arange(12.0)], ids=["alike", "few"])
-def test_blocks_that_cannot_tell_are_taken_one_by_one(extremes: Float64s) -> None:
-    assert clustering(extremes) == 1.0
-
-
-def test_of_five_runs_or_more_every_fifth_fits_the_tails_with_all_its_stretches() -> None:
-    runs = np.repeat([7, 3, 8, 1, 4, 4, 9], 10)
-    groups = np.repeat(np.arange(7), 10)
-    assert set(runs[for_tails(groups, runs)].tolist()) == {4}
-    assert for_tails(groups, runs).sum() == 20
-
-
-def test_of_fewer_runs_the_end_of_every_stretch_fits_the_tails() -> None:
-    groups = np.repeat(np.arange(6), 10)
-    assert np.array_equal(for_tails(groups, groups // 2), endings(np.arange(0, 61, 10)))
 
 
 budgets = st.floats(1e-3, 1e5)

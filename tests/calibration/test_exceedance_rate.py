@@ -21,9 +21,7 @@ from calibration.exceedance_rate import (
     Unit,
     UnitRule,
     count_limit,
-    job_summaries,
     judge,
-    layer_summaries,
     rate_limit,
     reset,
     share_of,
@@ -348,27 +346,6 @@ def unit(layer: int, exceedances: int, job: bytes = b"a", frames: int = 500, par
 
 
 BIG_RULE = UnitRule(500, 100)
-
-
-def test_a_layer_in_parts_is_one_in_the_summary_and_windows_stay_apart() -> None:
-    units = [unit(3, 1, partial=True), unit(3, 4), unit(4, 90), unit(-1, 2), unit(-1, 3), unit(3, 5, b"b", 50)]
-    layers = layer_summaries(SOME, BIG_RULE, units)
-    assert [(one.job, one.layer, one.rate.frames, one.rate.exceedances) for one in layers] == [
-        *[(b"a", 3, 1000, 5), (b"a", 4, 500, 90), (b"a", -1, 500, 2), (b"a", -1, 500, 3)],
-        (b"b", 3, 50, 5),
-    ]
-    assert [one.uncharted for one in layers] == [("partial",), (), (), (), ("few_frames",)]
-    assert layers[0].score == judge(SOME, 4, 500)
-    assert layers[4].score is None
-
-
-def test_a_job_counts_all_its_frames_and_names_the_layers_out_of_control() -> None:
-    units = [unit(0, 4), unit(1, 90), unit(2, 90, partial=True), unit(0, 6, b"b"), unit(3, 80)]
-    first, second = job_summaries(SOME, layer_summaries(SOME, BIG_RULE, units))
-    assert (first.job, first.charted, first.uncharted) == (b"a", 3, 1)
-    assert [one.layer for one in first.out_of_control] == [1, 3]
-    assert (first.rate.frames, first.rate.exceedances) == (2000, 264)
-    assert (second.job, second.charted, second.out_of_control) == (b"b", 1, ())
 
 
 def test_the_interval_of_a_rate_covers_it_in_nine_jobs_of_ten_despite_clusters() -> None:

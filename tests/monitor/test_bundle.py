@@ -146,6 +146,14 @@ def test_the_sum_is_one_that_sha256sum_checks(written: Bundle) -> None:
     assert checked.returncode == 0
 
 
+def test_a_manifest_that_could_not_be_read_again_replaces_nothing(written: Bundle) -> None:
+    limits = LIMITS | {"t2": msgspec.structs.replace(LIMITS["t2"], value=float("inf"))}
+    with pytest.raises(BundleError, match="was not written, its manifest would not be readable"):
+        write(written.path, some_manifest(limits=limits), written.tensors, None)
+    assert read(written.path).sha256 == written.sha256
+    assert beside(written.path) == [written.path.name]
+
+
 def test_a_bundle_is_replaced_by_the_next(written: Bundle) -> None:
     (written.path / "note.txt").write_text("of a person")
     again = write(written.path, some_manifest(warnings=()), TENSORS, None)

@@ -92,7 +92,7 @@ def test_frames_that_are_alike_need_no_look() -> None:
 def test_frames_that_stand_out_are_counted_and_the_first_is_named() -> None:
     [told] = about(scores(range(310, 320)))
     assert told.startswith("10 of 600 held-out frames stand out from the others (the first is frame 10 of run 9)")
-    assert "calibrate without them" in told
+    assert "calibrate without them (--exclude)" in told
 
 
 def test_as_few_as_any_stretch_has_are_not_told() -> None:

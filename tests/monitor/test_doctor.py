@@ -71,7 +71,7 @@ def test_an_extrapolated_budget_is_told_with_the_hours_that_would_support_it(con
     right = Input(endpoint=config.input.endpoint, rate_hz=RATE_HZ)
     seen = found(msgspec.structs.replace(config, bundle=str(promising.path), events=EVENTS, input=right), "bundle")
     assert "limits extrapolated" in seen.found
-    assert "let the daemon judge 0.0167 h, then 'framewatch recalibrate'" in seen.remedy
+    assert "let the daemon judge 1 minutes, then 'framewatch recalibrate'" in seen.remedy
 
 
 def test_a_budget_for_another_event_rule_is_a_fault(config: Config, promising: Bundle) -> None:

@@ -132,3 +132,11 @@ def test_frames_that_train_are_not_excluded(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match=r"--exclude run 0: no group of that name sets the limits"):
         calibrate(RECORDINGS, HASTY, tmp_path / "bundle", exclusions=[Exclusion("run 0")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_pieces_of_one_recording_are_of_one_run_and_others_stay_as_they_are() -> None:
+    pieces = without(RUNS, [Exclusion("run 1", 4, 5), Exclusion("run 2", 0, 2)])
+    assert len(pieces) == 3
+    first, again, other = runs_of(pieces)
+    assert first == again != other
+    assert set(runs_of(RUNS)) == {first, other}

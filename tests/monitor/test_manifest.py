@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.action import ActionLimits, Demand, fit_action_limits, fit_tails
-from calibration.budget import budget_limit, endings
+from calibration.budget import budget_limit, for_tails
 from calibration.events import EventRule
 from calibration.memory import MemoryChart, fit_memory
 from calibration.tails import far_tail, rarity
@@ -23,7 +23,7 @@ DEMAND = Demand(per_hour=90.0, rate_hz=100.0, k=2, n=4, warning_rate=0.01)
 def action_limits() -> ActionLimits:
     scores = np.random.default_rng(0).exponential(size=(6000, 2))
     runs, nowhere = np.repeat([0, 1, 2], 2000), np.full(6000, "")
-    late = endings(np.array([0, 2000, 4000, 6000]))
+    late = for_tails(runs, runs)
     tails = fit_tails(scores[late], nowhere[late], DEMAND.warning_rate)
     return fit_action_limits(scores, nowhere, runs, runs, tails, late, DEMAND)
 

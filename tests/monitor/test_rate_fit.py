@@ -107,3 +107,10 @@ def test_units_that_the_law_does_not_hold_are_told() -> None:
     joint[4000:4400] += 1.5
     _, [note] = rates_of(joint, runs, runs, WARNING, demand())
     assert note == "the chart of rates does not hold 1 of its units: look at them"
+
+
+def test_a_careful_budget_takes_the_upper_bound_here_too() -> None:
+    joint = rare(24_000)
+    plain, careful = fitted(joint), fitted(joint, conservative=True)
+    assert careful.limit.limit == plain.limit.conservative > plain.limit.limit
+    assert careful.most >= plain.most

@@ -31,7 +31,7 @@ WINDOW = 200
 WARNING = 0.5  # in times the action limit
 COUNTS = tuple(np.random.default_rng(2).binomial(WINDOW, 0.01, 60).tolist())
 NEAR, FAR = 7, 40  # exceedances of a window beyond the limit, and of one twice as far
-FITTED = FittedRates(WINDOW, 100, COUNTS, (WINDOW,) * 60, 0.02, 36.0, 8, 1.0, "")
+FITTED = FittedRates(WINDOW, 100, COUNTS, (WINDOW,) * 60, 0.02, False, 36.0, 8, 1.0, "")
 
 
 def frames(exceedances: int, count: int = WINDOW, **given: Any) -> Rows:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from calibration.action import ActionLimits, Demand, fit_action_limits, fit_tails
 from calibration.blocks import BlockExtremes, block_extremes, block_frames
-from calibration.budget import budget_limit, endings
+from calibration.budget import budget_limit, for_tails
 from calibration.extremes import level_of
 from calibration.tails import Tail, score_of
 from tests.benchmarks.promise.figures import OnStream
@@ -54,9 +54,9 @@ def trials(
 def fit(scores: Float64s, demand: Demand) -> ActionLimits:
     """The limits from *scores* (m, c) of one stretch, of one context and one run; its last fifth fits the tails."""
     nowhere, alike = np.full(len(scores), ""), np.zeros(len(scores), np.int64)
-    for_tails = endings(np.array([0, len(scores)]))
-    tails = fit_tails(scores[for_tails], nowhere[for_tails], demand.warning_rate)
-    return fit_action_limits(scores, nowhere, alike, alike, tails, for_tails, demand)
+    late = for_tails(alike, alike)
+    tails = fit_tails(scores[late], nowhere[late], demand.warning_rate)
+    return fit_action_limits(scores, nowhere, alike, alike, tails, late, demand)
 
 
 def scores_at(limit: float, tails: Sequence[Tail]) -> Float64s:
