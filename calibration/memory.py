@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from calibration import mewma
 from calibration.mewma import Mewma, MewmaState
+from calibration.mewma_arl import ARL_MAX, mewma_limit
 from calibration.tails import BODY_POINTS, SHARE, Tail, fit_tail, rarity
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -105,6 +106,18 @@ def step(memory: MemoryChart, state: State, q: Floats, t2: Floats, contexts: Con
     """
     state, statistics = _statistics(memory, state, q, t2, contexts)
     return state, _rarest(memory, statistics)
+
+
+def independent_limit(memory: MemoryChart, p: int, arl0: float) -> float:
+    """The score that independent Gaussian frames of *p* latents exceed once in *arl0* frames on average, or later.
+
+    The textbook's limit (`calibration.mewma_arl`): each of k memories has its own for k times as long a run, and the
+    highest of them holds for all. On frames that are not independent it is far too low. Raises ValueError where a
+    memory is too long to integrate over.
+    """
+    weights = memory.chart.weights
+    limits = [mewma_limit(p, weight, min(len(weights) * arl0, ARL_MAX)) for weight in weights]
+    return max(float(rarity(h, tail)) for h, tail in zip(limits, memory.tails, strict=True))
 
 
 def _statistics(memory: MemoryChart, state: State, q: Floats, t2: Floats, contexts: Contexts) -> tuple[State, Float64s]:

@@ -105,8 +105,8 @@ def recalibrate(options: argparse.Namespace) -> int:
 
         journal = Path(config.journal)
         blocks = judged_blocks(bundle, journal, config.camera, options.true)
-        screen.show_unjudged(unjudged_alarms(bundle, journal, config.camera, blocks))
         manifest, report = from_blocks(bundle, blocks, per_hour, approval), None
+        screen.show_unjudged(unjudged_alarms(bundle, journal, config.camera, blocks))
     screen.show_replacement(bundle.manifest, manifest)
     if not options.yes and not screen.agreed(f"replace the limits of {path}?"):
         screen.say("nothing was changed")

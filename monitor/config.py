@@ -209,6 +209,8 @@ class Calibration(_Section, frozen=True):
     memories_s: Annotated[tuple[Positive, ...], msgspec.Meta(max_length=5)] = (0.1, 1.0, 10.0)
     """How long each memory of the chart `mewma` lasts, in seconds of judged frames; those that the held-out frames
     cannot support are left out."""
+    mewma_limit: Literal["budget", "independent"] = "budget"
+    """`independent`: the textbook's limit, for cameras whose frames remember nothing of each other."""
     false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.001
     """Share of single in-control frames over a warning limit; where no budget can be kept (too few frames, images
     without a frame rate), over the limits that raise events."""

@@ -12,10 +12,11 @@ from calibration.autocorrelation import borders_of
 from calibration.blocks import BLOCKS_MIN, WINDOWS
 from calibration.bootstrap import Refits
 from calibration.budget import for_tails as tail_frames
+from calibration.charts import CalibrationError
 from calibration.drift_fit import fit_drift
 from calibration.kde import kde_quantile
 from calibration.limits import ContextLimits, Limit, fit_context_limits
-from calibration.memory import RARITY_TAIL, MemoryChart, fit_memory, memories_for
+from calibration.memory import RARITY_TAIL, MemoryChart, fit_memory, independent_limit, memories_for
 from calibration.tails import FRAMES_MIN, Tail
 from models.scorer import CHARTS, Scorer, Scores
 from monitor.camera.recordings import Recording
@@ -32,6 +33,9 @@ Texts = npt.NDArray[np.str_]
 MEMORY: Final = "mewma"
 """The chart that remembers; it comes after those of single frames."""
 
+
+INDEPENDENT: Final = "run length of independent Gaussian frames"
+"""The method of a textbook limit, which new blocks do not move."""
 
 EXTRAPOLATED: Final = "the limits are extrapolated"
 """How a warning ends that no longer holds once the hours are enough."""
@@ -174,16 +178,33 @@ def limiting(
     drift = fit_drift(joint[kept], held.groups[kept], held.runs[kept])
     if drift is None:
         notes.append(f"{len(joint)} held-out frames are too few to watch for a drift of the scores")
+    limits = chart_limits(found, values, held.contexts)
+    if memory is not None and settings.mewma_limit == "independent":
+        limits = _of_independent_frames(limits, memory, held.latents.shape[1], rate_hz * 3600 / demand.per_hour)
     return Limiting(
         charts=CHARTS if memory is None else (*CHARTS, MEMORY),
         values=values,
-        limits=chart_limits(found, values, held.contexts),
+        limits=limits,
         budget=FittedBudget.of(found, demand),
         memory=None if memory is None else FittedMemory.of(memory, rate_hz),
         rates=rates,
         drift=None if drift is None else FittedDrift.of(drift),
         warnings=(*_budget_warnings(found, demand), *notes),
     )
+
+
+def _of_independent_frames(limits: ContextLimits, memory: MemoryChart, p: int, arl0: float) -> ContextLimits:
+    """*limits* with the textbook's for the chart that remembers. Raises CalibrationError where there is none."""
+    try:
+        value = independent_limit(memory, p, arl0)
+    except ValueError as error:
+        raise CalibrationError(f"calibration.mewma_limit: independent cannot be had: {error}") from None
+
+    def moved(charts: Sequence[Limit]) -> tuple[Limit, ...]:
+        last = charts[-1]._replace(value=value, low=value, high=value, method=INDEPENDENT, extrapolated=False)
+        return (*charts[:-1], last)
+
+    return ContextLimits(moved(limits.pooled), {name: moved(own) for name, own in limits.own.items()})
 
 
 def _with_memory(

@@ -28,7 +28,7 @@ from monitor.camera.recordings import Recording
 from monitor.cautions import about_frames, about_limits
 from monitor.config import Config
 from monitor.journal import Journal
-from monitor.limits import EXTRAPOLATED, by_chart, set_limits
+from monitor.limits import EXTRAPOLATED, INDEPENDENT, by_chart, set_limits
 from monitor.manifest import Earlier, FittedBudget, FittedLimit, Group, Manifest
 from monitor.report import render
 from monitor.reporting import describe
@@ -238,6 +238,9 @@ def _moved(limits: Mapping[str, FittedLimit], budget: FittedBudget) -> dict[str,
     """*limits* of charts, moved to the joint limit of *budget*."""
     moved = {}
     for chart, limit in limits.items():
+        if limit.method == INDEPENDENT:
+            moved[chart] = limit
+            continue
         value, low, high = (score_of(at, limit.tail.as_tail()) for at in (budget.action, budget.low, budget.high))
         moved[chart] = msgspec.structs.replace(
             limit,

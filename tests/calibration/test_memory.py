@@ -18,6 +18,7 @@ from calibration.memory import (
     MemoryChart,
     centers_of,
     fit_memory,
+    independent_limit,
     memories_for,
     step,
 )
@@ -249,3 +250,15 @@ def test_the_tails_of_the_chart_are_those_of_its_statistics() -> None:
     shrunk = bare.q * np.sqrt(STRANGE / np.maximum(bare.t2, STRANGE))[:, None]
     _, statistics = mewma.step(fitted.chart, mewma.start(fitted.chart, P), shrunk)
     assert np.array_equal(fitted.tails[1].body, fit_tail(statistics[1_600:, 1], lightest=0.0).body)
+
+
+def test_the_limit_of_independent_frames_is_exceeded_as_seldom_as_it_says() -> None:
+    """Each of two memories has its own limit, for twice as long a run; the higher holds for both."""
+    chart, _ = fit(frames(60_000, 0, [b"hatch"]), [0, 60_000], strange=1e9)
+    limit = independent_limit(chart, P, 500.0)
+    runs = []
+    for seed in range(150):
+        over = np.flatnonzero(step(chart, {}, *frames(8000, 100 + seed, [b"hatch"]))[1] > limit)
+        runs.append(over[0] + 1 if len(over) else 8000)
+    assert 400 < np.mean(runs) < 1500
+    assert independent_limit(chart, P, 5000.0) > limit

@@ -13,7 +13,18 @@ from calibration.tails import rarity
 from models.scorer import CHARTS, Scores
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration, Events
-from monitor.limits import MEMORY, Held, Limiting, by_chart, contexts_of, held_of, limiting, per_frame, set_limits
+from monitor.limits import (
+    INDEPENDENT,
+    MEMORY,
+    Held,
+    Limiting,
+    by_chart,
+    contexts_of,
+    held_of,
+    limiting,
+    per_frame,
+    set_limits,
+)
 from monitor.manifest import FittedLimit
 
 P = 3  # latents
@@ -263,3 +274,10 @@ def test_limits_are_named_by_their_charts() -> None:
     limits = per_frame(ENOUGH, SETTINGS).limits.pooled
     assert by_chart(CHARTS, limits) == {chart: FittedLimit.of(one) for chart, one in zip(CHARTS, limits, strict=True)}
     assert by_chart(CHARTS, ()) == {}
+
+
+def test_the_chart_that_remembers_may_have_the_textbooks_limit_and_the_others_keep_the_budget(found: Limiting) -> None:
+    other = set_on(ENOUGH, mewma_limit="independent")
+    assert [limit.value for limit in other.limits.pooled[:-1]] == [limit.value for limit in found.limits.pooled[:-1]]
+    assert other.limits.pooled[-1].method == INDEPENDENT
+    assert other.limits.pooled[-1].value != found.limits.pooled[-1].value
