@@ -55,7 +55,7 @@ class TestSplit:
         [warning] = parts.warnings
         assert "there is one group only (run 0)" in warning
 
-    @pytest.mark.parametrize(("groups", "says"), [(2, "1 held-out group,"), (12, "4 held-out groups,")])
+    @pytest.mark.parametrize(("groups", "says"), [(2, "1 held-out group:"), (12, "4 held-out groups:")])
     def test_few_held_out_groups_are_said_to_be_few(self, groups: int, says: str) -> None:
         [warning] = split(runs(groups, 3), 0.34).warnings
         assert says in warning

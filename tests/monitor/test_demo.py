@@ -22,7 +22,9 @@ SMALL = {
     "rate_hz": 500.0,
     "groups": 20,
     "group_frames": 40,
-    "calibration": Calibration(latent=6, max_steps=200, false_alarm_rate=0.002),
+    "stretches": 12,
+    "stretch_frames": 600,
+    "calibration": Calibration(latent=6, max_steps=200, false_alarms_per_hour=600.0),  # two seconds of frames show it
 }
 SCENES = {
     "melt pool": Scene(seconds=2.0, anomaly_rate=1 / 100)._replace(**SMALL),

@@ -82,7 +82,7 @@ def test_every_setting_of_the_training_and_every_camera_level_is_told(data: Repo
     assert {name for section in (Calibration, Network) for name in section.__struct_fields__} - {
         *manifest.training,
         *("network", "false_alarm_rate", "tile_px", "tile_overlap"),  # the last two where frames are cut into tiles
-        *("false_alarms_per_hour", "conservative", "memories_s", "limit"),  # told with the limits
+        *("false_alarms_per_hour", "conservative", "memories_s", "mewma_limit", "limit"),  # told with the limits
     } == set()
 
 
