@@ -2,7 +2,7 @@
 
 Two joint limits come from the same held-out frames. The *action* limit keeps to the budget on the very statistic that
 raises events (`calibration.budget`); the *warning* limit is one that a stated share of single frames exceeds
-(`calibration.kde`): nobody is called for it, but how often it is exceeded is charted. Where groups differ more than
+(`calibration.family`): nobody is called for it, but how often it is exceeded is charted. Where groups differ more than
 their own frames explain, both move outwards by as much as a new group may lie above the groups at hand
 (`calibration.groups`): groups are taken to differ by a shift of the joint scale.
 """
@@ -33,7 +33,6 @@ Indices = npt.NDArray[np.int64]
 
 LOWEST: Final = -float(np.log10(0.5))
 """A joint limit is never below it: half of all frames are not rare."""
-
 
 SHIFT_RATE: Final = 0.01
 """Share of single frames at which runs are compared, where their frames support it."""

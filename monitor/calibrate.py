@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -90,9 +91,9 @@ def calibrate(
     bundles.require_writable(out)
     whole = with_stretches(recordings, stretches) if stretches else split(recordings, settings.held_out)
     if stretches:
-        _require_other_frames(recordings, stretches)
+        require_unseen(groups_of(stretches, "limits"), groups_of(recordings, "train"))
     parts = whole._replace(limits=without(whole.limits, exclusions))
-    height, width, dtype = _frame_kind([*recordings, *stretches])
+    height, width, _ = _frame_kind([*recordings, *stretches])
     tiling = tiling_of(settings, height, width)
     shown = parts.train
     if tiling is not None:
@@ -101,8 +102,40 @@ def calibrate(
     with _threads(settings.threads):
         fitted, limits_of = _fit(parts, shown, tiling, settings, events, rate_hz, progress)
         with_excluded = limits_of(whole.limits)[0] if exclusions else None
+    manifest = _manifest(recordings, parts, settings, fitted, contexts or (), camera_settings)
+    if with_excluded is not None:
+        values = {
+            chart: limit.value for chart, limit in zip(with_excluded.charts, with_excluded.limits.pooled, strict=True)
+        }
+        excluded = of_recordings(exclusions, whole.limits)
+        manifest = msgspec.structs.replace(manifest, excluded=excluded, limits_with_excluded=values)
+    report = render(
+        describe(
+            manifest,
+            parts.limits,
+            fitted.scorer,
+            fitted.scores,
+            fitted.limiting.values,
+            fitted.groups,
+            fitted.trained.history,
+            fitted.sweep,
+        )
+    )
+    return bundles.write(out, manifest, fitted.scorer.tensors(), report)
+
+
+def _manifest(
+    recordings: Sequence[Recording],
+    parts: Split,
+    settings: Calibration,
+    fitted: Fitted,
+    contexts: Sequence[str],
+    camera_settings: str | None,
+) -> Manifest:
+    """What the bundle says of itself: *recordings* and *contexts* are admitted, *parts* were used."""
+    height, width, dtype = _frame_kind(recordings)
     camera = fit_camera([recording.frames for recording in parts.train], dtype)
-    manifest = Manifest(
+    return Manifest(
         format=bundles.FORMAT,
         program=monitor.__version__,
         created_ns=time.time_ns(),
@@ -120,29 +153,10 @@ def calibrate(
         rates=fitted.limiting.rates,
         drift=fitted.limiting.drift,
         limits=by_chart(fitted.limiting.charts, fitted.limiting.limits.pooled),
-        context_limits=_by_context(recordings, contexts or (), fitted.limiting),
+        context_limits=_by_context(recordings, contexts, fitted.limiting),
         camera=CameraCheck(*camera),
         warnings=fitted.warnings,
-        excluded=of_recordings(exclusions, whole.limits),
-        limits_with_excluded={}
-        if with_excluded is None
-        else {
-            chart: limit.value for chart, limit in zip(with_excluded.charts, with_excluded.limits.pooled, strict=True)
-        },
     )
-    report = render(
-        describe(
-            manifest,
-            parts.limits,
-            fitted.scorer,
-            fitted.scores,
-            fitted.limiting.values,
-            fitted.groups,
-            fitted.trained.history,
-            fitted.sweep,
-        )
-    )
-    return bundles.write(out, manifest, fitted.scorer.tensors(), report)
 
 
 @contextmanager
@@ -326,15 +340,14 @@ def _groups(parts: Split) -> tuple[Group, ...]:
     return (*groups_of(parts.train, "train"), *groups_of(parts.limits, "limits"))
 
 
-def _require_other_frames(recordings: Sequence[Recording], stretches: Sequence[Recording]) -> None:
-    """Raises CalibrationError where a stretch that is to set limits trains the network: they would be too tight."""
-    learned = {digest(recording.frames): recording.name for recording in recordings}
-    for stretch in stretches:
-        twin = learned.get(digest(stretch.frames))
-        if twin is not None:
+def require_unseen(groups: Sequence[Group], trained: Sequence[Group]) -> None:
+    """Raises CalibrationError where one of *groups*, which are to set limits, *trained* the network: too tight ones."""
+    known = {group.sha256: group.name for group in trained}
+    for group in groups:
+        if group.sha256 in known:
             raise CalibrationError(
-                f"{stretch.name}: its frames train the network ({twin}), and limits from such frames are too tight; "
-                "give other ones"
+                f"{group.name}: these frames trained the network, as {known[group.sha256]}; limits need frames that it "
+                "has not seen"
             )
 
 

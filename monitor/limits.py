@@ -150,15 +150,7 @@ def limiting(
     if memory is not None:
         own = {name: (*charts[:-1], RARITY_TAIL) for name, charts in tails.own.items()}
         tails = tails._replace(pooled=(*tails.pooled[:-1], RARITY_TAIL), own=own)
-    demand = Demand(
-        per_hour=settings.false_alarms_per_hour,
-        rate_hz=rate_hz,
-        k=events.k,
-        n=events.n,
-        warning_rate=settings.false_alarm_rate,
-        method="auto" if settings.limit in ("f", "beta") else settings.limit,
-        conservative=settings.conservative,
-    )
+    demand = _demand(settings, settings.false_alarms_per_hour, events, rate_hz)
     found = fit_action_limits(
         values,
         held.contexts,
@@ -190,6 +182,18 @@ def limiting(
         rates=rates,
         drift=None if drift is None else FittedDrift.of(drift),
         warnings=(*_budget_warnings(found, demand), *notes),
+    )
+
+
+def _demand(settings: Calibration, per_hour: float, events: Events, rate_hz: float) -> Demand:
+    return Demand(
+        per_hour=per_hour,
+        rate_hz=rate_hz,
+        k=events.k,
+        n=events.n,
+        warning_rate=settings.false_alarm_rate,
+        method="auto" if settings.limit in ("f", "beta") else settings.limit,  # those two are of T2 alone
+        conservative=settings.conservative,
     )
 
 

@@ -23,7 +23,7 @@ from monitor import bundle as bundles
 from monitor.alarms import Alarm
 from monitor.blockstore import Block, beside, read_blocks
 from monitor.bundle import Bundle
-from monitor.calibrate import groups_of
+from monitor.calibrate import groups_of, require_unseen
 from monitor.camera.recordings import Recording
 from monitor.cautions import about_frames, about_limits
 from monitor.config import Config
@@ -59,7 +59,8 @@ def from_stretches(
         raise CalibrationError("images that are judged as tiles have limits per image: calibrate anew")
     trained = tuple(group for group in held.groups if group.role == "train")
     groups = groups_of(stretches, "limits")
-    _require_suitable(groups, trained)
+    require_unseen(groups, trained)
+    _require_every_context(groups, trained)
     memory = bundle.memory
     centers = {} if memory is None else memory.centers
     found, scored, scores = set_limits(stretches, scorer, centers, settings, config.events, rate_hz)
@@ -128,18 +129,8 @@ def write(bundle: Bundle, manifest: Manifest, report: str | None) -> Bundle:
     return bundles.write(bundle.path, manifest, bundle.tensors, report)
 
 
-def _require_suitable(groups: Sequence[Group], trained: Sequence[Group]) -> None:
-    """Raises CalibrationError where *groups* cannot set the limits for a network that was *trained* so.
-
-    A limit that a group sets which has trained it is too tight; one that others set does not speak for a context.
-    """
-    known = {group.sha256: group.name for group in trained}
-    for group in groups:
-        if group.sha256 in known:
-            raise CalibrationError(
-                f"{group.name}: these frames trained the network, as {known[group.sha256]}; limits need frames that it "
-                "has not seen"
-            )
+def _require_every_context(groups: Sequence[Group], trained: Sequence[Group]) -> None:
+    """Raises CalibrationError where *groups* lack a context that *trained* the network: no limit would speak for it."""
     missing = {group.context for group in trained if group.context} - {group.context for group in groups}
     if missing:
         raise CalibrationError(f"no stretch shows the context {min(missing)}: give one of each (--in CONTEXT PATH...)")
@@ -159,6 +150,11 @@ def from_blocks(bundle: Bundle, blocks: Sequence[Block], per_hour: float | None,
     before = held.budget
     if before is None:
         raise CalibrationError(f"{bundle.path}: its limits are per frame: recalibrate from a clean stretch")
+    if any(limit.method == INDEPENDENT for limit in held.limits.values()):
+        raise CalibrationError(
+            f"{bundle.path}: a chart has the limit of independent frames, and kept blocks are in times of it: "
+            "recalibrate from a clean stretch"
+        )
     if per_hour is None:
         raise CalibrationError("calibration.false_alarms_per_hour is null: a budget is what these limits keep to")
     record, rate_hz = _record(before, blocks)
@@ -238,9 +234,6 @@ def _moved(limits: Mapping[str, FittedLimit], budget: FittedBudget) -> dict[str,
     """*limits* of charts, moved to the joint limit of *budget*."""
     moved = {}
     for chart, limit in limits.items():
-        if limit.method == INDEPENDENT:
-            moved[chart] = limit
-            continue
         value, low, high = (score_of(at, limit.tail.as_tail()) for at in (budget.action, budget.low, budget.high))
         moved[chart] = msgspec.structs.replace(
             limit,

@@ -148,7 +148,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs = [Recording(f"run {seed}", normal_frames(60, seed, options.size, options.size)) for seed in range(12)]
-        bundle = calibrate(runs, Calibration(max_steps=300), folder / "bundle")
+        # Limits that keep a budget, and a chart with a memory: what a frame costs in the daemon is all of it.
+        clean = [
+            Recording(f"clean {seed}", normal_frames(600, seed, options.size, options.size)) for seed in range(20, 26)
+        ]
+        settings = Calibration(max_steps=300, memories_s=(20 / options.rate,))
+        bundle = calibrate(runs, settings, folder / "bundle", stretches=clean, rate_hz=options.rate)
         ours, naive = compare_scoring(bundle, runs[0].frames[:BATCH])
         found = hold(bundle, folder, options.rate, options.seconds, options.busy, options.batch)
     say = sys.stdout.write

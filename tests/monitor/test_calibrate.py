@@ -304,6 +304,6 @@ def test_an_earlier_bundle_survives_a_failure(tmp_path: Path) -> None:
 
 def test_a_stretch_that_trains_the_network_sets_no_limit(tmp_path: Path) -> None:
     twin = FEW[1]._replace(name="clean 1")
-    with pytest.raises(CalibrationError, match=r"clean 1: its frames train the network \(run 1\)"):
+    with pytest.raises(CalibrationError, match=r"clean 1: these frames trained the network, as run 1"):
         calibrate(FEW, TINY, tmp_path / "bundle", stretches=[twin])
     assert not (tmp_path / "bundle").exists()

@@ -22,7 +22,7 @@ from monitor.blockstore import Block, BlockStore, BlockStoreError, beside
 from monitor.bundle import REPORT, Bundle
 from monitor.camera.recordings import Recording, RecordingError
 from monitor.journal import Change, Journal
-from monitor.limits import EXTRAPOLATED
+from monitor.limits import EXTRAPOLATED, INDEPENDENT
 from monitor.manifest import FittedBudget, FittedLimit, GroupsShift, Manifest
 from monitor.promise import kept_block_frames
 from monitor.recalibrate import Approval, from_blocks, from_stretches, judged_blocks, unjudged_alarms, write
@@ -253,6 +253,16 @@ def test_what_cannot_set_a_limit_is_refused(budgeted: Bundle, count: int, per_ho
 def test_limits_per_frame_need_a_clean_stretch(small_bundle: Bundle, budgeted: Bundle) -> None:
     with pytest.raises(CalibrationError, match="its limits are per frame: recalibrate from a clean stretch"):
         extended(small_bundle, kept(budgeted, 100))
+
+
+def test_a_chart_with_the_limit_of_independent_frames_needs_a_clean_stretch(budgeted: Bundle) -> None:
+    last = budgeted.manifest.charts[-1]
+    limits = budgeted.manifest.limits | {
+        last: msgspec.structs.replace(budgeted.manifest.limits[last], method=INDEPENDENT)
+    }
+    fixed = budgeted._replace(manifest=msgspec.structs.replace(budgeted.manifest, limits=limits))
+    with pytest.raises(CalibrationError, match="kept blocks are in times of it: recalibrate from a clean stretch"):
+        from_blocks(fixed, kept(budgeted, 300), 60.0, APPROVAL)
 
 
 def test_limits_from_blocks_leave_a_bundle_without_report(budgeted: Bundle, tmp_path: Path) -> None:
