@@ -18,8 +18,9 @@ lint: $(VENV)/ready
 types: $(VENV)/ready
 	$(BIN)/mypy
 
+# Two workers: many tests start the whole daemon, which is at home on two cores.
 unit: $(VENV)/ready
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # Benchmarks print ratios against a baseline of the same run; they are not tests.
 hold: $(VENV)/ready
