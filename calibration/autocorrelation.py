@@ -41,7 +41,7 @@ def autocorrelation_time(x: Float64s, borders: Indices) -> float:
     longest = int(np.diff(borders).max())
     covariance = np.zeros(longest)
     for first, last in itertools.pairwise(borders.tolist()):
-        covariance[: last - first] += _autocovariance(ranks[first:last])
+        covariance[: last - first] += autocovariance(ranks[first:last])
     times = 2 * np.cumsum(covariance / covariance[0]) - 1
     settled = np.arange(longest) >= SOKAL * times
     return max(1.0, float(times[np.argmax(settled) if settled.any() else longest - 1]))
@@ -59,14 +59,14 @@ def correlogram(x: Float64s, borders: Indices, lags: int) -> Correlogram:
     sums, pairs = np.zeros(count), np.zeros(count, np.int64)
     for first, length in zip(borders[:-1].tolist(), lengths.tolist(), strict=True):
         held = min(count, length)
-        sums[:held] += _autocovariance(ranks[first : first + length])[:held]
+        sums[:held] += autocovariance(ranks[first : first + length])[:held]
         pairs[:held] += length - np.arange(held)
     variance = sums[0] / pairs[0]
     correlation = sums / pairs / variance if variance > 0 else np.zeros(count)
     return Correlogram(correlation, pairs)
 
 
-def within_stretches(x: Float64s, borders: Indices) -> Float64s:
+def within_stretches(x: Floats, borders: Indices) -> Float64s:
     """The ranks of *x* (m,) less the mean rank of their stretch: what stretches, from *borders* on, share is gone.
 
     Of a single stretch, the ranks.
@@ -93,7 +93,7 @@ def block_resample(borders: Indices, block: int, random: np.random.Generator) ->
     return indices
 
 
-def _autocovariance(x: Floats) -> Float64s:
+def autocovariance(x: Floats) -> Float64s:
     """Sums of x_i x_(i+k) at lags k = 0 .. len(x) - 1."""
     transform = np.fft.rfft(x, 2 * len(x))
     covariance: Float64s = np.fft.irfft(np.square(np.abs(transform)), 2 * len(x))[: len(x)]

@@ -11,9 +11,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
-from scipy.stats import rankdata
 
-from calibration.autocorrelation import BLOCK_TIMES, autocorrelation_time, borders_of, within_stretches
+from calibration.autocorrelation import (
+    BLOCK_TIMES,
+    autocorrelation_time,
+    autocovariance,
+    borders_of,
+    within_stretches,
+)
 from calibration.charts import CalibrationError
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -144,23 +149,32 @@ def block_frames(joint: Floats, k: int, n: int, borders: Indices, layer_frames: 
 def _dependent(record: BlockExtremes, borders: Indices) -> bool:
     """Whether blocks of one stretch say something about each other; a block is of the stretch of its middle frame."""
     middles = (np.arange(len(record.extremes)) + 0.5) * record.block_frames
-    of_stretch = np.searchsorted(borders, middles, side="right")
-    return dependence(within_stretches(record.extremes, borders_of(of_stretch))) < LEVEL
+    return dependence(record.extremes, borders_of(np.searchsorted(borders, middles, side="right"))) < LEVEL
 
 
-def dependence(extremes: Floats) -> float:
+def dependence(extremes: Floats, borders: Indices | None = None) -> float:
     """How likely independent blocks would be as correlated as those of *extremes* (b,), in order: a probability.
 
-    Two tests of ranks, each at half of the level: of neighbours, and of all lags up to a quarter of the blocks, since
-    in a periodic stream neighbours need not be alike. At each lag the correlation of independent ranks is about
-    normal with variance 1/b; the largest is judged as one of many (Bonferroni).
+    Of pairs within stretches, which begin at *borders*, the last of which is b: what stretches differ by as wholes is
+    taken out. Two tests of ranks, each at half of the level: of neighbours, and of all lags up to a quarter of the
+    longest stretch, since in a periodic stream neighbours need not be alike. At each lag the sum of products of
+    independent ranks is about normal; the largest is judged as one of many (Bonferroni).
     """
-    ranks = rankdata(extremes) - (len(extremes) + 1) / 2
-    lags = len(extremes) // PERIODS
-    if lags == 0 or not ranks.any():
+    cuts = np.array([0, len(extremes)]) if borders is None else borders
+    ranks = within_stretches(extremes, cuts)
+    lags = int(np.diff(cuts).max()) // PERIODS
+    products, expected, variance = np.zeros((3, lags))
+    for first, last in itertools.pairwise(cuts.tolist()):
+        x = ranks[first:last] - ranks[first:last].mean()
+        pairs = np.maximum(len(x) - np.arange(1, lags + 1), 0)
+        held = min(lags, len(x) - 1)
+        products[:held] += autocovariance(x)[1 : held + 1]
+        mean_square = float(np.square(x).mean())
+        # Less their own mean, even independent ranks are each other's opposites a little: of few, a great deal.
+        expected -= pairs * mean_square / max(len(x) - 1, 1)
+        variance += pairs * mean_square**2
+    if lags == 0:
         return 1.0
-    transform = np.fft.rfft(ranks, 2 * len(ranks))
-    covariance = np.fft.irfft(np.square(np.abs(transform)), 2 * len(ranks))
-    z = np.abs(covariance[1 : lags + 1]) / covariance[0] * np.sqrt(len(ranks))
+    z = np.divide(np.abs(products - expected), np.sqrt(variance), out=np.zeros(lags), where=variance > 0)
     neighbours, any_lag = 2 * ndtr(-z[0]), 2 * lags * ndtr(-z.max())
     return float(min(1.0, 2 * min(neighbours, any_lag)))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from calibration.autocorrelation import autocorrelation_time, borders_of
 from calibration.blocks import BLOCKS_MIN, LEVEL, BlockExtremes, dependence
 from calibration.charts import CalibrationError
-from calibration.extremes import bound_of, level_of
+from calibration.extremes import bound_of, cluster_levels, level_of
 from calibration.tails import Tail, rarity
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -67,8 +67,8 @@ def joint_score(scores: Floats, tails: Sequence[Tail]) -> Float64s:
 def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> BudgetLimit:
     """The joint limit that *per_hour* events exceed, from block extremes alone; *rate_hz* judged frames a second.
 
-    A share a = per_hour x block hours of the blocks may exceed it, at most one in ten: where that is less than asked
-    for, the limit promises fewer events. Where less than one event was to be expected in all of them, the limit is
+    Events may be a share a = per_hour x block hours of the blocks, at most one in ten: where that is less than asked
+    for, the limit promises fewer. Where less than one event was to be expected in all of them, the limit is
     extrapolated (`calibration.extremes`). Raises CalibrationError for fewer than 20 blocks and for extremes that are
     not finite, ValueError for a budget or a rate that is not above 0.
     """
@@ -83,11 +83,14 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
     promised = min(per_hour, BLOCK_SHARE_MAX / block_hours)
     share = promised * block_hours
     time = autocorrelation_time(extremes, np.array([0, len(extremes)]))
-    falling = np.sort(extremes)[::-1]
+    falling, clusters = np.sort(extremes)[::-1], cluster_levels(record.extremes)
     hours = len(extremes) * block_hours
     wanted = share * (len(extremes) + 1)
-    limit = level_of(falling, share)
-    low, high, conservative = (bound_of(falling, share, time, level) for level in (*INTERVAL, CONSERVATIVE))
+    limit = event_level(record.extremes, share)
+    low, high, conservative = (
+        max(bound_of(falling, share, time, one, clusters), bound_of(falling, BLOCK_SHARE_MAX, time, one))
+        for one in (*INTERVAL, CONSERVATIVE)
+    )
     return BudgetLimit(
         limit=limit,
         low=min(low, limit),
@@ -102,6 +105,17 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
         extrapolated_by=max(1.0, 1.0 / wanted),
         why=_why(per_hour, promised, wanted, hours, dependence(extremes) < LEVEL, len(extremes) / time),
     )
+
+
+def event_level(extremes: Floats, share: float) -> float:
+    """The level that *extremes* (b,), in the stream's order, exceed in so many events as are *share* of the blocks.
+
+    Blocks over it that follow each other are one event, as they are where the event rule runs: counted one by one, a
+    single run that scores high throughout would use up the budget of all. But no more than one block in ten is over,
+    however few events that makes.
+    """
+    falling = np.sort(extremes[~np.isnan(extremes)])[::-1]
+    return max(level_of(falling, share, cluster_levels(extremes)), level_of(falling, BLOCK_SHARE_MAX))
 
 
 def for_tails(groups: Indices, runs: Indices) -> npt.NDArray[np.bool_]:

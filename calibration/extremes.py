@@ -1,9 +1,10 @@
 """The level that a given share of blocks exceeds, from the extremes of some of them, and how well they tell it.
 
-The j-th largest of b independent extremes is exceeded with a probability that is exactly Beta(j, b + 1 - j) over
-calibrations, whatever their distribution (David and Nagaraja 2003): its mean is j / (b + 1), and its quantiles
-bound the level. Between neighbouring order statistics, and beyond the largest, the tail is taken to fall exponentially,
-as that of a joint score does: it is the logarithm of a probability.
+Blocks over a level that follow each other may be counted once, as one cluster (`cluster_levels`). The j-th largest of b
+independent extremes is exceeded with a probability that is exactly Beta(j, b + 1 - j) over calibrations, whatever their
+distribution (David and Nagaraja 2003): its mean is j / (b + 1), and its quantiles bound the level. Between neighbouring
+order statistics, and beyond the largest, the tail is taken to fall exponentially, as that of a joint score does: it is
+the logarithm of a probability.
 """
 
 from functools import lru_cache
@@ -20,9 +21,27 @@ EXCESSES: Final = 30  # extremes that a tail beyond the largest is fitted to, at
 DRAWS: Final = 20_000
 
 
-def level_of(falling: Floats, share: float) -> float:
+def cluster_levels(extremes: Floats) -> Float64s:
+    """Levels (c,) in falling order: at the j-th, *extremes* (b,), in the stream's order, have risen above it j times.
+
+    Neighbours over a level are one cluster (runs declustering: Smith and Weissman 1994). Where clusters have grown
+    together, as many count as stood apart at a higher level. What is not a number is never over.
+    """
+    order = np.argsort(-extremes, kind="stable")[: np.count_nonzero(~np.isnan(extremes))]
+    rank = np.full(len(extremes) + 2, len(order))
+    rank[order + 1] = np.arange(len(order))
+    # A block begins a cluster, makes one longer or joins two, as none, one or both of its neighbours are higher.
+    higher = (rank[order] < rank[order + 1]).astype(np.int64) + (rank[order + 2] < rank[order + 1])
+    values = extremes[order]
+    distinct = np.flatnonzero(np.append(values[1:] != values[:-1], len(values) > 0))
+    apart = np.maximum.accumulate(np.cumsum(1 - higher)[distinct])
+    return np.repeat(np.asarray(values[distinct], np.float64), np.diff(apart, prepend=0))
+
+
+def level_of(falling: Floats, share: float, clusters: Floats | None = None) -> float:
     """The level that *share* of new blocks exceeds in the mean over calibrations, from extremes (b,) in falling order.
 
+    With the levels of *clusters* (c,), the level that so many clusters exceed, or the lowest of them.
     With e = share (b + 1): the e-th largest extreme, the conformal quantile, and between whole numbers a weighted mean
     of two whose mean share is right in an exponential tail. Below 1 from peaks over threshold: a little high in the
     mean, since never below the largest extreme.
@@ -32,25 +51,27 @@ def level_of(falling: Floats, share: float) -> float:
         count = _excesses(falling)
         # The mean of exp(-s t) over the uncertain scale s, Gamma(count) / count, is (1 + t / count)^-count.
         return _beyond(falling, count * (((count + 1) / wanted) ** (1 / count) - 1))
-    j = min(int(wanted), len(falling) - 1)
+    counted = falling if clusters is None else clusters
+    j = min(int(wanted), len(counted) - 1)
     # Given the (j+1)-th, the j-th largest is exceeded by a share smaller by a factor Beta(j, 1), of mean j / (j + 1).
     weight = min(j + 1 - j * (j + 1) / wanted, 1.0)
-    return float((1 - weight) * falling[j - 1] + weight * falling[j])
+    return float((1 - weight) * counted[j - 1] + weight * counted[j])
 
 
-def bound_of(falling: Floats, share: float, time: float, confidence: float) -> float:
+def bound_of(falling: Floats, share: float, time: float, confidence: float, clusters: Floats | None = None) -> float:
     """What lies above the level that *share* of blocks exceeds with *confidence*, from extremes (b,) in falling order.
 
-    *time* is the autocorrelation time of the extremes in blocks: b of them say as much as b / time independent ones.
+    With the levels of *clusters* (c,), what lies above the level that so many clusters exceed. *time* is the
+    autocorrelation time of the extremes in blocks: b of them say as much as b / time independent ones.
     """
-    b = len(falling)
-    orders = np.arange(1, b + 1)
+    b, counted = len(falling), falling if clusters is None else clusters
+    orders = np.arange(1, len(counted) + 1)
     # confidences, which fall: that the j-th largest extreme is exceeded by less than the share
     reached = betainc(orders / time, (b + 1 - orders) / time, share)
     if reached[0] < confidence:
         return _beyond(falling, _pivot(_excesses(falling), share * b, time, confidence))
     scores = ndtri(np.clip(reached, 1e-12, 1 - 1e-12))
-    return float(np.interp(-ndtri(confidence), -scores, falling))
+    return float(np.interp(-ndtri(confidence), -scores, counted))
 
 
 def _excesses(falling: Floats) -> int:

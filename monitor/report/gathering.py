@@ -9,7 +9,7 @@ import numpy.typing as npt
 from calibration import shifted
 from calibration.action import ContextTails, joint_scores
 from calibration.autocorrelation import correlogram
-from calibration.extremes import level_of
+from calibration.budget import event_level
 from calibration.limits import ContextLimits, Limit
 from calibration.seen_rates import rates
 from calibration.segments import odd_frames, segments
@@ -38,7 +38,7 @@ def promise_of(manifest: Manifest, limits: ContextLimits, stream: Stream) -> Pro
     memory = None if manifest.memory is None else manifest.memory.as_memory()
     judging = Judging(tails, manifest.charts.index(T2), memory, budget.action, budget.k, budget.n)
     share = budget.per_hour * budget.hours / budget.blocks
-    level = level_of(np.sort(budget.extremes)[::-1], share)
+    level = event_level(np.asarray(budget.extremes), share)
     besides = 0.0 if manifest.rates is None else manifest.rates.per_hour
     return Promise(budget, seen, level, _delays(budget, stream, judging), besides)
 

@@ -143,6 +143,15 @@ def test_that_stretches_differ_as_wholes_makes_no_block_longer() -> None:
     assert block_frames(shifted, 1, 1, borders(len(joint))) > 10 * alike, "as one stretch they are its memory"
 
 
+def test_many_short_stretches_make_no_block_longer() -> None:
+    """Eighty layers of a few blocks each: less the mean of so few, even independent ones are each other's opposites."""
+    joint = ar(0.5, 64_000) + np.repeat(np.random.default_rng(4).normal(0, 2, 80), 800)
+    cuts = borders(*[800] * 80)
+    assert block_frames(joint, 2, 3, cuts, layer_frames=200) == 200
+    for length in (100, 200, 400):
+        assert dependence(block_extremes(joint, 2, 3, length, cuts).extremes, cuts // length) >= 0.01, length
+
+
 def test_blocks_double_until_those_within_stretches_are_alike() -> None:
     """A turn-around every 500 frames, in three stretches one above the other."""
     joint = ar(0.0, 120_000) + np.repeat([0.0, 3.0, 6.0], 40_000)
@@ -153,6 +162,9 @@ def test_blocks_double_until_those_within_stretches_are_alike() -> None:
 def test_the_test_for_dependence_is_wrong_as_rarely_as_it_says() -> None:
     random = np.random.default_rng(1)
     assert np.mean([dependence(random.gumbel(size=100)) < 0.05 for _ in range(1000)]) < 0.07
+    few = borders(*[4] * 25)
+    assert np.mean([dependence(random.gumbel(size=100), few) < 0.05 for _ in range(1000)]) < 0.07
+    assert dependence(ar(0.8, 400), borders(*[8] * 50)) < 1e-4, "what stretches of a few blocks remember is found"
     assert dependence(ar(0.6, 200)) < 1e-4
     assert dependence(np.tile([1.0, 2.0, 1.0, 0.0], 30)) < 1e-4
     assert dependence(np.ones(50)) == 1.0

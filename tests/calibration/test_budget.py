@@ -145,11 +145,22 @@ def test_blocks_that_are_alike_count_as_fewer_and_widen_the_bounds() -> None:
     extremes = np.random.default_rng(0).exponential(size=400)
     alike = np.sort(extremes.reshape(20, 20), axis=0).ravel()  # the same values, in twenty rising levels
     one, other = record_of(extremes, 9000), record_of(alike, 9000)
-    assert other.limit == one.limit
+    assert other.limit < one.limit, "neighbours over it are one event"
+    assert np.mean(alike > other.limit) <= 0.1, "but no more than one in ten is over"
     assert other.effective_blocks < one.effective_blocks / 5
     assert other.high - other.low > one.high - one.low
     assert "neighbouring blocks are alike" in other.why
     assert "alike" not in one.why
+
+
+def test_a_run_that_is_high_throughout_is_one_event_of_many() -> None:
+    """Of forty runs of ten blocks one is high throughout: ten events are ten runs' worth, not that one's."""
+    extremes = np.random.default_rng(0).exponential(size=(40, 10))
+    extremes[7] += 20
+    found = record_of(extremes.ravel(), 9000)
+    over = extremes.ravel() > found.limit
+    assert np.diff(np.concatenate(([False], over)).astype(int)).clip(0).sum() == pytest.approx(10, abs=1)
+    assert over[70:80].all()
 
 
 budgets = st.floats(1e-3, 1e5)

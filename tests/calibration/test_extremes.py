@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.extremes import bound_of, level_of
+from calibration.extremes import bound_of, cluster_levels, level_of
 
 BLOCKS = 400
 Float64s = npt.NDArray[np.float64]
@@ -43,6 +43,30 @@ def test_bounds_of_extremes_that_come_in_pairs_hold_too() -> None:
     sure = np.mean([bound_of(x, share, 1.0, 0.05) < true <= bound_of(x, share, 1.0, 0.95) for x in pairs])
     assert held == pytest.approx(0.9, abs=0.03)
     assert sure < 0.82
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, 4.0, np.nan]), max_size=12))
+def test_levels_of_clusters_are_where_so_many_stand_apart(extremes: list[float]) -> None:
+    x = np.array(extremes)
+
+    def apart(level: float) -> int:
+        return int((np.diff(np.concatenate(([0], x >= level, [0])).astype(int)) == 1).sum())
+
+    found = cluster_levels(x).tolist()
+    assert found == sorted(found, reverse=True)
+    for number in range(1, len(x) + 1):
+        reached = [level for level in set(extremes) if apart(level) >= number]
+        assert found[number - 1 : number] == ([max(reached)] if reached else [])
+
+
+def test_of_extremes_that_come_in_clusters_as_many_clusters_are_over() -> None:
+    """Runs of five alike: a level that ten blocks exceed is one that two events do."""
+    x = np.repeat(np.random.default_rng(1).exponential(size=100), 5)
+    ordered = np.sort(x)[::-1]
+    by_blocks, by_clusters = (level_of(ordered, 10 / 501, levels) for levels in (None, cluster_levels(x)))
+    assert len(np.unique(x[x > by_blocks])) <= 2
+    assert len(np.unique(x[x >= by_clusters])) == pytest.approx(10, abs=1)
+    assert level_of(ordered, 0.001, cluster_levels(x)) == level_of(ordered, 0.001), "no event to count: by the tail"
 
 
 def test_where_events_are_whole_it_is_the_conformal_order_statistic() -> None:

@@ -3,11 +3,11 @@
 `python -m tests.benchmarks.promise.camera`: some ten minutes of one core.
 
 One network; many runs of the simulated machine, each of one layer, frame by frame, with a scan direction, focus,
-brightness and noise of its own. Calibrations take so many runs each, no two the same; their limits are tried on all
-runs that are in no calibration. Figures are events over the budget.
+brightness and noise of its own. Calibrations take so many runs each, no two the same; the limits of each are tried on
+all runs but its own. Figures are events over the budget.
 
-Power: the thresholds of both ways are moved until they raise as many false events on those runs; then events that the
-simulation put into yet other runs are counted that an event overlaps. The two ways are the budget's joint score (tails
+Power: the thresholds of both ways are moved until they raise as many false events on runs that are in no calibration;
+then events that the simulation put into yet other runs are counted that an event overlaps. The two ways are the budget's joint score (tails
 for far limits, memory chart) and that of limits per frame (`calibration.limits.fit_limits`).
 
 With `--out docs/limits.md` tables are written there; `--from FILE` writes those of figures that `--json FILE` kept, and
@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calibrations", type=int, default=20)
     parser.add_argument("--runs", type=int, default=40, help="in each calibration")
-    parser.add_argument("--fresh", type=int, default=600, help="runs that limits are tried on")
+    parser.add_argument("--fresh", type=int, default=400, help="runs in no calibration")
     parser.add_argument("--anomalous", type=int, default=200, help="runs with anomalies, for the power")
     parser.add_argument("--power-only", action="store_true", help="keep the calibrations that --json FILE holds")
     add_files(parser, Camera, *PLACES)
@@ -96,9 +96,10 @@ def _measured(options: argparse.Namespace) -> Camera:
     ahead = [_normal(scorer, RUN_SEED + used + index) for index in range(options.fresh)]
     normal = [_normal(scorer, RUN_SEED + index) for index in range(options.runs if options.power_only else used)]
     if not options.power_only:
-        parts = [normal[first : first + options.runs] for first in range(0, used, options.runs)]
         for expected in EXPECTED:
-            rows += [_tried(part, ahead, expected) for part in parts]
+            for first in range(0, used, options.runs):
+                own = slice(first, first + options.runs)
+                rows.append(_tried(normal[own], [*normal[: own.start], *normal[own.stop :], *ahead], expected))
             keep(options.json, Camera(calibrations=rows, power=[]))
     anomalous = [_anomalous(scorer, ANOMALOUS_SEED + index) for index in range(options.anomalous)]
     found = Camera(calibrations=rows, power=_power(normal[: options.runs], ahead, anomalous))
@@ -146,10 +147,16 @@ def _anomalous(scorer: Scorer, seed: int) -> Run:
 
 
 def _held(runs: Sequence[Run]) -> Held:
-    counts = [len(run.values) for run in runs]
-    numbers = np.repeat(np.arange(len(runs)), counts)
-    values, latents, contexts = (np.concatenate([getattr(run, name) for run in runs]) for name in Run._fields[:3])
-    return Held(values, latents, numbers, numbers, contexts)
+    """As `framewatch calibrate` holds recordings: each context of a run is a stretch of its own."""
+    parts = [(number, run, run.contexts == name) for number, run in enumerate(runs) for name in np.unique(run.contexts)]
+    counts = [int(rows.sum()) for _, _, rows in parts]
+    return Held(
+        np.concatenate([run.values[rows] for _, run, rows in parts]),
+        np.concatenate([run.latents[rows] for _, run, rows in parts]),
+        np.repeat(np.arange(len(parts)), counts),
+        np.repeat([number for number, _, _ in parts], counts),
+        np.concatenate([run.contexts[rows] for _, run, rows in parts]),
+    )
 
 
 def _tried(calibration: Sequence[Run], ahead: Sequence[Run], expected: float) -> OnCamera:
@@ -171,6 +178,7 @@ def _tried(calibration: Sequence[Run], ahead: Sequence[Run], expected: float) ->
     return OnCamera(
         expected=expected,
         realised=realised,
+        allowed=fresh_hours * budget.per_hour,
         promised=budget.per_hour / asked,
         conservative=raised / fresh_hours / budget.per_hour,
         low=_events(joint, budget.high / budget.action, budget.block_frames) / fresh_hours / budget.per_hour,

@@ -39,9 +39,10 @@ class OnStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OnCamera(msgspec.Struct, frozen=True, kw_only=True):
-    """One calibration of the simulated camera. Events are those on fresh runs, over the budget's."""
+    """One calibration of the simulated camera. Events are those on all other runs, over the budget's."""
 
     expected: float  # events that the budget allows in the time of one calibration
+    allowed: float  # events on the other runs: as many as the truth rests on
     realised: float
     promised: float  # events an hour over the budget asked for
     conservative: float

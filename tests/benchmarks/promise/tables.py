@@ -30,6 +30,7 @@ CAMERA: Final = (
     "events allowed in a calibration",
     "calibrations",
     "frames a block",
+    "events allowed on the other runs",
     "widened, decades",
     "realised: mean ± s.e.",
     "90 % of calibrations",
@@ -125,10 +126,12 @@ def _of_calibrations(part: Sequence[OnCamera]) -> list[str]:
         np.array([getattr(one, name) for one in part]) for name in ("realised", "conservative", "frames_over")
     )
     low, high = np.quantile(realised, [0.05, 0.95])
+    allowed, promised = f"{part[0].expected:g}", float(np.mean([one.promised for one in part]))
     return [
-        f"{part[0].expected:g}",
+        allowed if promised > 0.995 else f"{allowed}, promised {promised:.2f} of it",
         str(len(part)),
         f"{np.median([one.block_frames for one in part]):,.0f}",
+        f"{np.median([one.allowed for one in part]):,.0f}",
         f"{np.mean([one.widened for one in part]):.2f}",
         _mean(realised),
         f"{low:.2f} to {high:.2f}",
