@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from calibration.autocorrelation import borders_of
-from calibration.blocks import BlockExtremes, block_extremes, block_frames
+from calibration.blocks import BLOCKS_MIN, BlockExtremes, block_extremes, block_frames
 from calibration.bootstrap import Refits
 from calibration.budget import CONSERVATIVE, BudgetLimit, budget_limit, joint_score
 from calibration.charts import t2
@@ -117,15 +117,15 @@ def fit_action_limits(
     """The joint limits for *demand*, from held-out in-control *scores* (m, c), T2 first, in the stream's order.
 
     *contexts* (m,), *groups* (m,) and *runs* (m,) say what each frame shows, which stretch it is of, and which run,
-    layer or session: a new one of them is what the limits are widened for. Frames in *for_tails* (m,) have fitted
-    *tails* and set no limit. With whitened *latents* (m, p) and *refits* of those that trained, the interval holds the
-    chance in mean and covariance too, but for charts that remember. Raises CalibrationError where too few frames are
-    left for twenty blocks.
+    layer or session: a new one of them is what the limits are widened for. Blocks hold at least *layer_frames* where
+    that leaves twenty. Frames in *for_tails* (m,) have fitted *tails* and set no limit. With whitened *latents* (m, p)
+    and *refits* of those that trained, the interval holds the chance in mean and covariance too, but for charts that
+    remember. Raises CalibrationError where too few frames are left for twenty blocks.
     """
     kept = ~for_tails
     joint = joint_scores(scores, contexts, tails)[kept]
     borders = borders_of(groups[kept])
-    block = block_frames(joint, demand.k, demand.n, borders, layer_frames)
+    block = block_frames(joint, demand.k, demand.n, borders, min(layer_frames, len(joint) // BLOCKS_MIN))
     record = block_extremes(joint, demand.k, demand.n, block, borders)
     found = budget_limit(record, demand.per_hour, demand.rate_hz)
     if latents is not None and refits is not None:

@@ -1,6 +1,7 @@
 """From the scores of held-out frames to the limits of a bundle: by a false-alarm budget where they can keep one, else
 per frame."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -49,6 +50,7 @@ class Held(NamedTuple):
     groups: Indices  # (m,) stretches recorded apart, numbered in order
     runs: Indices  # (m,) what a group was part of: one run in several contexts is one
     contexts: Texts  # (m,)
+    layer_frames: int = 1  # in half of the layers, where recordings state theirs
 
 
 class Limiting(NamedTuple):
@@ -98,7 +100,23 @@ def held_of(recordings: Sequence[Recording], scorer: Scorer) -> tuple[Held, Scor
     names = runs_of(recordings)
     runs = np.array([names.index(name) for name in names])
     groups = np.repeat(np.arange(len(recordings)), counts)
-    return Held(scores.values, scores.latent, groups, np.repeat(runs, counts), contexts_of(recordings)), scores
+    held = Held(
+        scores.values,
+        scores.latent,
+        groups,
+        np.repeat(runs, counts),
+        contexts_of(recordings),
+        _layer_frames(recordings),
+    )
+    return held, scores
+
+
+def _layer_frames(recordings: Sequence[Recording]) -> int:
+    counts: Counter[str] = Counter()
+    for one in recordings:
+        counts[one.layer] += len(one.frames)
+    stated = [count for layer, count in counts.items() if layer]
+    return int(np.median(stated)) if stated else 1
 
 
 def contexts_of(recordings: Sequence[Recording]) -> Texts:
@@ -159,6 +177,7 @@ def limiting(
         tails,
         for_tails,
         demand,
+        held.layer_frames,
         seed=settings.seed,
         latents=held.latents,
         refits=refits,
@@ -181,7 +200,7 @@ def limiting(
         memory=None if memory is None else FittedMemory.of(memory, rate_hz),
         rates=rates,
         drift=None if drift is None else FittedDrift.of(drift),
-        warnings=(*_budget_warnings(found, demand), *notes),
+        warnings=(*_budget_warnings(found, demand, held.layer_frames), *notes),
     )
 
 
@@ -253,7 +272,7 @@ def _too_few(settings: Calibration, frames: int, needed: int) -> str:
     )
 
 
-def _budget_warnings(found: ActionLimits, demand: Demand) -> list[str]:
+def _budget_warnings(found: ActionLimits, demand: Demand, layer_frames: int) -> list[str]:
     budget, shift = found.budget, found.shift
     told = []
     if not budget.supported:
@@ -263,6 +282,11 @@ def _budget_warnings(found: ActionLimits, demand: Demand) -> list[str]:
         )
     if budget.per_hour < demand.per_hour:
         told.append(budget.why)
+    if found.record.block_frames < layer_frames:
+        told.append(
+            f"blocks of {found.record.block_frames} frames are shorter than a layer of {layer_frames}: what recurs in "
+            f"every layer may make them alike; {BLOCKS_MIN} layers and a quarter more would do"
+        )
     if shift is None:
         told.append("how a new run, layer or session differs cannot be known from one: the limits do not allow for it")
     return told

@@ -49,6 +49,7 @@ STREAMS = [ON_STREAM, NEAR, FAR, RANKED]
 
 ON_CAMERA = OnCamera(
     expected=3.0,
+    allowed=90.0,
     realised=0.8,
     promised=1.0,
     conservative=0.5,
@@ -117,12 +118,13 @@ def test_the_table_of_streams_lists_budgets_from_many_events_to_few() -> None:
 
 
 def test_the_table_of_the_camera_takes_calibrations_of_a_budget_together() -> None:
-    many = msgspec.structs.replace(ON_CAMERA, expected=10.0)
+    many = msgspec.structs.replace(ON_CAMERA, expected=10.0, promised=0.7)
     head, *rows = cells(of_camera([ON_CAMERA, OVER, many]))
-    assert [row[:2] for row in rows] == [["10", "1"], ["3", "2"]]
+    assert [row[:2] for row in rows] == [["10, promised 0.70 of it", "1"], ["3", "2"]]
     assert all(len(row) == len(head) for row in rows)
     assert rows[1][2:] == [
         "50",
+        "90",
         "0.20",
         "1.20 ± 0.40",
         "0.84 to 1.56",
@@ -131,7 +133,7 @@ def test_the_table_of_the_camera_takes_calibrations_of_a_budget_together() -> No
         "50%",
         "1.20 (1.20 to 1.20)",
     ]
-    assert rows[0][4] == "0.80 ± ?"
+    assert rows[0][5] == "0.80 ± ?"
 
 
 def test_the_table_of_the_power_holds_both_ways_beside_each_other() -> None:

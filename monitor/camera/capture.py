@@ -77,10 +77,14 @@ class _Place(NamedTuple):
     context: str
 
     def __str__(self) -> str:
+        return f"{self.part}, {self.context}" if self.context else self.part
+
+    @property
+    def part(self) -> str:
+        """In whatever context."""
         told = [f"stream {self.stream}"]
         told += [f"job {self.job}"] if self.job else []
-        told += [] if self.layer is None else [f"layer {self.layer}"]
-        return ", ".join(told + ([self.context] if self.context else []))
+        return ", ".join(told + ([] if self.layer is None else [f"layer {self.layer}"]))
 
 
 class _Gathered:
@@ -154,7 +158,8 @@ class _Gathered:
                 recordings[before] = held._replace(frames=np.concatenate([held.frames, frames]))
             else:
                 latest[place.context] = len(recordings)
-                recordings.append(Recording(str(place), frames, place.context))
+                layer = "" if place.layer is None else place.part
+                recordings.append(Recording(str(place), frames, place.context, layer))
         return Captured(tuple(recordings), self._kind[3] or None, self.rejected, self._rate_hz())
 
 

@@ -43,6 +43,7 @@ class Recording(NamedTuple):
     name: str  # the path as it was given
     frames: Frames
     context: str = ""  # of all its frames: which of several kinds of normal they show; empty: not stated
+    layer: str = ""  # which one, of which job and stream, all its frames are of; empty: not stated
 
 
 def groups(paths: Iterable[str], by_context: Iterable[tuple[str, Sequence[str]]] = ()) -> list[Recording]:

@@ -68,10 +68,10 @@ def test_each_stream_job_and_layer_is_a_group(endpoint: str, camera: Callable[[P
     for stream, job, layer in [("a", "", None), ("b", "part", 1), ("b", "part", 2), ("b", "part", 1)]:
         camera(message(normal(20, 1), stream=stream, job=job, layer=layer))
     found = captured(endpoint, 80, silence_s=20.0)
-    assert [(one.name, len(one.frames)) for one in found.recordings] == [
-        ("stream a", 20),
-        ("stream b, job part, layer 1", 40),
-        ("stream b, job part, layer 2", 20),
+    assert [(one.name, len(one.frames), one.layer) for one in found.recordings] == [
+        ("stream a", 20, ""),
+        ("stream b, job part, layer 1", 40, "stream b, job part, layer 1"),
+        ("stream b, job part, layer 2", 20, "stream b, job part, layer 2"),
     ]
 
 
@@ -92,6 +92,7 @@ def test_a_few_frames_join_only_frames_of_their_own_context(endpoint: str, camer
         camera(message(normal(count, layer), layer=layer, context=context))
     found = captured(endpoint, 52, silence_s=20.0).recordings
     assert [(one.context, len(one.frames)) for one in found] == [("hatch", 25), ("skin", 7), ("contour", 20)]
+    assert {one.layer for one in found} == {"stream s, layer 1"}, "in any context"
 
 
 def test_only_active_frames_are_kept(endpoint: str, camera: Callable[[Parts], None]) -> None:

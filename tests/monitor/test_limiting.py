@@ -251,6 +251,22 @@ def test_frames_are_held_with_their_stretch_their_run_and_their_context() -> Non
     np.testing.assert_array_equal(held.latents, scores.latent)
 
 
+def test_a_layer_is_as_long_as_half_of_those_stated_in_all_their_contexts() -> None:
+    layers = [one._replace(layer=f"layer {len(one.frames)}") for one in RECORDINGS]
+    alone = [*layers, RECORDINGS[0]]
+    assert [held_of(these, Readout())[0].layer_frames for these in (RECORDINGS, layers, alone)] == [1, 7, 7]  # type: ignore[arg-type]
+
+
+def test_blocks_are_at_least_a_layer_where_that_leaves_enough() -> None:
+    short, long = (set_on(ENOUGH._replace(layer_frames=frames)) for frames in (250, 4000))
+    assert short.budget is not None
+    assert long.budget is not None
+    assert set_on(ENOUGH).budget.block_frames < 250 <= short.budget.block_frames  # type: ignore[union-attr]
+    assert not any("shorter than a layer" in told for told in short.warnings)
+    assert long.budget.block_frames == 6400 // 20
+    assert any("blocks of 320 frames are shorter than a layer of 4000" in told for told in long.warnings)
+
+
 def noisy(count: int) -> list[Recording]:
     pixels = np.random.default_rng(0).integers(0, 255, (count, 2, 2), dtype=np.uint8)
     return [Recording("one", pixels[: count // 2]), Recording("two", pixels[count // 2 :])]

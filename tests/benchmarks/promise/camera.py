@@ -7,8 +7,9 @@ brightness and noise of its own. Calibrations take so many runs each, no two the
 all runs but its own. Figures are events over the budget.
 
 Power: the thresholds of both ways are moved until they raise as many false events on runs that are in no calibration;
-then events that the simulation put into yet other runs are counted that an event overlaps. The two ways are the budget's joint score (tails
-for far limits, memory chart) and that of limits per frame (`calibration.limits.fit_limits`).
+then events that the simulation put into yet other runs are counted that an event overlaps. The two ways are the
+budget's joint score (tails for far limits, memory chart) and that of limits per frame
+(`calibration.limits.fit_limits`).
 
 With `--out docs/limits.md` tables are written there; `--from FILE` writes those of figures that `--json FILE` kept, and
 measures nothing; `--power-only --json FILE` measures the power anew and leaves the calibrations that FILE keeps.
