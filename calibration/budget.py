@@ -49,6 +49,7 @@ class BudgetLimit(NamedTuple):
     block_frames: int  # the dead time too: `clear_frames` of the event rule
     hours: float  # judged, in these blocks
     extrapolated_by: float  # times that these hours are too short for the budget; 1 where they support it
+    capped: bool  # fewer events than promised exceed the limit: they last so long that one block in ten is over
     why: str  # one sentence
 
     @property
@@ -64,13 +65,17 @@ def joint_score(scores: Floats, tails: Sequence[Tail]) -> Float64s:
     return joint
 
 
-def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> BudgetLimit:
+def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float, dead_frames: int | None = None) -> BudgetLimit:
     """The joint limit that *per_hour* events exceed, from block extremes alone; *rate_hz* judged frames a second.
 
+    The event rule's dead time is *dead_frames*, by default a block: of longer blocks each that is over is an event.
+
     Events may be a share a = per_hour x block hours of the blocks, at most one in ten: where that is less than asked
-    for, the limit promises fewer. Where less than one event was to be expected in all of them, the limit is
-    extrapolated (`calibration.extremes`). Raises CalibrationError for fewer than 20 blocks and for extremes that are
-    not finite, ValueError for a budget or a rate that is not above 0.
+    for, the limit promises fewer. Blocks over the limit that follow each other are one event, as they are where the
+    rule runs: counted one by one, a single run that scores high throughout would use up the budget of all. But no more
+    than one block in ten is over, however few events that makes. Where less than one event was to be expected in all of
+    them, the limit is extrapolated (`calibration.extremes`). Raises CalibrationError for fewer than 20 blocks and for
+    extremes that are not finite, ValueError for a budget or a rate that is not above 0.
     """
     if not (per_hour > 0 and rate_hz > 0):
         raise ValueError(f"a budget needs events an hour and frames a second above 0, not {per_hour} and {rate_hz}")
@@ -83,12 +88,14 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
     promised = min(per_hour, BLOCK_SHARE_MAX / block_hours)
     share = promised * block_hours
     time = autocorrelation_time(extremes, np.array([0, len(extremes)]))
-    falling, clusters = np.sort(extremes)[::-1], cluster_levels(record.extremes)
+    falling = np.sort(extremes)[::-1]
+    events = event_levels(record.extremes, record.block_frames <= (dead_frames or record.block_frames))
     hours = len(extremes) * block_hours
     wanted = share * (len(extremes) + 1)
-    limit = event_level(record.extremes, share)
+    by_events, by_blocks = level_of(falling, share, events), level_of(falling, BLOCK_SHARE_MAX)
+    limit = max(by_events, by_blocks)
     low, high, conservative = (
-        max(bound_of(falling, share, time, one, clusters), bound_of(falling, BLOCK_SHARE_MAX, time, one))
+        max(bound_of(falling, share, time, one, events), bound_of(falling, BLOCK_SHARE_MAX, time, one))
         for one in (*INTERVAL, CONSERVATIVE)
     )
     return BudgetLimit(
@@ -103,19 +110,27 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float) -> Budg
         block_frames=record.block_frames,
         hours=hours,
         extrapolated_by=max(1.0, 1.0 / wanted),
-        why=_why(per_hour, promised, wanted, hours, dependence(extremes) < LEVEL, len(extremes) / time),
+        capped=by_blocks > by_events,
+        why=_why(
+            per_hour,
+            promised,
+            wanted,
+            hours,
+            dependent=dependence(extremes) < LEVEL,
+            effective=len(extremes) / time,
+            capped=by_blocks > by_events,
+        ),
     )
 
 
-def event_level(extremes: Floats, share: float) -> float:
-    """The level that *extremes* (b,), in the stream's order, exceed in so many events as are *share* of the blocks.
+def event_levels(extremes: Floats, merge: bool) -> Float64s:
+    """Joint limits (e,) in falling order, at the j-th of which *extremes* (b,) of blocks, in order, hold j events.
 
-    Blocks over it that follow each other are one event, as they are where the event rule runs: counted one by one, a
-    single run that scores high throughout would use up the budget of all. But no more than one block in ten is over,
-    however few events that makes.
+    Blocks that follow each other *merge* where they are no longer than the dead time; of longer ones each is one event.
     """
-    falling = np.sort(extremes[~np.isnan(extremes)])[::-1]
-    return max(level_of(falling, share, cluster_levels(extremes)), level_of(falling, BLOCK_SHARE_MAX))
+    if merge:
+        return cluster_levels(extremes)
+    return np.sort(np.asarray(extremes[~np.isnan(extremes)], np.float64))[::-1]
 
 
 def for_tails(groups: Indices, runs: Indices) -> npt.NDArray[np.bool_]:
@@ -136,9 +151,16 @@ def for_tails(groups: Indices, runs: Indices) -> npt.NDArray[np.bool_]:
     return chosen
 
 
-def _why(asked: float, promised: float, events: float, hours: float, dependent: bool, effective: float) -> str:
+def _why(
+    asked: float, promised: float, events: float, hours: float, *, dependent: bool, effective: float, capped: bool
+) -> str:
     """What a person should know of the limit, in one sentence."""
-    if events >= 1:
+    if capped:
+        told = (
+            f"fewer than {events:.3g} events exceed the limit in the {hours:.3g} judged hours that set it: they last "
+            "long, and no more than one block in ten is let through"
+        )
+    elif events >= 1:
         told = f"about {events:.3g} events exceed the limit in the {hours:.3g} judged hours that set it"
     else:
         told = f"extrapolated: {hours:.3g} judged hours are {1 / events:.3g} times too short for {promised:.3g} an hour"

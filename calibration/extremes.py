@@ -41,7 +41,7 @@ def cluster_levels(extremes: Floats) -> Float64s:
 def level_of(falling: Floats, share: float, clusters: Floats | None = None) -> float:
     """The level that *share* of new blocks exceeds in the mean over calibrations, from extremes (b,) in falling order.
 
-    With the levels of *clusters* (c,), the level that so many clusters exceed, or the lowest of them.
+    With the levels of *clusters* (c,), the level that so many clusters exceed; minus infinity where there are fewer.
     With e = share (b + 1): the e-th largest extreme, the conformal quantile, and between whole numbers a weighted mean
     of two whose mean share is right in an exponential tail. Below 1 from peaks over threshold: a little high in the
     mean, since never below the largest extreme.
@@ -52,6 +52,8 @@ def level_of(falling: Floats, share: float, clusters: Floats | None = None) -> f
         # The mean of exp(-s t) over the uncertain scale s, Gamma(count) / count, is (1 + t / count)^-count.
         return _beyond(falling, count * (((count + 1) / wanted) ** (1 / count) - 1))
     counted = falling if clusters is None else clusters
+    if clusters is not None and wanted >= len(clusters) + 1:
+        return -np.inf
     j = min(int(wanted), len(counted) - 1)
     # Given the (j+1)-th, the j-th largest is exceeded by a share smaller by a factor Beta(j, 1), of mean j / (j + 1).
     weight = min(j + 1 - j * (j + 1) / wanted, 1.0)
@@ -71,7 +73,8 @@ def bound_of(falling: Floats, share: float, time: float, confidence: float, clus
     if reached[0] < confidence:
         return _beyond(falling, _pivot(_excesses(falling), share * b, time, confidence))
     scores = ndtri(np.clip(reached, 1e-12, 1 - 1e-12))
-    return float(np.interp(-ndtri(confidence), -scores, counted))
+    lowest = None if clusters is None else -np.inf
+    return float(np.interp(-ndtri(confidence), -scores, counted, right=lowest))
 
 
 def _excesses(falling: Floats) -> int:

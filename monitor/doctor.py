@@ -16,11 +16,11 @@ import torch
 from monitor.bundle import Bundle, read
 from monitor.config import Config
 from monitor.journal import Journal, JournalError
+from monitor.keeping import RATE_APART
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
 
 DISK_FREE_MIN = 1 << 30
-RATE_APART = 0.05  # of the rate that a budget was set for: beyond, its hours are other hours
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 NEVER_BEFORE = 1_700_000_000  # Unix seconds in 2023: an earlier clock was never set
 Grade = Literal["ok", "warning", "fault"]

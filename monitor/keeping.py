@@ -19,6 +19,12 @@ from monitor.shared import Arrays
 PERIOD_NS: Final = 1_000_000_000
 """Blocks go to disk, and rates are worked out, so often."""
 
+RATE_APART: Final = 0.05
+"""Of the frame rate that a budget was set for: beyond it, its hours are other hours."""
+
+RATE_FRAMES: Final = 1000
+"""Of fewer judged frames the time between them says too little."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,6 +60,9 @@ class PromiseStatus(msgspec.Struct, frozen=True):
     calibration_hours: float
     extrapolated_by: float
     dead_time_s: float
+    rate_hz: float  # judged frames that the budget takes for a second
+    judged_rate_hz: float | None  # that there were in one since the limits were set; None: not known yet
+    rate_apart: bool  # frames come so much faster or slower that the budget's hours are other hours
     why: str
     blocks: int  # kept for a new calibration
     overall: JobStatus
@@ -79,6 +88,8 @@ class Keeper:
         self._log = log
         self._store = BlockStore(beside(journal))
         self._hours: dict[str, float] = {}
+        self._frames = 0  # in these hours
+        self._told = False  # that the frame rate is another
         self._since_ns: int | None = None  # when the first of their blocks began
         self._blocks = 0
         self._count(self._store.blocks(promise.scale))
@@ -103,7 +114,15 @@ class Keeper:
         self._position, self.why = position, ""
         self._count(new)
         since = [] if self._since_ns is None else alarms(self._since_ns)
-        self.status = _status(self._promise, self._blocks, self._hours, since)
+        self.status = _status(self._promise, self._blocks, self._hours, self._rate_hz(), since)
+        if self.status.rate_apart and not self._told:
+            self._told = True
+            _log.warning(
+                "%.4g frames are judged a second, and the false-alarm budget takes %.4g for one: set input.rate_hz to "
+                "the camera's rate, and calibrate or recalibrate with it",
+                self.status.judged_rate_hz,
+                self.status.rate_hz,
+            )
 
     def close(self) -> None:
         """Write the blocks that were finished in the last second, and close the file."""
@@ -114,18 +133,25 @@ class Keeper:
             _log.error("the last %d blocks of judged time are lost: %s", len(blocks), error)
         self._store.close()
 
+    def _rate_hz(self) -> float | None:
+        seconds = 3600 * sum(self._hours.values())
+        return self._frames / seconds if self._frames >= RATE_FRAMES and seconds > 0 else None
+
     def _count(self, blocks: Sequence[Block]) -> None:
         self._blocks += len(blocks)
         for block in blocks:
             began_ns = block.t_ns - round(block.judged_s * 1e9)
             if began_ns < self._limits_ns:  # judged by limits that others took the place of
                 continue
+            self._frames += block.frames
             self._hours[block.job] = self._hours.get(block.job, 0.0) + block.judged_s / 3600
             if self._since_ns is None:
                 self._since_ns = began_ns
 
 
-def _status(promise: Promise, blocks: int, hours: Mapping[str, float], alarms: Sequence[Alarm]) -> PromiseStatus:
+def _status(
+    promise: Promise, blocks: int, hours: Mapping[str, float], rate_hz: float | None, alarms: Sequence[Alarm]
+) -> PromiseStatus:
     unheard = {alarm.job: 0.0 for alarm in alarms if alarm.job not in hours}
     jobs = tally([(alarm.job, alarm.verdict) for alarm in alarms], {**hours, **unheard})
     return PromiseStatus(
@@ -134,6 +160,9 @@ def _status(promise: Promise, blocks: int, hours: Mapping[str, float], alarms: S
         calibration_hours=promise.hours,
         extrapolated_by=promise.extrapolated_by,
         dead_time_s=promise.dead_time_s,
+        rate_hz=promise.rate_hz,
+        judged_rate_hz=rate_hz,
+        rate_apart=rate_hz is not None and abs(rate_hz / promise.rate_hz - 1) > RATE_APART,
         why=promise.why,
         blocks=blocks,
         overall=_of_job(realised(over_all(jobs), promise.per_hour)),

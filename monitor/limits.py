@@ -280,7 +280,7 @@ def _budget_warnings(found: ActionLimits, demand: Demand, layer_frames: int) -> 
             f"{budget.hours * 3600:.3g} s of held-out frames are {budget.extrapolated_by:.3g} times too short for "
             f"{budget.per_hour:.3g} false alarms an hour: {EXTRAPOLATED}"
         )
-    if budget.per_hour < demand.per_hour:
+    if budget.per_hour < demand.per_hour or budget.capped:
         told.append(budget.why)
     if found.record.block_frames < layer_frames:
         told.append(

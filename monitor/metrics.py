@@ -163,6 +163,11 @@ class Metrics(Collector):
         counts = [(("true",), found.true), (("false",), found.false), (("unknown",), found.unknown)]
         yield self._gauge("events", "Events of charts by verdict", ("verdict",), counts)
         yield self._gauge("promised_hours", "Judged hours since the limits were set", (), [((), found.hours)])
+        rates_hz = [(("promised",), status.promise.rate_hz)]
+        if status.promise.judged_rate_hz is not None:
+            rates_hz.append((("judged",), status.promise.judged_rate_hz))
+        text = "Frames that the budget takes for a second, and that were judged in one"
+        yield self._gauge("frames_per_second", text, ("by",), rates_hz)
         yield self._gauge("kept_blocks", "Blocks of judged time kept for new limits", (), [((), status.promise.blocks)])
 
     def _alarms(self, status: Status) -> Iterator[Metric]:

@@ -37,10 +37,11 @@ SHARE_MOST: Final = 0.02
 
 
 def kept_block_frames(budget: FittedBudget) -> int:
-    """Judged frames of the blocks that are kept: a multiple of the budget's own."""
+    """Judged frames of the blocks that are kept: the budget's own, doubled so often that those of all budgets fit."""
     seconds = budget.block_frames / budget.rate_hz
     longest = SHARE_MOST * 3600 / budget.per_hour
-    return budget.block_frames * max(1, math.floor(min(BLOCK_S, longest) / seconds))
+    doublings = max(0, math.floor(math.log2(min(BLOCK_S, longest) / seconds)))
+    return budget.block_frames << doublings
 
 
 class DriftWatch:

@@ -5,8 +5,8 @@ has approved.
 """
 
 import contextlib
+import itertools
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from calibration.action import LOWEST
-from calibration.blocks import BlockExtremes, begin, coarsened
+from calibration.blocks import BLOCKS_MIN, BlockExtremes, begin, coarsened
 from calibration.budget import budget_limit
 from calibration.charts import CalibrationError
 from calibration.tails import score_of
@@ -158,7 +158,7 @@ def from_blocks(bundle: Bundle, blocks: Sequence[Block], per_hour: float | None,
     if per_hour is None:
         raise CalibrationError("calibration.false_alarms_per_hour is null: a budget is what these limits keep to")
     record, rate_hz = _record(before, blocks)
-    found = budget_limit(record, per_hour, rate_hz)
+    found = budget_limit(record, per_hour, rate_hz, before.block_frames)
     # Which runs the blocks are of is not looked at, so what was found of their differences holds on.
     by, by_low, by_high = (before.shift.by, before.shift.low, before.shift.high) if before.shift else (0.0, 0.0, 0.0)
     action = max(found.limit, LOWEST) + by
@@ -212,16 +212,36 @@ def earlier(held: Manifest, approval: Approval, now_ns: int) -> Earlier:
 
 
 def _record(before: FittedBudget, blocks: Sequence[Block]) -> tuple[BlockExtremes, float]:
-    """The block extremes of *blocks* in their order, all of the length of most of them, and judged frames a second."""
-    if not blocks:
+    """The extremes of *blocks* in their order, in blocks of one length, and judged frames a second.
+
+    Shorter blocks that follow each other are joined, of the length that leaves most hours. Blocks that a stream's end
+    cut short fit none, and are left out.
+    """
+    whole = [block for block in blocks if _doublings(before, block) is not None]
+    if not whole:
         raise CalibrationError("the journal holds no blocks of this bundle yet: let the daemon judge longer")
-    [(frames, _)] = Counter(block.frames for block in blocks).most_common(1)
-    alike = [block for block in blocks if block.frames == frames]
-    seconds = sum(block.judged_s for block in alike)
-    rate_hz = sum(block.frames for block in alike) / seconds if seconds > 0 else before.rate_hz
-    record = begin(before.k, before.n, frames)._replace(extremes=np.array([block.extreme for block in alike]))
-    times = -(-before.block_frames // frames)  # an event must not count in two blocks
-    return coarsened(record, times) if times > 1 else record, rate_hz
+    seconds = sum(block.judged_s for block in whole)
+    rate_hz = sum(block.frames for block in whole) / seconds if seconds > 0 else before.rate_hz
+    lengths = sorted({block.frames for block in whole})
+    joined = [_joined(begin(before.k, before.n, frames), whole) for frames in lengths]
+    return max(joined, key=lambda one: (len(one.extremes) >= BLOCKS_MIN, len(one.extremes) * one.block_frames)), rate_hz
+
+
+def _doublings(before: FittedBudget, block: Block) -> int | None:
+    """How often the dead time was doubled for *block* (`promise.kept_block_frames`); None: it was cut short."""
+    times, rest = divmod(block.frames, before.block_frames)
+    return times.bit_length() - 1 if rest == 0 and times.bit_count() == 1 else None
+
+
+def _joined(record: BlockExtremes, blocks: Sequence[Block]) -> BlockExtremes:
+    """*record* with all *blocks* that are no longer than its own."""
+    parts = [np.empty(0)]
+    for frames, alike in itertools.groupby(blocks, key=lambda block: block.frames):
+        if frames <= record.block_frames:
+            extremes = np.array([block.extreme for block in alike])
+            shorter = begin(record.k, record.n, frames)._replace(extremes=extremes)
+            parts.append(coarsened(shorter, record.block_frames // frames).extremes)
+    return record._replace(extremes=np.concatenate(parts))
 
 
 def _still_true(warnings: Sequence[str], budget: FittedBudget) -> tuple[str, ...]:

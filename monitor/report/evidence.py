@@ -68,8 +68,9 @@ def blocks(promise: Promise, draw: Draw) -> Iterable[str]:
         f"The clean stream is cut into blocks of {lasting}, and of each the highest value of the statistic that raises "
         f"events is kept: {_statistic(budget.k, budget.n)}. A decade of rarity is a tenth as many frames: a score of 3 "
         "is reached by one frame in 1,000. Left: the blocks in order, with the action limit and its 90 % interval in "
-        "red and the warning limit, which is one of single frames, dashed. Right: which share of blocks lies above a "
-        "level; the limit is read where this falls to the share that the budget lets through.",
+        "red and the warning limit, which is one of single frames, dashed. Right: how many events, as a share of the "
+        "blocks, lie above a level, where blocks that follow each other are one event; the limit is read where this "
+        "falls to the share that the budget lets through.",
     ]
     if budget.extrapolated_by > 1.0:
         notes.append(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from calibration import seen_rates, shifted
+from calibration.budget import event_levels
 from calibration.shifted import Median
 from monitor.report.data import Correlation, Delays, Promise
 from monitor.report.drawing import (
@@ -72,11 +73,11 @@ def extremes(promise: Promise) -> go.Figure:
 
 
 def survival(promise: Promise) -> go.Figure:
-    """The share of blocks above a level, against the share that the budget lets through, with the limit read there."""
+    """Events above a level, as a share of blocks, and those that the budget lets through: there the limit is read."""
     budget = promise.budget
     block_hours = budget.hours / budget.blocks
-    falling = np.sort(budget.extremes)[::-1]
-    shares = np.arange(1, len(falling) + 1) / (len(falling) + 1)
+    falling = event_levels(np.array(budget.extremes), budget.extremes_frames <= budget.block_frames)
+    shares = np.arange(1, len(falling) + 1) / (len(budget.extremes) + 1)
     meant = budget.per_hour * block_hours
     kept = np.unique(np.geomspace(1, len(falling), SERIES_POINTS).astype(np.int64)) - 1
     figure = go.Figure()
@@ -87,7 +88,7 @@ def survival(promise: Promise) -> go.Figure:
         mode="lines",
         line={"color": SCORE_COLOUR, "shape": "vh"},
         customdata=shares[kept] / block_hours,
-        hovertemplate="above %{x:.3f} decades<br>share of blocks %{y:.3g}<br>%{customdata:.3g} an hour<extra></extra>",
+        hovertemplate="above %{x:.3f} decades<br>%{y:.3g} of blocks<br>%{customdata:.3g} events an hour<extra></extra>",
     )
     level, low = promise.groups_level, min(meant, shares[0]) / ROOM
     tail = seen_rates.falling(budget.extremes)
@@ -122,7 +123,7 @@ def survival(promise: Promise) -> go.Figure:
     figure.update_layout(shapes=shapes, annotations=names, showlegend=False)
     figure.update_xaxes(title=RARITY)
     figure.update_yaxes(
-        title="share of blocks above", type="log", range=[math.log10(low), 0.05], dtick=1, tickformat="~g"
+        title="events above, of all blocks", type="log", range=[math.log10(low), 0.05], dtick=1, tickformat="~g"
     )
     return styled(figure, HEIGHT_PX)
 

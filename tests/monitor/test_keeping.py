@@ -99,6 +99,23 @@ def test_the_promise_is_told_beside_what_came_true(side: Side) -> None:
     assert side.asked_ns == [], "no alarm counts where no time was judged"
 
 
+def test_frames_that_come_faster_than_the_budget_counts_are_told_once(
+    side: Side, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Blocks of 360,000 frames an hour are the hundred a second of the budget."""
+    alike = side.step([block(0, frames=370_000)])
+    assert alike.judged_rate_hz == pytest.approx(100 * 37 / 36)
+    assert not alike.rate_apart
+    faster = [side.step([block(number, frames=720_000)]) for number in (1, 2)]
+    assert [one.rate_apart for one in faster] == [True, True]
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith("151.4 frames are judged a second, and the false-alarm budget takes 100 for one")
+
+
+def test_of_few_frames_the_rate_is_not_told(side: Side) -> None:
+    assert side.step([block(0, frames=999)]).judged_rate_hz is None
+
+
 def test_hours_and_events_are_counted_by_job(side: Side) -> None:
     side.alarms = [alarm(1), alarm(2, "true"), alarm(3, "false", "part 8"), alarm(4, "unknown", "part 8")]
     blocks = [block(0), block(1), block(2, job="part 8"), block(3, job="part 8"), block(4, job="part 8")]

@@ -61,6 +61,7 @@ OF_A_BUDGET = [
     "false_alarms_per_hour",
     "events",
     "promised_hours",
+    "frames_per_second",
     "kept_blocks",
 ]
 
@@ -113,7 +114,7 @@ def promising(tmp_path: Path) -> Iterator[Daemon]:
 
 def kept_promise(hours: float, **events: int) -> PromiseStatus:
     overall = _of_job(realised(JobEvents(None, hours, **events), PROMISE.per_hour))
-    return PromiseStatus(1.0, True, 2.5, 1.5, 0.3, "it is well", 36, overall, [])
+    return PromiseStatus(1.0, True, 2.5, 1.5, 0.3, 100.0, 102.0, False, "it is well", 36, overall, [])
 
 
 def test_every_metric_has_the_prefix_and_the_camera(daemon: Daemon) -> None:
@@ -134,7 +135,7 @@ def test_the_names_of_a_budget_are_those_that_were_promised(promising: Daemon) -
     assert set(OF_A_BUDGET) <= names
     promising.promise = None  # nothing is known of the first second
     before = {name.removeprefix("framewatch_") for name, _ in promising.samples()}
-    assert names - before == {"false_alarms_per_hour", "events", "promised_hours", "kept_blocks"}
+    assert names - before == {"false_alarms_per_hour", "events", "promised_hours", "frames_per_second", "kept_blocks"}
 
 
 def test_a_budget_is_told_beside_what_came_true_of_it(promising: Daemon) -> None:
@@ -144,6 +145,7 @@ def test_a_budget_is_told_beside_what_came_true_of_it(promising: Daemon) -> None
     assert promising.value("calibration_extrapolated_by") == 1.5
     assert promising.value("promised_hours") == 10.0
     assert promising.value("kept_blocks") == 36
+    assert [promising.value("frames_per_second", by=by) for by in ("promised", "judged")] == [100.0, 102.0]
     assert [promising.value("events", verdict=one) for one in ("true", "false", "unknown")] == [4, 1, 2]
 
 

@@ -172,14 +172,14 @@ def test_a_stream_that_ends_with_its_block_leaves_none_over() -> None:
 @pytest.mark.parametrize(
     ("per_hour", "block_frames", "frames"),
     [
-        (1.0, 30, 990),  # ten seconds of a hundred frames a second
-        (36.0, 30, 180),  # a fiftieth of all blocks, 36 times an hour: two seconds
+        (1.0, 30, 960),  # nearly ten seconds of a hundred frames a second
+        (36.0, 30, 120),  # less than a fiftieth of all blocks, 36 times an hour: two seconds
         (240.0, 30, 30),
         (3600.0, 30, 30),  # never shorter than the dead time
         (1.0, 5000, 5000),
     ],
 )
-def test_kept_blocks_are_as_long_as_can_be_and_whole_dead_times(
+def test_kept_blocks_are_as_long_as_can_be_and_dead_times_doubled(
     per_hour: float, block_frames: int, frames: int
 ) -> None:
     found = kept_block_frames(budget(per_hour=per_hour, block_frames=block_frames))

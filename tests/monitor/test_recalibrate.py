@@ -224,12 +224,21 @@ def test_blocks_of_another_length_do_not_count(budgeted: Bundle) -> None:
     assert budget_of(extended(budgeted, [*odd, *blocks])) == budget_of(extended(budgeted, blocks))
 
 
-def test_blocks_shorter_than_the_dead_time_are_joined(budgeted: Bundle) -> None:
-    long = with_shift(budgeted, block_frames=250)
-    new = budget_of(extended(long, kept(budgeted, 300)))
-    assert (new.extremes_frames, new.blocks) == (360, 100)
-    pairs = np.array([one.extreme for one in kept(budgeted, 300)]).reshape(-1, 3).max(axis=1)
-    np.testing.assert_array_equal(new.extremes, pairs)
+def test_blocks_that_another_budget_kept_shorter_are_joined(budgeted: Bundle) -> None:
+    """Two hundred of half the length before, one between and one left over, and a hundred and fifty as they are now."""
+    now = kept(budgeted, 150)
+    length = now[0].frames
+    before = [one._replace(frames=length // 2, judged_s=one.judged_s / 2) for one in kept(budgeted, 202, seed=1)]
+    new = budget_of(extended(budgeted, [*before[:200], now[0], before[200], *now[1:], before[201]]))
+    assert (new.extremes_frames, new.blocks) == (length, 250)
+    joined = np.array([one.extreme for one in before[:200]]).reshape(-1, 2).max(axis=1)
+    np.testing.assert_array_equal(new.extremes, [*joined, *[one.extreme for one in now]])
+
+
+def test_where_few_blocks_are_long_the_short_ones_set_the_limit(budgeted: Bundle) -> None:
+    short = kept(budgeted, 60)
+    long = [one._replace(frames=8 * one.frames, judged_s=8 * one.judged_s) for one in short[:3]]
+    assert budget_of(extended(budgeted, [*short, *long])).blocks == 60
 
 
 def test_the_limit_never_falls_among_ordinary_frames(budgeted: Bundle) -> None:
