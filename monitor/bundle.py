@@ -122,6 +122,11 @@ def _require_readable(path: Path, text: bytes) -> None:
         raise BundleError(f"{path}: was not written, its manifest would not be readable ({error})") from None
 
 
+def read_report(path: Path) -> str | None:
+    """The report of the bundle at *path*, where it has one."""
+    return (path / REPORT).read_text() if (path / REPORT).is_file() else None
+
+
 def read_manifest(path: Path) -> tuple[Manifest, str]:
     """The manifest of the bundle at *path* and the bundle's sha256. Raises BundleError."""
     try:

@@ -92,6 +92,7 @@ def recalibrate(options: argparse.Namespace) -> int:
     per_hour = options.false_alarms_per_hour or (
         held.asked_per_hour if held else config.calibration.false_alarms_per_hour
     )
+    report: str | None
     if options.paths or options.inside:
         from monitor.recalibrate import from_stretches
 
@@ -105,7 +106,7 @@ def recalibrate(options: argparse.Namespace) -> int:
 
         journal = Path(config.journal)
         blocks = judged_blocks(bundle, journal, config.camera, options.true)
-        manifest, report = from_blocks(bundle, blocks, per_hour, approval), None
+        manifest, report = from_blocks(bundle, blocks, per_hour, approval)
         screen.show_unjudged(unjudged_alarms(bundle, journal, config.camera, blocks))
     screen.show_replacement(bundle.manifest, manifest)
     if not options.yes and not screen.agreed(f"replace the limits of {path}?"):

@@ -31,6 +31,7 @@ from monitor.journal import Journal
 from monitor.limits import EXTRAPOLATED, INDEPENDENT, by_chart, set_limits
 from monitor.manifest import Earlier, FittedBudget, FittedLimit, Group, Manifest
 from monitor.report import render
+from monitor.report.history import renewed
 from monitor.reporting import describe
 from monitor.score import load_scorer, require_fit
 from monitor.split import Split
@@ -125,7 +126,7 @@ def unjudged_alarms(bundle: Bundle, journal: Path, camera: str, blocks: Sequence
 
 
 def write(bundle: Bundle, manifest: Manifest, report: str | None) -> Bundle:
-    """Replace *bundle* by one with *manifest* and *report*; without a report, by one that has none."""
+    """Replace *bundle* by one with *manifest* and *report*."""
     return bundles.write(bundle.path, manifest, bundle.tensors, report)
 
 
@@ -140,11 +141,14 @@ def _holds(block: Block, alarm: Alarm) -> bool:
     return block.stream == alarm.stream and block.first_seq <= alarm.last_seq and block.last_seq >= alarm.first_seq
 
 
-def from_blocks(bundle: Bundle, blocks: Sequence[Block], per_hour: float | None, approval: Approval) -> Manifest:
+def from_blocks(
+    bundle: Bundle, blocks: Sequence[Block], per_hour: float | None, approval: Approval
+) -> tuple[Manifest, str | None]:
     """The manifest of *bundle* with the budget's limit set anew by *blocks*, which a daemon kept of all judged time.
 
-    The scale of the charts stays, so only the joint limit moves, and each chart's with it. The warning limit stays:
-    the chart of rates counts by it. Raises CalibrationError for a bundle without a budget, and for too few blocks.
+    With it the report that the bundle has, headed by what holds now; None where it has none. The scale of the charts
+    stays, so only the joint limit moves, and each chart's with it. The warning limit stays: the chart of rates counts
+    by it. Raises CalibrationError for a bundle without a budget, and for too few blocks.
     """
     held = bundle.manifest
     before = held.budget
@@ -182,7 +186,7 @@ def from_blocks(bundle: Bundle, blocks: Sequence[Block], per_hour: float | None,
         extremes_frames=record.block_frames,
     )
     now_ns = time.time_ns()
-    return msgspec.structs.replace(
+    manifest = msgspec.structs.replace(
         held,
         created_ns=now_ns,
         budget=budget,
@@ -193,6 +197,8 @@ def from_blocks(bundle: Bundle, blocks: Sequence[Block], per_hour: float | None,
         warnings=_still_true(held.warnings, budget),
         history=(*held.history, earlier(held, approval, now_ns)),
     )
+    before_report = bundles.read_report(bundle.path)
+    return manifest, None if before_report is None else renewed(before_report, manifest)
 
 
 def earlier(held: Manifest, approval: Approval, now_ns: int) -> Earlier:

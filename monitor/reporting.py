@@ -1,7 +1,6 @@
 """What a calibration found, as the report shows it."""
 
 import math
-import time
 from collections.abc import Sequence
 
 import msgspec
@@ -23,6 +22,7 @@ from monitor.limits import contexts_of
 from monitor.manifest import Manifest
 from monitor.report.data import JOINT, WARNING, Chart, Example, Footing, Group, ReportData, Square, Table
 from monitor.report.gathering import correlation_of, promise_of, segments_of
+from monitor.report.history import moment
 from monitor.report.settings import camera_levels, in_words
 from monitor.report.units import per_frame
 
@@ -61,7 +61,7 @@ def describe(
         title="Calibration report",
         promise=promise_of(manifest, limits, stream),
         camera_settings=manifest.settings or "not stated",
-        created=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(manifest.created_ns / 1e9)),
+        created=moment(manifest.created_ns),
         false_alarm_rate=manifest.false_alarm_rate,
         settings=_settings(manifest),
         limits=_limit_table(manifest, limits),
@@ -79,6 +79,7 @@ def describe(
         footings=_footings(manifest, held, limits) if manifest.budget is None else [],
         turned=manifest.training["orientation"] == "align",
         binning=int(manifest.training["binning"]),
+        earlier=manifest.history,
         warnings=manifest.warnings,
     )
 

@@ -14,7 +14,7 @@ from calibration.shifted import Median
 from calibration.spread import Plane
 from models.sweep import LatentSweep
 from models.training import Checkpoint
-from monitor.manifest import FittedBudget
+from monitor.manifest import Earlier, FittedBudget
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
@@ -189,4 +189,5 @@ class ReportData:
     footings: Sequence[Footing]  # of every set of limits that holds somewhere
     turned: bool  # each frame to one direction, and moved to the middle, before the network sees it
     binning: int  # pixels a side averaged to one before
+    earlier: Sequence[Earlier]  # limits that these took the place of
     warnings: Sequence[str]

@@ -12,6 +12,7 @@ from models.sweep import LatentSweep, MeasuredOn
 from models.training import Checkpoint
 from monitor.report import drawing, evidence, frames, learning, scores
 from monitor.report.data import JOINT, WARNING, Chart, Group, ReportData, Table
+from monitor.report.history import earlier_limits
 from monitor.report.markup import (
     POLICY,
     STYLE,
@@ -92,6 +93,7 @@ def render(data: ReportData) -> str:
         *_training(data.history, pictures),
         *_sweep(data.sweep, pictures),
         *_limits(data.limits),
+        *earlier_limits(data.earlier),
         *_settings(data.settings),
         *_sources(data.groups),
     ]

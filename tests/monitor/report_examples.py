@@ -139,6 +139,7 @@ DATA = ReportData(
     footings=(Footing("", 200, 88.4, 0.9, 1.1),),
     turned=False,
     binning=1,
+    earlier=(),
     warnings=("Only 2 groups were held out.",),
 )
 

@@ -135,7 +135,7 @@ def kept(bundle: Bundle, count: int, seed: int = 0, rarer: float = 0.0, rate_hz:
 
 
 def extended(bundle: Bundle, blocks: Sequence[Block], per_hour: float = 60.0) -> Manifest:
-    return from_blocks(bundle, blocks, per_hour, APPROVAL)
+    return from_blocks(bundle, blocks, per_hour, APPROVAL)[0]
 
 
 def test_blocks_move_the_joint_limit_and_each_charts_with_it(budgeted: Bundle) -> None:
@@ -274,11 +274,25 @@ def test_a_chart_with_the_limit_of_independent_frames_needs_a_clean_stretch(budg
         from_blocks(fixed, kept(budgeted, 300), 60.0, APPROVAL)
 
 
-def test_limits_from_blocks_leave_a_bundle_without_report(budgeted: Bundle, tmp_path: Path) -> None:
-    copy = bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, "an old report")
-    written = write(copy, extended(copy, kept(budgeted, 300)), None)
+def test_the_report_goes_on_headed_by_what_holds_now(budgeted: Bundle, tmp_path: Path) -> None:
+    copy = bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, "<h1>Old</h1>below")
+    for count in (200, 300):
+        manifest, report = from_blocks(copy, kept(budgeted, count), 60.0, APPROVAL)
+        copy = write(copy, manifest, report)
+    told = (copy.path / REPORT).read_text()
+    assert told.startswith("<h1>Old</h1><!--")
+    assert told.endswith("-->below")
+    assert told.count("Set anew by") == 1
+    assert "300 blocks" in told
+    assert "200 blocks" not in told
+
+
+def test_a_bundle_without_a_report_has_none_afterwards(budgeted: Bundle, tmp_path: Path) -> None:
+    copy = bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, None)
+    manifest, report = from_blocks(copy, kept(budgeted, 300), 60.0, APPROVAL)
+    assert report is None
+    assert write(copy, manifest, report).manifest.limits == manifest.limits
     assert not (copy.path / REPORT).exists()
-    assert written.manifest.limits == bundles.read(copy.path).manifest.limits
 
 
 # Which blocks
