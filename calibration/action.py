@@ -19,7 +19,7 @@ from calibration.blocks import BLOCKS_MIN, BlockExtremes, block_extremes, block_
 from calibration.bootstrap import Refits
 from calibration.budget import CONSERVATIVE, BudgetLimit, budget_limit, joint_score
 from calibration.charts import t2
-from calibration.family import Method, Sample, control_limit
+from calibration.family import ControlLimit, Method, Sample, control_limit
 from calibration.groups import RATE_MAX, GroupLimit, limit_for_new_group, mean_limit, own_limits
 from calibration.kde import EXCEEDANCES_MIN
 from calibration.limits import ContextLimits, Limit, context_frames_needed
@@ -80,6 +80,7 @@ class ActionLimits(NamedTuple):
     low: float  # the two bound the action limit with 90 % confidence
     high: float
     warning: float  # of single frames: it may lie above the action limit, which k of n have to exceed
+    single: ControlLimit  # what the warning limit rests on: that of the groups at hand
     budget: BudgetLimit  # of the groups at hand
     shift: GroupShift | None  # both limits hold it already; None where it cannot be known
     tails: ContextTails
@@ -136,12 +137,13 @@ def fit_action_limits(
     action = max(found.limit, LOWEST) + by
     if demand.conservative:
         action = max(found.conservative, LOWEST) + by_high
-    warning = control_limit(Sample(joint), demand.warning_rate, demand.method, resamples=1).value
+    single = control_limit(Sample(joint, groups=groups[kept]), demand.warning_rate, demand.method, seed=seed)
     return ActionLimits(
         action=action,
         low=min(max(found.low, LOWEST) + by_low, action),
         high=max(found.high + by_high, action),
-        warning=warning + by,
+        warning=single.value + by,
+        single=single,
         budget=found,
         shift=shift,
         tails=tails,

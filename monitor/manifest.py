@@ -10,6 +10,7 @@ from calibration.action import ActionLimits, Demand, GroupShift
 from calibration.drift_fit import DriftFit
 from calibration.events import EventRule
 from calibration.exceedance_rate import RateLimit, UnitRule, rate_limit
+from calibration.family import ControlLimit
 from calibration.limits import Limit
 from calibration.memory import MemoryChart
 from calibration.mewma import mewma
@@ -94,6 +95,26 @@ class GroupsShift(msgspec.Struct, frozen=True):
         return cls(shift.by, shift.low, shift.high, shift.rate, limit.groups, limit.effective_groups, limit.why)
 
 
+class WarningLimit(msgspec.Struct, frozen=True):
+    """What the warning limit of single frames rests on, as `calibration.family.ControlLimit` gives it.
+
+    Joint scores of the groups at hand: what it was raised by for new ones is that of the action limit.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+    effective_frames: float
+    extrapolated: bool
+    why: str
+
+    @classmethod
+    def of(cls, found: ControlLimit) -> Self:
+        """*found*, as the manifest holds it."""
+        return cls(**{name: getattr(found, name) for name in cls.__struct_fields__})
+
+
 class FittedBudget(msgspec.Struct, frozen=True):
     """The false-alarm budget that the limits keep to, as `calibration.action.ActionLimits` gives it.
 
@@ -112,6 +133,7 @@ class FittedBudget(msgspec.Struct, frozen=True):
     high: float
     warning: float
     warning_rate: float  # share of single frames above the warning limit
+    single: WarningLimit
     method: str
     blocks: int
     effective_blocks: float
@@ -139,6 +161,7 @@ class FittedBudget(msgspec.Struct, frozen=True):
             high=found.high,
             warning=found.warning,
             warning_rate=demand.warning_rate,
+            single=WarningLimit.of(found.single),
             method=budget.method,
             blocks=budget.blocks,
             effective_blocks=budget.effective_blocks,

@@ -66,7 +66,7 @@ def terms(found: Promise) -> list[str]:
         _sureness(budget),
         f"Besides, {per_frame(budget.warning_rate)} of single frames exceed the warning limit, "
         f"about {one_in(budget.warning_rate * budget.rate_hz * 3600)}: nobody is called for them, but where they "
-        "become more frequent the process drifts.",
+        f"become more frequent the process drifts. That limit {_rests_on(budget)}.",
     ]
     if budget.per_hour < budget.asked_per_hour:
         told.insert(
@@ -80,6 +80,16 @@ def terms(found: Promise) -> list[str]:
             f"{_alarm(one_in(found.rates_per_hour))} besides these."
         )
     return told
+
+
+def _rests_on(budget: FittedBudget) -> str:
+    """What the warning limit rests on, on the scale of the joint score."""
+    single = budget.single
+    low, high = single.low / single.value, single.high / single.value
+    return (
+        f"is {single.method} ({single.why}); with 90 % confidence the right one lies between {low:.2f} and {high:.2f} "
+        "times it"
+    )
 
 
 def exceptions(budget: FittedBudget) -> list[str]:

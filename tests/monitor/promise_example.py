@@ -9,7 +9,7 @@ import numpy.typing as npt
 from monitor import recordlog, unitlog
 from monitor.blockstore import Block
 from monitor.judge import ROW
-from monitor.manifest import FittedBudget
+from monitor.manifest import FittedBudget, WarningLimit
 from monitor.shared import Arrays, lay_out, size_of
 from monitor.unitlog import FinishedUnit
 
@@ -31,6 +31,7 @@ BUDGET = FittedBudget(
     high=4.5,
     warning=2.0,
     warning_rate=0.01,
+    single=WarningLimit(2.0, 1.9, 2.1, "conformal", 1000.0, False, "an order statistic"),
     method="conformal quantile of block extremes",
     blocks=56,
     effective_blocks=56.0,

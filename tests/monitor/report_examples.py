@@ -12,7 +12,7 @@ from calibration.shifted import ALL, MEWMA, T2, Median
 from calibration.spread import Plane, principal_plane
 from models.sweep import LatentSweep
 from models.training import Checkpoint
-from monitor.manifest import FittedBudget, GroupsShift
+from monitor.manifest import FittedBudget, GroupsShift, WarningLimit
 from monitor.report.data import (
     JOINT,
     Chart,
@@ -71,6 +71,7 @@ BUDGET = FittedBudget(
     high=6.6,
     warning=3.0,
     warning_rate=0.001,
+    single=WarningLimit(2.0, 1.9, 2.1, "conformal", 1000.0, False, "an order statistic"),
     method="peaks over threshold of block extremes",
     blocks=15_120,
     effective_blocks=12_000.0,

@@ -230,3 +230,11 @@ def test_the_numbers_of_the_picture_are_there_with_what_was_not_seen() -> None:
     text = Page(render(PROMISED)).text
     assert "0.5 - - to - 97 of 100 - - to - 100 of 100" in text
     assert "3 0.02 0.018 to 0.024 0 of 100" in text
+
+
+def test_what_the_warning_limit_rests_on_is_told() -> None:
+    told = " ".join(terms(PROMISE))
+    assert (
+        "That limit is conformal (an order statistic); with 90 % confidence the right one lies between 0.95 and 1.05"
+        in told
+    )
