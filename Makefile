@@ -34,6 +34,7 @@ session: $(VENV)/ready
 
 calibration: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.calibration_time
+	$(BIN)/python -m tests.benchmarks.limits_time
 
 # The tables of docs/detection.md; the real frames of docs/data.md where FRAMEWATCH_DATA names their folder.
 evaluate: $(VENV)/ready

@@ -103,8 +103,9 @@ def stem_scene(seconds: float) -> Scene:
         watched="STEM detector",
         normal=scanning,
         folder=Path("demo/stem"),
-        rate_hz=200.0,
-        anomaly_rate=1 / 80,
+        rate_hz=400.0,
+        # Further apart than the dead time, which is that of a specimen that drifts: nearer ones would be one event.
+        anomaly_rate=1 / 450,
     )
 
 
