@@ -26,7 +26,7 @@ def earlier_limits(history: Sequence[Earlier]) -> Iterable[str]:
         return
     yield "<h2>Limits before</h2>"
     charts = list(dict.fromkeys(chart for one in history for chart in one.limits))
-    head = [word("set"), word("replaced"), word("by"), word("why"), word("false alarms"), word("measured on")]
+    head = [word("set"), word("replaced"), word("why"), word("false alarms"), word("measured on")]
     head += [number("joint limit, decades"), *map(number, charts)]
     yield card(table(head, [_row(one, charts) for one in history]))
 
@@ -44,7 +44,7 @@ def renewed(report: str, manifest: Manifest) -> str:
     told = [
         f"Set anew by {last.by} on {moment(last.replaced_ns)} ({last.why}), from the {budget.blocks:,} blocks of "
         f"judged time that the daemon kept: {budget.why}.",
-        "The charts' scale, the warning limit and the network are what they were. All below this card tells of the "
+        "The charts' scale, the warning limit and the network are what they were: what follows below tells of the "
         "calibration that made them, with the limits and the promise of that day.",
     ]
     chart = [[word(name), number(f"{limit.value:.4g}")] for name, limit in manifest.limits.items()]
@@ -53,16 +53,17 @@ def renewed(report: str, manifest: Manifest) -> str:
         f'<div class="card promise"><p class="headline">{text(headline(budget))}</p>'
         f'<p class="footing">{text(footing(budget))}</p>{paragraphs(told)}{now}</div>'
     )
-    return "".join((before, mark, FROM, shown, *earlier_limits(manifest.history), TO, after))
+    then = "<h2>The calibration before</h2>"
+    return "".join((before, mark, FROM, shown, *earlier_limits(manifest.history), then, TO, after))
 
 
 def _row(one: Earlier, charts: Sequence[str]) -> list[Cell]:
     rate = "a share of single frames" if one.per_hour is None else one_in(one.per_hour)
     rests = "-" if one.hours is None else duration(one.hours)
     if one.extrapolated_by is not None and one.extrapolated_by > 1:
-        rests += f", extrapolated {one.extrapolated_by:.2g} times"
+        rests += f", extrapolated {one.extrapolated_by:.3g} times"
     return [
-        *map(word, (moment(one.created_ns), moment(one.replaced_ns), one.by, one.why, rate, rests)),
+        *map(word, (moment(one.created_ns), f"{moment(one.replaced_ns)} by {one.by}", one.why, rate, rests)),
         number("-" if one.action is None else f"{one.action:.3f}"),
         *[number(f"{one.limits[chart]:.4g}" if chart in one.limits else "-") for chart in charts],
     ]

@@ -49,7 +49,7 @@ def footing(budget: FittedBudget) -> str:
     if budget.extrapolated_by == 1.0:
         return f"M{told}, enough to support it."
     return (
-        f"Extrapolated by a factor of {two_digits(budget.extrapolated_by)}: m{told}; "
+        f"Extrapolated by a factor of {budget.extrapolated_by:.3g}: m{told}; "
         f"{duration(budget.hours * budget.extrapolated_by)} would support it."
     )
 
@@ -87,8 +87,8 @@ def _rests_on(budget: FittedBudget) -> str:
     single = budget.single
     low, high = single.low / single.value, single.high / single.value
     return (
-        f"is {single.method} ({single.why}); with 90 % confidence the right one lies between {low:.2f} and {high:.2f} "
-        "times it"
+        f"comes by the method {single.method} ({single.why}); with 90 % confidence the right one lies between "
+        f"{low:.2f} and {high:.2f} times it"
     )
 
 

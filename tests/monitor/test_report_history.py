@@ -30,12 +30,12 @@ def test_limits_before_are_told_with_who_replaced_them_when_and_why() -> None:
     assert heading == "<h2>Limits before</h2>"
     rows = [row.split("</td>") for row in table.split("<tr>")[2:]]
     told = [[cell.rpartition(">")[2] for cell in row] for row in rows]
-    assert told[0][:8] == [
-        *("1970-01-01 00:00:00 UTC", "1970-01-02 00:00:00 UTC", "A. Person", "first &lt;optic&gt;"),
+    assert told[0][:7] == [
+        *("1970-01-01 00:00:00 UTC", "1970-01-02 00:00:00 UTC by A. Person", "first &lt;optic&gt;"),
         *("a share of single frames", "-", "-", "4.25"),
     ]
-    assert told[0][8] == "-", "there was no such chart"
-    assert told[1][4:9] == ["one an hour", "30 minutes, extrapolated 2 times", "3.500", "5.5", "6"]
+    assert told[0][7] == "-", "there was no such chart"
+    assert told[1][3:8] == ["one an hour", "30 minutes, extrapolated 2 times", "3.500", "5.5", "6"]
 
 
 def test_without_any_there_is_no_section() -> None:
