@@ -67,7 +67,6 @@ class GroupShift(NamedTuple):
     """How far the limit of a new group lies beyond that of the groups at hand, in decades; 0: no more is shown."""
 
     by: float  # so that new groups keep the rate in the mean
-    low: float
     high: float  # so that nine in ten of them keep it
     rate: float  # share of single frames at which own limits were compared
     limit: GroupLimit
@@ -133,14 +132,14 @@ def fit_action_limits(
         again = _refitted(scores[kept], contexts[kept], tails, latents[kept], refits)
         found = _with_chance(found, demand, record, borders, again)
     shift = group_shift(joint, runs[kept], SHIFT_RATE, seed)
-    by, by_low, by_high = (0.0, 0.0, 0.0) if shift is None else shift[:3]
+    by, by_high = (0.0, 0.0) if shift is None else (shift.by, shift.high)
     action = max(found.limit, LOWEST) + by
     if demand.conservative:
         action = max(found.conservative, LOWEST) + by_high
     single = control_limit(Sample(joint, groups=groups[kept]), demand.warning_rate, demand.method, seed=seed)
     return ActionLimits(
         action=action,
-        low=min(max(found.low, LOWEST) + by_low, action),
+        low=min(max(found.low, LOWEST), action),
         high=max(found.high + by_high, action),
         warning=single.value + by,
         single=single,
@@ -202,7 +201,7 @@ def group_shift(joint: Float64s, groups: Indices, rate: float, seed: int = 0) ->
     most = limit_for_new_group(own, method="random effects")
     pooled = pot_quantile(joint[large], rate)
     high = max(most.limit - pooled, 0.0)
-    return GroupShift(min(max(mean_limit(own) - pooled, 0.0), high), 0.0, high, rate, most)
+    return GroupShift(min(max(mean_limit(own) - pooled, 0.0), high), high, rate, most)
 
 
 def joint_scores(scores: Floats, contexts: npt.NDArray[np.str_], tails: ContextTails) -> Float64s:

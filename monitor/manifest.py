@@ -81,7 +81,6 @@ class GroupsShift(msgspec.Struct, frozen=True):
     """How far limits lie beyond those of the groups at hand, for groups never seen, in decades of the joint scale."""
 
     by: float
-    low: float
     high: float
     rate: float
     groups: int
@@ -92,7 +91,7 @@ class GroupsShift(msgspec.Struct, frozen=True):
     def of(cls, shift: GroupShift) -> Self:
         """*shift* as the manifest holds it."""
         limit = shift.limit
-        return cls(shift.by, shift.low, shift.high, shift.rate, limit.groups, limit.effective_groups, limit.why)
+        return cls(shift.by, shift.high, shift.rate, limit.groups, limit.effective_groups, limit.why)
 
 
 class WarningLimit(msgspec.Struct, frozen=True):

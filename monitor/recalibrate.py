@@ -164,7 +164,7 @@ def from_blocks(
     record, rate_hz = _record(before, blocks)
     found = budget_limit(record, per_hour, rate_hz, before.block_frames)
     # Which runs the blocks are of is not looked at, so what was found of their differences holds on.
-    by, by_low, by_high = (before.shift.by, before.shift.low, before.shift.high) if before.shift else (0.0, 0.0, 0.0)
+    by, by_high = (before.shift.by, before.shift.high) if before.shift else (0.0, 0.0)
     action = max(found.limit, LOWEST) + by
     if before.conservative:
         action = max(found.conservative, LOWEST) + by_high
@@ -174,7 +174,7 @@ def from_blocks(
         per_hour=found.per_hour,
         rate_hz=rate_hz,
         action=action,
-        low=min(max(found.low, LOWEST) + by_low, action),
+        low=min(max(found.low, LOWEST), action),
         high=max(found.high + by_high, action),
         method=found.method,
         blocks=found.blocks,

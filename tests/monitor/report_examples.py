@@ -56,7 +56,7 @@ HISTORY = (Checkpoint(50, 0.5, 0.6), Checkpoint(100, 0.2, 0.3), Checkpoint(150, 
 
 SWEEP = LatentSweep((2, 4, 8), (0.4, 0.2, 0.19), (0.5, 0.4, 0.3), 4, given=False, measured_on="held out")
 
-SHIFT = GroupsShift(0.3, 0.1, 0.6, 0.001, 9, 8.5, "assumed, not shown: runs are normal")
+SHIFT = GroupsShift(0.3, 0.6, 0.001, 9, 8.5, "assumed, not shown: runs are normal")
 
 BUDGET = FittedBudget(
     asked_per_hour=0.25,
