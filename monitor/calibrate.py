@@ -65,6 +65,7 @@ class Fitted(NamedTuple):
     scores: Scores  # of the held-out frames, in order
     groups: npt.NDArray[np.int64]  # index of each held-out frame's group
     limiting: Limiting
+    centers: dict[bytes, npt.NDArray[np.float64]]  # context -> mean of its whitened training latents
     warnings: tuple[str, ...]
 
 
@@ -156,6 +157,7 @@ def _manifest(
         context_limits=_by_context(recordings, contexts, fitted.limiting),
         camera=CameraCheck(*camera),
         warnings=fitted.warnings,
+        context_means={name.decode(): tuple(mean.tolist()) for name, mean in fitted.centers.items()},
     )
 
 
@@ -188,10 +190,11 @@ def _fit(
     normal = learned, stopping
     charts = fit(lambda: chain.from_iterable(latents_and_residuals(trained, part) for part in normal))
     scorer = Scorer(trained, _parameters(charts), tiling=tiling)
+    centers = _centers(parts.train, scorer)
     limits_of = partial(
         set_limits,
         scorer=scorer,
-        centers=_centers(parts.train, scorer),
+        centers=centers,
         settings=settings,
         events=events,
         rate_hz=rate_hz,
@@ -208,7 +211,7 @@ def _fit(
         *few,
         *about_frames(parts, limits.values, held.contexts),
     )
-    return Fitted(trained, sweep, charts, scorer, scores, held.groups, limits, warnings), limits_of
+    return Fitted(trained, sweep, charts, scorer, scores, held.groups, limits, centers, warnings), limits_of
 
 
 def _latents(trained: Trained, frames: Iterable[Pixels]) -> Floats:

@@ -295,6 +295,7 @@ class Manifest(msgspec.Struct, frozen=True):
     context_limits: dict[str, dict[str, FittedLimit]] | None
     camera: CameraCheck
     warnings: tuple[str, ...]
+    context_means: dict[str, tuple[float, ...]] = {}  # of whitened training latents: what a memory chart starts from
     excluded: tuple[Excluded, ...] = ()  # held-out frames that a person marked as not normal
     limits_with_excluded: dict[str, float] = {}  # chart -> its limit, had nothing been excluded
     history: tuple[Earlier, ...] = ()  # limits that held before, newest last

@@ -62,8 +62,7 @@ def from_stretches(
     groups = groups_of(stretches, "limits")
     require_unseen(groups, trained)
     _require_every_context(groups, trained)
-    memory = bundle.memory
-    centers = {} if memory is None else memory.centers
+    centers = {name.encode(): np.array(mean) for name, mean in held.context_means.items()}
     found, scored, scores = set_limits(stretches, scorer, centers, settings, config.events, rate_hz)
     warnings = (
         *found.warnings,

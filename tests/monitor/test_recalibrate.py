@@ -26,6 +26,7 @@ from monitor.limits import EXTRAPOLATED, INDEPENDENT
 from monitor.manifest import FittedBudget, FittedLimit, GroupsShift, Manifest
 from monitor.promise import kept_block_frames
 from monitor.recalibrate import Approval, from_blocks, from_stretches, judged_blocks, unjudged_alarms, write
+from monitor.score import load_scorer
 
 APPROVAL = Approval("A. Person", "a new optic")
 
@@ -109,6 +110,16 @@ def test_a_context_of_which_nothing_is_shown_gets_no_limits_of_others(budgeted: 
     given = [one._replace(context="hatch") for one in stretches()]
     with pytest.raises(CalibrationError, match="no stretch shows the context contour: give one of each"):
         from_stretches(budgeted._replace(manifest=manifest), given, CONFIG, RATE_HZ, APPROVAL)
+
+
+def test_a_memory_chart_that_comes_later_starts_from_the_means_of_the_training(budgeted: Bundle) -> None:
+    latents = load_scorer(budgeted)(normal(1, 0)).latent.shape[1]
+    means = {"hatch": (0.25,) * latents}
+    manifest = msgspec.structs.replace(budgeted.manifest, memory=None, context_means=means)
+    given = [one._replace(context="hatch") for one in stretches()]
+    new, _ = from_stretches(budgeted._replace(manifest=manifest), given, CONFIG, RATE_HZ, APPROVAL)
+    assert new.memory is not None
+    assert new.memory.centers == means
 
 
 def test_frames_of_another_kind_are_refused(budgeted: Bundle) -> None:
