@@ -237,7 +237,7 @@ def _of_charts(found: ActionLimits, tails: Sequence[Tail], scores: Floats) -> tu
             rate=10.0**-found.action,
             method=budget.method,
             frames=found.frames,
-            effective_frames=budget.effective_blocks * budget.block_frames,
+            effective_frames=found.single.effective_frames,
             extrapolated=not budget.supported,
             tail=tail,
         )

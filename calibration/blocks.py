@@ -102,21 +102,6 @@ def gap(record: BlockExtremes) -> BlockExtremes:
     return record._replace(recent=np.empty(0))
 
 
-def coarsened(record: BlockExtremes, times: int) -> BlockExtremes:
-    """*record* in blocks that are *times* as long; one that holds a block left out is left out.
-
-    So a record stays small: as long as few blocks may exceed a limit, longer ones tell it as well.
-    """
-    whole = len(record.extremes) // times * times
-    rest = record.extremes[whole:]
-    return record._replace(
-        block_frames=record.block_frames * times,
-        extremes=record.extremes[:whole].reshape(-1, times).max(axis=1),
-        frames=len(rest) * record.block_frames + record.frames,
-        highest=float(np.append(rest, record.highest).max()),
-    )
-
-
 def block_extremes(joint: Floats, k: int, n: int, block_frames: int, borders: Indices) -> BlockExtremes:
     """The record of all *joint* scores (m,) of stretches that begin at *borders*, which end with m."""
     record = begin(k, n, block_frames)

@@ -119,6 +119,7 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float, dead_fr
             dependent=dependence(extremes) < LEVEL,
             effective=len(extremes) / time,
             capped=by_blocks > by_events,
+            long=dead_frames is not None and record.block_frames > dead_frames,
         ),
     )
 
@@ -152,7 +153,15 @@ def for_tails(groups: Indices, runs: Indices) -> npt.NDArray[np.bool_]:
 
 
 def _why(
-    asked: float, promised: float, events: float, hours: float, *, dependent: bool, effective: float, capped: bool
+    asked: float,
+    promised: float,
+    events: float,
+    hours: float,
+    *,
+    dependent: bool,
+    effective: float,
+    capped: bool,
+    long: bool,
 ) -> str:
     """What a person should know of the limit, in one sentence."""
     if capped:
@@ -165,7 +174,8 @@ def _why(
     else:
         told = f"extrapolated: {hours:.3g} judged hours are {1 / events:.3g} times too short for {promised:.3g} an hour"
     if promised < asked:
-        told += f"; it promises {promised:.3g} events an hour, not {asked:.3g}, since the stream's memory is too long"
+        reason = "the kept blocks are too long: give a clean stretch" if long else "the stream's memory is too long"
+        told += f"; it promises {promised:.3g} events an hour, not {asked:.3g}, since {reason}"
     if dependent:
         told += f"; neighbouring blocks are alike, and say as much as {effective:.3g} independent ones"
     return told

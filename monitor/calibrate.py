@@ -34,7 +34,7 @@ from models.training import Trained, TrainingSettings, dimming_of, latents_and_r
 from monitor import bundle as bundles
 from monitor.bundle import Bundle
 from monitor.camera.recordings import Recording
-from monitor.cautions import about_frames, about_limits
+from monitor.cautions import about_faults, about_frames, about_limits
 from monitor.config import Calibration, Events
 from monitor.exclusion import Exclusion, of_recordings, without
 from monitor.limits import Held, Limiting, by_chart, contexts_of, set_limits
@@ -136,6 +136,7 @@ def _manifest(
     """What the bundle says of itself: *recordings* and *contexts* are admitted, *parts* were used."""
     height, width, dtype = _frame_kind(recordings)
     camera = fit_camera([recording.frames for recording in parts.train], dtype)
+    warnings = (*fitted.warnings, *about_faults(parts.limits, camera))
     return Manifest(
         format=bundles.FORMAT,
         program=monitor.__version__,
@@ -156,7 +157,7 @@ def _manifest(
         limits=by_chart(fitted.limiting.charts, fitted.limiting.limits.pooled),
         context_limits=_by_context(recordings, contexts, fitted.limiting),
         camera=CameraCheck(*camera),
-        warnings=fitted.warnings,
+        warnings=warnings,
         context_means={name.decode(): tuple(mean.tolist()) for name, mean in fitted.centers.items()},
     )
 

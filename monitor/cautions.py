@@ -1,14 +1,16 @@
 """What a person should know before a bundle is used: of its limits, and of the frames that set them."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from calibration.budget import TAIL_PARTS
+from calibration.camera import CHUNK, FAULTS, CameraLimits, CameraState, check
 from calibration.limits import context_frames_needed
 from calibration.suspects import suspects
-from monitor.camera.recordings import constant_frames
+from monitor.camera.recordings import Recording, constant_frames
 from monitor.limits import Limiting
 from monitor.split import Split, place
 
@@ -60,3 +62,22 @@ def about_frames(parts: Split, values: Floats, contexts: npt.NDArray[np.str_]) -
                 "camera covered? They were used as they are"
             )
     return found
+
+
+def about_faults(recordings: Sequence[Recording], limits: CameraLimits) -> list[str]:
+    """Held-out frames that the daemon would take for a fault of the camera, and leave unjudged."""
+    told = []
+    for recording in recordings:
+        state, codes = CameraState(), []
+        for first in range(0, len(recording.frames), CHUNK):
+            state, found = check(limits, state, recording.frames[first : first + CHUNK])
+            codes.append(found)
+        faults = np.concatenate(codes)
+        for code in np.unique(faults[faults > 0]).tolist():
+            those = np.flatnonzero(faults == code)
+            told.append(
+                f"{recording.name}: {len(those)} frames are a fault of the camera ({FAULTS[code - 1]}, the first is "
+                f"number {those[0]}): the daemon judges no such frames, and they set limits as they are; leave them "
+                "out (--exclude), or give the recording without them"
+            )
+    return told

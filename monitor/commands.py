@@ -88,17 +88,15 @@ def recalibrate(options: argparse.Namespace) -> int:
         approval = Approval(options.by or getpass.getuser(), options.why)
     except (KeyError, OSError):
         return _usage("this user has no name: say who approves, with --by")
-    held = bundle.manifest.budget
-    per_hour = options.false_alarms_per_hour or (
-        held.asked_per_hour if held else config.calibration.false_alarms_per_hour
-    )
+    settings = config.calibration
+    if options.false_alarms_per_hour:
+        settings = msgspec.structs.replace(settings, false_alarms_per_hour=options.false_alarms_per_hour)
     report: str | None
     if options.paths or options.inside:
         from monitor.recalibrate import from_stretches
 
         recordings = _recorded(options)
-        asked = msgspec.structs.replace(config.calibration, false_alarms_per_hour=per_hour)
-        asked_for = msgspec.structs.replace(config, calibration=asked)
+        asked_for = msgspec.structs.replace(config, calibration=settings)
         rate_hz = options.rate or config.input.rate_hz
         manifest, report = from_stretches(bundle, recordings, asked_for, rate_hz, approval)
     else:
@@ -106,8 +104,10 @@ def recalibrate(options: argparse.Namespace) -> int:
 
         journal = Path(config.journal)
         blocks = judged_blocks(bundle, journal, config.camera, options.true)
-        manifest, report = from_blocks(bundle, blocks, per_hour, approval)
+        manifest, report = from_blocks(bundle, blocks, settings, approval)
         screen.show_unjudged(unjudged_alarms(bundle, journal, config.camera, blocks))
+    if bundle.manifest.budget is not None and (other := bundle.manifest.budget.other_than(settings)):
+        screen.say(f"note: {other}; the new limits do as {options.config} and the options say")
     screen.show_replacement(bundle.manifest, manifest)
     if not options.yes and not screen.agreed(f"replace the limits of {path}?"):
         screen.say("nothing was changed")

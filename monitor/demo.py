@@ -227,6 +227,7 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
         f"  endpoint: {ports.frames}\n"
         f"  rate_hz: {scene.rate_hz:g}\n"
         f"events: {{k: {scene.events.k}, n: {scene.events.n}}}\n"
+        f"calibration: {{false_alarms_per_hour: {scene.calibration.false_alarms_per_hour:g}}}\n"
         "outputs:\n"
         f"  alarms: {ports.alarms}\n"
         f"  permit: {ports.permit}\n"

@@ -95,6 +95,10 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
             f"{config.input.rate_hz:g}",
             "set input.rate_hz to the camera's rate, and calibrate or recalibrate with it",
         )
+    if budget is not None and (other := budget.other_than(config.calibration)):
+        return bundle, Finding(
+            "bundle", "warning", f"{found}; {other}", "recalibrate, or set it to what the limits keep"
+        )
     if held.extrapolated:
         more = "calibrate on more held-out frames"
         if budget is not None:

@@ -60,6 +60,8 @@ class Engine:
                 self._backlog.wait(TURN_S)
             else:
                 self.judge_batch(*claim)
+        if self._witness is not None:
+            self._witness.finish(self._wall_clock())
 
     def judge_batch(self, lo: int, hi: int) -> None:
         """Judge ring positions *lo* to *hi*, which the caller has claimed, and settle them."""

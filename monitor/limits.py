@@ -128,6 +128,7 @@ def per_frame(
     held: Held, settings: Calibration, tails: Sequence[Tail] | None = None, refits: Refits | None = None
 ) -> Limiting:
     """Limits that a share of single frames exceeds, on *tails* of other frames where they are given."""
+    _require_variety(held.values, CHARTS)
     limits = fit_context_limits(
         held.values,
         held.contexts,
@@ -164,6 +165,7 @@ def limiting(
     if (~for_tails).sum() < needed or for_tails.sum() < FRAMES_MIN:
         return per_frame(held, settings, refits=refits)._replace(warnings=(_too_few(settings, len(for_tails), needed),))
     values, memory, notes = _with_memory(held, centers, settings, rate_hz, borders, for_tails)
+    _require_variety(held.values[for_tails], CHARTS)
     tails = fit_tails(values[for_tails], held.contexts[for_tails], settings.false_alarm_rate)
     if memory is not None:
         own = {name: (*charts[:-1], RARITY_TAIL) for name, charts in tails.own.items()}
@@ -202,6 +204,19 @@ def limiting(
         drift=None if drift is None else FittedDrift.of(drift),
         warnings=(*_budget_warnings(found, demand, held.layer_frames), *notes),
     )
+
+
+def _require_variety(values: Floats, charts: Sequence[str]) -> None:
+    """Raises CalibrationError where the scores (m, charts) are too few different ones for the tail of any law."""
+    if len(values) < FRAMES_MIN:
+        return  # told where the tails are fitted
+    for chart, scores in zip(charts, np.asarray(values).T, strict=True):
+        count = len(np.unique(scores))
+        if count < FRAMES_MIN and np.isfinite(scores).all():
+            raise CalibrationError(
+                f"the {len(values)} held-out frames that set the scale have {count} different scores of the chart "
+                f"{chart}: was the camera frozen or covered? Give frames that differ as they do in normal operation"
+            )
 
 
 def _demand(settings: Calibration, per_hour: float, events: Events, rate_hz: float) -> Demand:

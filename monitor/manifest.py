@@ -15,7 +15,7 @@ from calibration.limits import Limit
 from calibration.memory import MemoryChart
 from calibration.mewma import mewma
 from calibration.tails import Tail
-from monitor.config import Events
+from monitor.config import Calibration, Events
 from monitor.types import PixelType
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -172,6 +172,23 @@ class FittedBudget(msgspec.Struct, frozen=True):
             extremes_frames=found.record.block_frames,
         )
 
+    def other_than(self, settings: Calibration) -> str:
+        """What *settings* ask for and these limits do not keep, in one line; empty where there is nothing."""
+        asked = settings.false_alarms_per_hour
+        if asked is None:
+            return f"calibration.false_alarms_per_hour is null, the bundle's limits keep to {self.asked_per_hour:g}"
+        if asked != self.asked_per_hour:
+            return (
+                f"calibration.false_alarms_per_hour is {asked:g}, the bundle's limits keep to {self.asked_per_hour:g}"
+            )
+        if settings.conservative != self.conservative:
+            told = ("false", "true")
+            return (
+                f"calibration.conservative is {told[settings.conservative]}, for the bundle's limits it was "
+                f"{told[self.conservative]}"
+            )
+        return ""
+
     @property
     def rule(self) -> EventRule:
         """The event rule that the limits were set for."""
@@ -269,6 +286,14 @@ class Earlier(msgspec.Struct, frozen=True):
     per_hour: float | None
     hours: float | None
     extrapolated_by: float | None
+    low: float | None = None  # of the joint limit, with 90 % confidence
+    high: float | None = None
+    method: str | None = None
+    effective_blocks: float | None = None
+    conservative: bool = False
+    context_limits: dict[str, dict[str, float]] = {}  # of contexts that had their own
+    excluded: tuple[Excluded, ...] = ()
+    limits_with_excluded: dict[str, float] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True):

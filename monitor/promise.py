@@ -102,6 +102,10 @@ class BlockKeeper:
                 self._first_seq = int(rows["seq"][end])
         return ended
 
+    def finish(self, now_ns: int) -> list[Block]:
+        """The block that is not finished, at the end of all: it may hold the very event that ended it."""
+        return self._end(now_ns)
+
     def _end(self, now_ns: int) -> list[Block]:
         """The unfinished block, where there is one; the next begins anew, and no window of the rule reaches into it."""
         record, seconds = self._record, self._seconds
@@ -179,6 +183,11 @@ class Witness:
         for part in np.split(rows, edges) if len(edges) else [rows]:
             if len(part):
                 self._take(part, t_ns)
+
+    def finish(self, t_ns: int) -> None:
+        """No more frames come."""
+        if self._keeper is not None:
+            blocklog.append(self._log, self._keeper.finish(t_ns))
 
     def _take(self, rows: Rows, t_ns: int) -> None:
         seconds = self._time.take(rows)

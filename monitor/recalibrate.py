@@ -5,7 +5,7 @@ has approved.
 """
 
 import contextlib
-import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from calibration.action import LOWEST
-from calibration.blocks import BLOCKS_MIN, BlockExtremes, begin, coarsened
+from calibration.action import LOWEST, SHIFT_RATE, group_shift
+from calibration.blocks import BLOCKS_MIN, BlockExtremes, begin
 from calibration.budget import budget_limit
 from calibration.charts import CalibrationError
 from calibration.tails import score_of
@@ -25,11 +26,11 @@ from monitor.blockstore import Block, beside, read_blocks
 from monitor.bundle import Bundle
 from monitor.calibrate import groups_of, require_unseen
 from monitor.camera.recordings import Recording
-from monitor.cautions import about_frames, about_limits
-from monitor.config import Config
+from monitor.cautions import about_faults, about_frames, about_limits
+from monitor.config import Calibration, Config
 from monitor.journal import Journal
 from monitor.limits import EXTRAPOLATED, INDEPENDENT, by_chart, set_limits
-from monitor.manifest import Earlier, FittedBudget, FittedLimit, Group, Manifest
+from monitor.manifest import Earlier, FittedBudget, FittedLimit, Group, GroupsShift, Manifest
 from monitor.report import render
 from monitor.report.history import renewed
 from monitor.reporting import describe
@@ -64,10 +65,16 @@ def from_stretches(
     _require_every_context(groups, trained)
     centers = {name.encode(): np.array(mean) for name, mean in held.context_means.items()}
     found, scored, scores = set_limits(stretches, scorer, centers, settings, config.events, rate_hz)
+    if found.budget is None and held.budget is not None and settings.false_alarms_per_hour is not None:
+        raise CalibrationError(
+            f"{found.warnings[0]}, and the limits that hold now keep a budget: give longer stretches, or set "
+            "calibration.false_alarms_per_hour: null"
+        )
     warnings = (
         *found.warnings,
         *about_limits(found, settings.false_alarm_rate, scored.contexts),
         *about_frames(Split((), tuple(stretches), ()), found.values, scored.contexts),
+        *about_faults(stretches, bundle.camera_limits),
     )
     now_ns = time.time_ns()
     manifest = msgspec.structs.replace(
@@ -141,9 +148,10 @@ def _holds(block: Block, alarm: Alarm) -> bool:
 
 
 def from_blocks(
-    bundle: Bundle, blocks: Sequence[Block], per_hour: float | None, approval: Approval
+    bundle: Bundle, blocks: Sequence[Block], settings: Calibration, approval: Approval
 ) -> tuple[Manifest, str | None]:
-    """The manifest of *bundle* with the budget's limit set anew by *blocks*, which a daemon kept of all judged time.
+    """The manifest of *bundle* with the limit set anew that keeps to the budget of *settings*, by *blocks*, which a
+    daemon kept of all judged time.
 
     With it the report that the bundle has, headed by what holds now; None where it has none. The scale of the charts
     stays, so only the joint limit moves, and each chart's with it. The warning limit stays: the chart of rates counts
@@ -158,19 +166,22 @@ def from_blocks(
             f"{bundle.path}: a chart has the limit of independent frames, and kept blocks are in times of it: "
             "recalibrate from a clean stretch"
         )
+    per_hour, conservative = settings.false_alarms_per_hour, settings.conservative
     if per_hour is None:
         raise CalibrationError("calibration.false_alarms_per_hour is null: a budget is what these limits keep to")
-    record, rate_hz = _record(before, blocks)
+    kept = kept_record(before, blocks)
+    record, rate_hz = kept.record, kept.rate_hz
     found = budget_limit(record, per_hour, rate_hz, before.block_frames)
-    # Which runs the blocks are of is not looked at, so what was found of their differences holds on.
-    by, by_high = (before.shift.by, before.shift.high) if before.shift else (0.0, 0.0)
+    shift = _shift(before, kept)
+    by, by_high = (shift.by, shift.high) if shift else (0.0, 0.0)
     action = max(found.limit, LOWEST) + by
-    if before.conservative:
+    if conservative:
         action = max(found.conservative, LOWEST) + by_high
     budget = msgspec.structs.replace(
         before,
         asked_per_hour=per_hour,
         per_hour=found.per_hour,
+        conservative=conservative,
         rate_hz=rate_hz,
         action=action,
         low=min(max(found.low, LOWEST), action),
@@ -181,6 +192,7 @@ def from_blocks(
         hours=found.hours,
         extrapolated_by=found.extrapolated_by,
         why=found.why,
+        shift=shift,
         extremes=tuple(record.kept.tolist()),
         extremes_frames=record.block_frames,
     )
@@ -213,40 +225,73 @@ def earlier(held: Manifest, approval: Approval, now_ns: int) -> Earlier:
         per_hour=budget.per_hour if budget else None,
         hours=budget.hours if budget else None,
         extrapolated_by=budget.extrapolated_by if budget else None,
+        low=budget.low if budget else None,
+        high=budget.high if budget else None,
+        method=budget.method if budget else None,
+        effective_blocks=budget.effective_blocks if budget else None,
+        conservative=budget is not None and budget.conservative,
+        context_limits={
+            context: {chart: limit.value for chart, limit in own.items()} for context, own in held.own_limits.items()
+        },
+        excluded=held.excluded,
+        limits_with_excluded=held.limits_with_excluded,
     )
 
 
-def _record(before: FittedBudget, blocks: Sequence[Block]) -> tuple[BlockExtremes, float]:
-    """The extremes of *blocks* in their order, in blocks of one length, and judged frames a second.
+class Kept(NamedTuple):
+    """Blocks of about one length that a daemon kept, b of them."""
 
-    Shorter blocks that follow each other are joined, of the length that leaves most hours. Blocks that a stream's end
-    cut short fit none, and are left out.
+    record: BlockExtremes  # their length is what they hold on average
+    jobs: npt.NDArray[np.str_]  # (b,)
+    rate_hz: float  # judged frames a second
+
+
+def kept_record(before: FittedBudget, blocks: Sequence[Block]) -> Kept:
+    """*blocks* in their order, of the length of the longest, or of shorter ones where that leaves fewer than twenty.
+
+    Shorter ones that follow each other are joined, those that a stream's end cut short among them: it may have been an
+    alarm that ended it. Raises CalibrationError where there are none.
     """
-    whole = [block for block in blocks if _doublings(before, block) is not None]
-    if not whole:
+    if not blocks:
         raise CalibrationError("the journal holds no blocks of this bundle yet: let the daemon judge longer")
-    seconds = sum(block.judged_s for block in whole)
-    rate_hz = sum(block.frames for block in whole) / seconds if seconds > 0 else before.rate_hz
-    lengths = sorted({block.frames for block in whole})
-    joined = [_joined(begin(before.k, before.n, frames), whole) for frames in lengths]
-    return max(joined, key=lambda one: (len(one.extremes) >= BLOCKS_MIN, len(one.extremes) * one.block_frames)), rate_hz
+    seconds = sum(block.judged_s for block in blocks)
+    frames = sum(block.frames for block in blocks)
+    lengths = {block.frames for block in blocks if block.frames % before.block_frames == 0} or {before.block_frames}
+    for length in sorted(lengths, reverse=True):
+        joined = _joined(blocks, length)
+        if len(joined) >= BLOCKS_MIN:
+            break
+    record = begin(before.k, before.n, max(round(frames / len(joined)), 1))
+    return Kept(
+        record._replace(extremes=np.array([extreme for extreme, _ in joined])),
+        np.array([job for _, job in joined]),
+        frames / seconds if seconds > 0 else before.rate_hz,
+    )
 
 
-def _doublings(before: FittedBudget, block: Block) -> int | None:
-    """How often the dead time was doubled for *block* (`promise.kept_block_frames`); None: it was cut short."""
-    times, rest = divmod(block.frames, before.block_frames)
-    return times.bit_length() - 1 if rest == 0 and times.bit_count() == 1 else None
+def _joined(blocks: Sequence[Block], length: int) -> list[tuple[float, str]]:
+    """The extremes of *blocks*, joined until each holds so many frames, with the job that each began in."""
+    joined: list[tuple[float, str]] = []
+    frames, extreme, job = 0, -math.inf, ""
+    for block in blocks:
+        job = job if frames else block.job
+        frames, extreme = frames + block.frames, max(extreme, block.extreme)
+        if frames >= length and extreme > -math.inf:  # windows of the rule may be longer than all of a short stream
+            joined.append((extreme, job))
+            frames, extreme = 0, -math.inf
+    if frames and joined:  # what is left over may hold an event
+        joined[-1] = max(joined[-1][0], extreme), joined[-1][1]
+    return joined or [(extreme, job)]
 
 
-def _joined(record: BlockExtremes, blocks: Sequence[Block]) -> BlockExtremes:
-    """*record* with all *blocks* that are no longer than its own."""
-    parts = [np.empty(0)]
-    for frames, alike in itertools.groupby(blocks, key=lambda block: block.frames):
-        if frames <= record.block_frames:
-            extremes = np.array([block.extreme for block in alike])
-            shorter = begin(record.k, record.n, frames)._replace(extremes=extremes)
-            parts.append(coarsened(shorter, record.block_frames // frames).extremes)
-    return record._replace(extremes=np.concatenate(parts))
+def _shift(before: FittedBudget, kept: Kept) -> GroupsShift | None:
+    """What limits are raised by for a job never seen: by the jobs of the blocks, or as it was if that is more."""
+    names, jobs = np.unique(kept.jobs, return_inverse=True)
+    order = np.argsort(jobs, kind="stable")
+    found = group_shift(kept.record.extremes[order], jobs[order], SHIFT_RATE) if len(names) > 1 else None
+    if found is None or (before.shift is not None and before.shift.by > found.by):
+        return before.shift
+    return GroupsShift.of(found)
 
 
 def _still_true(warnings: Sequence[str], budget: FittedBudget) -> tuple[str, ...]:
@@ -258,6 +303,7 @@ def _still_true(warnings: Sequence[str], budget: FittedBudget) -> tuple[str, ...
 def _moved(limits: Mapping[str, FittedLimit], budget: FittedBudget) -> dict[str, FittedLimit]:
     """*limits* of charts, moved to the joint limit of *budget*."""
     moved = {}
+    frames = budget.blocks * budget.extremes_frames
     for chart, limit in limits.items():
         value, low, high = (score_of(at, limit.tail.as_tail()) for at in (budget.action, budget.low, budget.high))
         moved[chart] = msgspec.structs.replace(
@@ -267,8 +313,8 @@ def _moved(limits: Mapping[str, FittedLimit], budget: FittedBudget) -> dict[str,
             high=high,
             rate=10.0**-budget.action,
             method=budget.method,
-            frames=budget.blocks * budget.extremes_frames,
-            effective_frames=budget.effective_blocks * budget.extremes_frames,
+            frames=frames,
+            effective_frames=frames * limit.effective_frames / limit.frames,  # frames are as alike as they were
             extrapolated=budget.extrapolated_by > 1.0,
         )
     return moved

@@ -132,9 +132,13 @@ def show_replacement(old: "Manifest", new: "Manifest") -> None:
         now = "none" if before is None else f"{before.value:.4g}"
         times = "" if before is None or before.value == 0 else f"{limit.value / before.value:.3g}"
         table.add_row(chart, now, f"{limit.value:.4g}", times)
+    for chart in sorted(old.limits.keys() - new.limits.keys()):
+        table.add_row(chart, f"{old.limits[chart].value:.4g}", "none", "")
     out.print(table)
     for name, held in (("now", old), ("new", new)):
         say(f"  {name}: {held.budget.why if held.budget else 'limits per frame'}")
+    for warning in new.warnings:
+        say(f"warning: {warning}")
 
 
 def show_unjudged(alarms: Sequence["Alarm"]) -> None:

@@ -121,6 +121,8 @@ def run(config: Config, source: str) -> int:
     logs.set_up(config.log, "framewatch")
     bundle = read(Path(config.bundle)) if config.bundle else None
     orders = _prepare(config, source, bundle)
+    if bundle and bundle.manifest.budget and (other := bundle.manifest.budget.other_than(config.calibration)):
+        log.warning("%s: %s; recalibrate to have it so", source, other)
     memory = open_memory(orders)
     stopping = threading.Event()
     _stop_on_signals(stopping)

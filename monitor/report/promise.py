@@ -148,17 +148,13 @@ def _new_groups(budget: FittedBudget) -> str:
             "a new one differs was not known."
         )
     runs = f"{shift.groups} runs, layers or sessions"
-    if shift.by > 0:
-        told = (
-            f"For a new run, layer or session it holds in nine cases of ten: as {runs} differ, the limits were raised "
-            f"by {shift.by / budget.action:.1%} of the joint limit"
-        )
-    else:
-        told = (
-            f"For a new run, layer or session nothing was added: the limit of all {runs} together lies above what nine "
-            "in ten new ones are expected to need"
-        )
-    return f"{told}. {shift.why[:1].upper()}{shift.why[1:]}."
+    holds = "in nine cases of ten" if budget.conservative else "in the mean over new ones, not in each"
+    added = shift.high if budget.conservative else shift.by
+    told = f"For a new run, layer or session it holds {holds}: as {runs} differ, the limits were raised by "
+    told += f"{added / budget.action:.1%} of the joint limit" if added > 0 else "nothing, for theirs together is enough"
+    if not budget.conservative and shift.high > 0:
+        told += f". For nine new ones in ten it would take {shift.high / budget.action:.1%}"
+    return f"{told}. What nine in ten rest on: {shift.why}."
 
 
 def _rates(found: Promise) -> str:

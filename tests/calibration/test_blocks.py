@@ -13,7 +13,6 @@ from calibration.blocks import (
     begin,
     block_extremes,
     block_frames,
-    coarsened,
     dependence,
     event_statistic,
     gap,
@@ -101,13 +100,6 @@ def test_blocks_run_on_over_a_gap_and_windows_do_not() -> None:
     record = step(gap(step(begin(2, 2, 4), np.array([1.0, 1.0, 9.0]))), np.array([9.0, 0.0, 5.0, 7.0]))
     assert record.extremes.tolist() == [1.0]
     assert (record.frames, record.highest) == (3, 5.0)
-
-
-@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 4), st.integers(1, 5))
-def test_coarser_blocks_are_those_of_a_record_kept_so(scores: list[int], length: int, times: int) -> None:
-    joint = np.array(scores, float)
-    fine, coarse = (step(begin(1, 2, frames), joint) for frames in (length, length * times))
-    assert same(coarsened(fine, times), coarse)
 
 
 @pytest.mark.parametrize(("k", "n", "frames"), [(0, 1, 5), (3, 2, 5), (1, 1, 0)])

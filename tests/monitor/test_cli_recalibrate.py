@@ -1,6 +1,7 @@
 """`framewatch recalibrate`: nothing is written without a person's approval, and a refusal is one line."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -144,6 +145,22 @@ def test_a_clean_stretch_sets_limits_and_writes_a_report(desk: Desk) -> None:
     assert "clean_1.npy" in (desk.folder / "bundle" / bundles.REPORT).read_text()
     weights = bundles.WEIGHTS
     assert new.manifest.files[weights] == old.manifest.files[weights]
+
+
+def test_what_to_know_of_new_limits_is_told_before_a_person_agrees(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chart that remembers goes, and frames are frozen: both are said, and nothing is changed without a yes."""
+    frames = normal(1400, 90)
+    frames[600:700] = frames[600]
+    desk.recording("clean", frames)
+    configure(desk, calibration={"false_alarms_per_hour": 7.0, "memories_s": [100.0]})
+    asked(desk, monkeypatch, lambda _: "n")
+    ended = desk.run(*RECALIBRATE, "clean.npy")
+    assert ended.status == 1
+    told = " ".join(ended.out.split())
+    assert "calibration.false_alarms_per_hour is 7, the bundle's limits keep to 60" in told
+    assert re.search(r"mewma [0-9.]+ none", told)
+    assert "warning: clean.npy: " in told
+    assert "frozen, the first is number 60" in told
 
 
 def test_an_alarm_that_is_named_but_unknown_is_refused(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from budget import EVENTS, RATE_HZ, with_budget
+from budget import EVENTS, PER_HOUR, RATE_HZ, with_budget
 from daemon_example import some_config
 
 from monitor import doctor
@@ -69,9 +69,18 @@ def test_a_budget_for_another_frame_rate_is_a_warning(config: Config, promising:
 
 def test_an_extrapolated_budget_is_told_with_the_hours_that_would_support_it(config: Config, promising: Bundle) -> None:
     right = Input(endpoint=config.input.endpoint, rate_hz=RATE_HZ)
-    seen = found(msgspec.structs.replace(config, bundle=str(promising.path), events=EVENTS, input=right), "bundle")
+    asked = msgspec.structs.replace(config.calibration, false_alarms_per_hour=PER_HOUR)
+    agreed = msgspec.structs.replace(config, bundle=str(promising.path), events=EVENTS, input=right, calibration=asked)
+    seen = found(agreed, "bundle")
     assert "limits extrapolated" in seen.found
     assert "let the daemon judge 1 minutes, then 'framewatch recalibrate'" in seen.remedy
+
+
+def test_a_budget_that_the_limits_do_not_keep_is_a_warning(config: Config, promising: Bundle) -> None:
+    right = Input(endpoint=config.input.endpoint, rate_hz=RATE_HZ)
+    seen = found(msgspec.structs.replace(config, bundle=str(promising.path), events=EVENTS, input=right), "bundle")
+    assert seen.grade == "warning"
+    assert "calibration.false_alarms_per_hour is 1, the bundle's limits keep to 60" in seen.found
 
 
 def test_a_budget_for_another_event_rule_is_a_fault(config: Config, promising: Bundle) -> None:

@@ -1,6 +1,6 @@
 """What a bundle holds its limits to: the event rule that they were set for; and that it is read as it was written."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from calibration.events import EventRule
 from calibration.memory import MemoryChart, fit_memory
 from calibration.tails import far_tail, rarity
 from monitor.bundle import Bundle
-from monitor.config import Events
+from monitor.config import Calibration, Events
 from monitor.manifest import CLEAR_FRAMES, FittedBudget, FittedMemory, FittedTail, Manifest, without_budget
 
 DEMAND = Demand(per_hour=90.0, rate_hz=100.0, k=2, n=4, warning_rate=0.01)
@@ -124,3 +124,18 @@ def test_a_tail_says_the_same_when_it_was_written_and_read() -> None:
     again = through_json(FittedTail.of(tail)).as_tail()
     values = np.linspace(-1.0, 30.0, 200)
     np.testing.assert_array_equal(rarity(values, again), rarity(values, tail))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"false_alarms_per_hour": 7.0}, "is 7, the bundle's limits keep to"),
+        ({"false_alarms_per_hour": None}, "is null, the bundle's limits keep to"),
+        ({"conservative": True}, "conservative is true, for the bundle's limits it was false"),
+    ],
+)
+def test_what_a_configuration_asks_for_in_another_way_is_told(changes: dict[str, Any], told: str) -> None:
+    same = {"false_alarms_per_hour": BUDGET.asked_per_hour, "conservative": BUDGET.conservative}
+    assert told in BUDGET.other_than(Calibration(**(same | changes)))
+    assert bool(BUDGET.other_than(Calibration(**(same | changes)))) == bool(told)

@@ -169,6 +169,15 @@ def test_a_stream_that_ends_with_its_block_leaves_none_over() -> None:
     assert [(block.stream, block.frames) for block in found] == [("one", 30), ("two", 30)]
 
 
+def test_at_the_end_the_unfinished_block_is_kept_too() -> None:
+    """It may hold the very event that ended it."""
+    keeper = BlockKeeper(BUDGET, SCALE, "hot-1")
+    assert len(keeper.take(rows(scores(40)), 0.4, T_NS)) == 1
+    [last] = keeper.finish(T_NS)
+    assert (last.frames, last.last_seq) == (10, 39)
+    assert keeper.finish(T_NS) == []
+
+
 @pytest.mark.parametrize(
     ("per_hour", "block_frames", "frames"),
     [

@@ -21,6 +21,7 @@ from monitor.alarms import Verdict, apply, open_book
 from monitor.blockstore import Block, BlockStore, BlockStoreError, beside
 from monitor.bundle import REPORT, Bundle
 from monitor.camera.recordings import Recording, RecordingError
+from monitor.config import Calibration
 from monitor.journal import Change, Journal
 from monitor.limits import EXTRAPOLATED, INDEPENDENT
 from monitor.manifest import FittedBudget, FittedLimit, GroupsShift, Manifest
@@ -75,6 +76,9 @@ def test_the_old_limits_stay_in_the_history(budgeted: Bundle, renewed: tuple[Man
     assert earlier.limits == {chart: limit.value for chart, limit in old.limits.items()}
     held = budget_of(old)
     assert (earlier.action, earlier.per_hour, earlier.hours) == (held.action, held.per_hour, held.hours)
+    assert (earlier.low, earlier.high, earlier.method) == (held.low, held.high, held.method)
+    assert earlier.effective_blocks == held.effective_blocks
+    assert not earlier.conservative
 
 
 def test_the_network_stays_as_it_is_bit_for_bit(
@@ -112,6 +116,29 @@ def test_a_context_of_which_nothing_is_shown_gets_no_limits_of_others(budgeted: 
         from_stretches(budgeted._replace(manifest=manifest), given, CONFIG, RATE_HZ, APPROVAL)
 
 
+def test_stretches_too_short_for_a_budget_do_not_take_the_place_of_one_that_is_kept(budgeted: Bundle) -> None:
+    with pytest.raises(CalibrationError, match=r"cannot keep a budget .* give longer stretches, or set calibration"):
+        from_stretches(budgeted, stretches(1, 60), CONFIG, RATE_HZ, APPROVAL)
+    per_frame = msgspec.structs.replace(CONFIG, calibration=asking(None))
+    new, _ = from_stretches(budgeted, stretches(1, 60), per_frame, RATE_HZ, APPROVAL)
+    assert new.budget is None, "who asks for limits per frame has them"
+
+
+def test_frames_that_the_camera_froze_are_told_and_named(budgeted: Bundle) -> None:
+    frames = normal(1400, 50)
+    frames[300:400] = frames[300]
+    new, _ = from_stretches(budgeted, [Recording("stuck", frames)], CONFIG, RATE_HZ, APPROVAL)
+    [told] = [one for one in new.warnings if "fault of the camera" in one]
+    assert told.startswith("stuck: ")
+    assert "(frozen, the first is number 30" in told
+
+
+def test_a_frozen_camera_sets_no_scale(budgeted: Bundle) -> None:
+    frames = np.repeat(normal(1, 50), 1400, axis=0)
+    with pytest.raises(CalibrationError, match="have 1 different scores of the chart t2: was the camera frozen"):
+        from_stretches(budgeted, [Recording("stuck", frames)], CONFIG, RATE_HZ, APPROVAL)
+
+
 def test_a_memory_chart_that_comes_later_starts_from_the_means_of_the_training(budgeted: Bundle) -> None:
     latents = load_scorer(budgeted)(normal(1, 0)).latent.shape[1]
     means = {"hatch": (0.25,) * latents}
@@ -145,8 +172,12 @@ def kept(bundle: Bundle, count: int, seed: int = 0, rarer: float = 0.0, rate_hz:
     return [one._replace(extreme=float(extreme)) for one, extreme in zip(made, extremes, strict=True)]
 
 
+def asking(per_hour: float | None = 60.0, *, conservative: bool = False) -> Calibration:
+    return msgspec.structs.replace(CONFIG.calibration, false_alarms_per_hour=per_hour, conservative=conservative)
+
+
 def extended(bundle: Bundle, blocks: Sequence[Block], per_hour: float = 60.0) -> Manifest:
-    return from_blocks(bundle, blocks, per_hour, APPROVAL)[0]
+    return from_blocks(bundle, blocks, asking(per_hour), APPROVAL)[0]
 
 
 def test_blocks_move_the_joint_limit_and_each_charts_with_it(budgeted: Bundle) -> None:
@@ -203,16 +234,18 @@ def test_the_limit_is_that_of_its_blocks_and_of_groups_never_seen(budgeted: Bund
 
 
 def with_shift(bundle: Bundle, **changes: object) -> Bundle:
-    """*bundle* whose runs do not differ."""
-    held = msgspec.structs.replace(budget_of(bundle.manifest), shift=None, **changes)
+    """*bundle* with *changes* to its budget, and whose runs do not differ."""
+    held = msgspec.structs.replace(budget_of(bundle.manifest), **({"shift": None} | changes))
     return bundle._replace(manifest=msgspec.structs.replace(bundle.manifest, budget=held))
 
 
-def test_a_careful_bundle_stays_careful(budgeted: Bundle) -> None:
-    blocks = kept(budgeted, 300)
-    average, careful = (budget_of(extended(with_shift(budgeted, conservative=one), blocks)) for one in (False, True))
+def test_the_configuration_says_whether_limits_are_careful(budgeted: Bundle) -> None:
+    blocks, held = kept(budgeted, 300), with_shift(budgeted)
+    average, careful = (
+        budget_of(from_blocks(held, blocks, asking(conservative=one), APPROVAL)[0]) for one in (False, True)
+    )
     assert average.action < careful.action < average.high
-    assert careful.conservative
+    assert (average.conservative, careful.conservative) == (False, True)
 
 
 def test_another_budget_moves_the_limit(budgeted: Bundle) -> None:
@@ -228,28 +261,50 @@ def test_the_rate_is_the_one_that_was_judged(budgeted: Bundle) -> None:
     assert budget_of(extended(budgeted, kept(budgeted, 100, rate_hz=50.0))).rate_hz == pytest.approx(50.0)
 
 
-def test_blocks_of_another_length_do_not_count(budgeted: Bundle) -> None:
-    blocks = kept(budgeted, 100)
-    odd = [one._replace(frames=7, extreme=-np.inf) for one in blocks[:20]]
-    odd += [one._replace(frames=9999, extreme=50.0) for one in blocks[:3]]
-    assert budget_of(extended(budgeted, [*odd, *blocks])) == budget_of(extended(budgeted, blocks))
+def test_blocks_that_a_streams_end_cut_short_are_joined_to_what_follows(budgeted: Bundle) -> None:
+    """An event ended each of the cut ones: a limit that did without them would be trimmed by the alarms themselves."""
+    whole = kept(budgeted, 100)
+    cut = [one._replace(frames=40, judged_s=0.4, extreme=9.0, stream=str(one.number)) for one in whole[::10]]
+    mixed = [block for number, one in enumerate(whole) for block in ([cut[number // 10]] * (number % 10 == 3)) + [one]]
+    found = budget_of(extended(with_shift(budgeted), [*mixed, cut[0]]))
+    assert (np.array(found.extremes) == 9.0).sum() == 11, "one was left over, and joined the last"
+    assert found.blocks == 100
+    assert found.hours == pytest.approx((100 * 120 + 11 * 40) / RATE_HZ / 3600, rel=0.01)
+
+
+def test_jobs_that_differ_raise_the_limit_for_a_new_one(budgeted: Bundle) -> None:
+    """Twelve jobs, some of them higher throughout by half a decade or more."""
+    levels = np.repeat(np.random.default_rng(5).normal(0, 0.6, 12), 40)
+    blocks = [
+        one._replace(job=f"job {number // 40}", extreme=one.extreme + levels[number])
+        for number, one in enumerate(kept(budgeted, 480))
+    ]
+    alone = budget_of(extended(with_shift(budgeted), [one._replace(job="one") for one in blocks]))
+    by_job = budget_of(extended(with_shift(budgeted), blocks))
+    assert alone.shift is None
+    assert by_job.shift is not None
+    assert by_job.shift.groups == 12
+    assert by_job.action == pytest.approx(alone.action + by_job.shift.by)
+    assert by_job.shift.high > 0.2
+    more = with_shift(budgeted, shift=msgspec.structs.replace(by_job.shift, by=3.0, high=3.5))
+    assert budget_of(extended(more, blocks)).shift == budget_of(more.manifest).shift, "what runs differed by holds on"
 
 
 def test_blocks_that_another_budget_kept_shorter_are_joined(budgeted: Bundle) -> None:
-    """Two hundred of half the length before, one between and one left over, and a hundred and fifty as they are now."""
+    """Two hundred of half the length before, and a hundred and fifty as they are now."""
     now = kept(budgeted, 150)
     length = now[0].frames
-    before = [one._replace(frames=length // 2, judged_s=one.judged_s / 2) for one in kept(budgeted, 202, seed=1)]
-    new = budget_of(extended(budgeted, [*before[:200], now[0], before[200], *now[1:], before[201]]))
+    before = [one._replace(frames=length // 2, judged_s=one.judged_s / 2) for one in kept(budgeted, 200, seed=1)]
+    new = budget_of(extended(budgeted, [*before, *now]))
     assert (new.extremes_frames, new.blocks) == (length, 250)
-    joined = np.array([one.extreme for one in before[:200]]).reshape(-1, 2).max(axis=1)
+    joined = np.array([one.extreme for one in before]).reshape(-1, 2).max(axis=1)
     np.testing.assert_array_equal(new.extremes, [*joined, *[one.extreme for one in now]])
 
 
-def test_where_few_blocks_are_long_the_short_ones_set_the_limit(budgeted: Bundle) -> None:
+def test_where_few_blocks_are_long_the_short_ones_are_not_joined(budgeted: Bundle) -> None:
     short = kept(budgeted, 60)
     long = [one._replace(frames=8 * one.frames, judged_s=8 * one.judged_s) for one in short[:3]]
-    assert budget_of(extended(budgeted, [*short, *long])).blocks == 60
+    assert budget_of(extended(budgeted, [*short, *long])).blocks == 63
 
 
 def test_the_limit_never_falls_among_ordinary_frames(budgeted: Bundle) -> None:
@@ -267,7 +322,7 @@ def test_the_limit_never_falls_among_ordinary_frames(budgeted: Bundle) -> None:
 )
 def test_what_cannot_set_a_limit_is_refused(budgeted: Bundle, count: int, per_hour: float | None, says: str) -> None:
     with pytest.raises(CalibrationError, match=says):
-        from_blocks(budgeted, kept(budgeted, count), per_hour, APPROVAL)
+        from_blocks(budgeted, kept(budgeted, count), asking(per_hour), APPROVAL)
 
 
 def test_limits_per_frame_need_a_clean_stretch(small_bundle: Bundle, budgeted: Bundle) -> None:
@@ -282,13 +337,13 @@ def test_a_chart_with_the_limit_of_independent_frames_needs_a_clean_stretch(budg
     }
     fixed = budgeted._replace(manifest=msgspec.structs.replace(budgeted.manifest, limits=limits))
     with pytest.raises(CalibrationError, match="kept blocks are in times of it: recalibrate from a clean stretch"):
-        from_blocks(fixed, kept(budgeted, 300), 60.0, APPROVAL)
+        from_blocks(fixed, kept(budgeted, 300), asking(), APPROVAL)
 
 
 def test_the_report_goes_on_headed_by_what_holds_now(budgeted: Bundle, tmp_path: Path) -> None:
     copy = bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, "<h1>Old</h1>below")
     for count in (200, 300):
-        manifest, report = from_blocks(copy, kept(budgeted, count), 60.0, APPROVAL)
+        manifest, report = from_blocks(copy, kept(budgeted, count), asking(), APPROVAL)
         copy = write(copy, manifest, report)
     told = (copy.path / REPORT).read_text()
     assert told.startswith("<h1>Old</h1><!--")
@@ -300,7 +355,7 @@ def test_the_report_goes_on_headed_by_what_holds_now(budgeted: Bundle, tmp_path:
 
 def test_a_bundle_without_a_report_has_none_afterwards(budgeted: Bundle, tmp_path: Path) -> None:
     copy = bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, None)
-    manifest, report = from_blocks(copy, kept(budgeted, 300), 60.0, APPROVAL)
+    manifest, report = from_blocks(copy, kept(budgeted, 300), asking(), APPROVAL)
     assert report is None
     assert write(copy, manifest, report).manifest.limits == manifest.limits
     assert not (copy.path / REPORT).exists()
