@@ -72,7 +72,8 @@ def recalibrate(options: argparse.Namespace) -> int:
 
     from monitor import bundle as bundles
     from monitor import screen
-    from monitor.recalibrate import Approval, judged_blocks, unjudged_alarms
+    from monitor.kept import judged_blocks, unjudged_alarms
+    from monitor.recalibrate import Approval
     from monitor.recalibrate import write as replace
 
     config = _config(options.config)

@@ -1,14 +1,12 @@
 """New limits for a trained network: from a clean stretch or from kept blocks; what stays, moves and is refused."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 from budget import CONFIG, RATE_HZ, stretches, with_budget
-from daemon_example import record
 from frames import normal, runs
 from promise_example import block
 
@@ -17,16 +15,14 @@ from calibration.budget import budget_limit
 from calibration.charts import CalibrationError
 from calibration.tails import rarity
 from monitor import bundle as bundles
-from monitor.alarms import Verdict, apply, open_book
-from monitor.blockstore import Block, BlockStore, BlockStoreError, beside
+from monitor.blockstore import Block
 from monitor.bundle import REPORT, Bundle
 from monitor.camera.recordings import Recording, RecordingError
 from monitor.config import Calibration
-from monitor.journal import Change, Journal
 from monitor.limits import EXTRAPOLATED, INDEPENDENT
 from monitor.manifest import FittedBudget, FittedLimit, GroupsShift, Manifest
 from monitor.promise import kept_block_frames
-from monitor.recalibrate import Approval, from_blocks, from_stretches, judged_blocks, unjudged_alarms, write
+from monitor.recalibrate import Approval, from_blocks, from_stretches, write
 from monitor.score import load_scorer
 
 APPROVAL = Approval("A. Person", "a new optic")
@@ -359,72 +355,6 @@ def test_a_bundle_without_a_report_has_none_afterwards(budgeted: Bundle, tmp_pat
     assert report is None
     assert write(copy, manifest, report).manifest.limits == manifest.limits
     assert not (copy.path / REPORT).exists()
-
-
-# Which blocks
-
-
-@pytest.fixture
-def journal(tmp_path: Path, budgeted: Bundle) -> Path:
-    """Ten blocks of a hundred frames, and alarms in frames 150 to 160, 390 to 410, 550 and 750."""
-    path = tmp_path / "journal.db"
-    scale = budgeted.manifest.scale
-    with closing(BlockStore(beside(path))) as store:
-        store.add([block(number, scale=scale, extreme=9.0) for number in range(10)])
-        store.add([block(0, "hot-2", stream="two", scale=scale, extreme=9.0, first_seq=100, last_seq=199)])
-        store.add([block(1, "hot-2", scale="ef" * 32)])
-    return path
-
-
-def alarms(path: Path, *verdicts: Verdict | None) -> list[str]:
-    """Writes the alarms with these *verdicts*: their names."""
-    ids = []
-    with closing(Journal(path, "melt")) as opened:
-        for event, (verdict, first, last) in enumerate(
-            zip(verdicts, (150, 390, 550, 750), (160, 410, 550, 750), strict=True)
-        ):
-            given = record("began", event, stream="one", first_seq=first, last_seq=last)
-            [case] = apply(open_book("melt", []), given)[1]
-            case = case._replace(alarm=msgspec.structs.replace(case.alarm, verdict=verdict))
-            opened.commit([Change(case, given.t_ns)], "boot-1", event, 0)
-            ids.append(case.alarm.id)
-    return ids
-
-
-def left_out(bundle: Bundle, path: Path, true: Sequence[str] = ()) -> set[tuple[str, int]]:
-    found = {(one.epoch, one.number) for one in judged_blocks(bundle, path, "melt", true)}
-    return {*(("hot-1", number) for number in range(10)), ("hot-2", 0)} - found
-
-
-def test_only_blocks_of_alarms_that_a_person_judged_true_are_left_out(budgeted: Bundle, journal: Path) -> None:
-    alarms(journal, "true", "false", "unknown", None)
-    assert left_out(budgeted, journal) == {("hot-1", 1)}
-
-
-def test_an_alarm_may_be_named_as_true(budgeted: Bundle, journal: Path) -> None:
-    names = alarms(journal, None, None, None, None)
-    assert left_out(budgeted, journal) == set()
-    assert left_out(budgeted, journal, [names[1]]) == {("hot-1", 3), ("hot-1", 4)}, "it lies in two blocks"
-    assert left_out(budgeted, journal, names) == {("hot-1", number) for number in (1, 3, 4, 5, 7)}
-
-
-def test_events_in_the_blocks_that_nobody_judged_are_told(budgeted: Bundle, journal: Path) -> None:
-    names = alarms(journal, "true", "false", "unknown", None)
-    blocks = judged_blocks(budgeted, journal, "melt", [])
-    assert [alarm.id for alarm in unjudged_alarms(budgeted, journal, "melt", blocks)] == names[2:]
-    assert unjudged_alarms(budgeted, journal, "melt", judged_blocks(budgeted, journal, "melt", names)) == []
-
-
-def test_a_name_that_no_alarm_has_is_refused(budgeted: Bundle, journal: Path) -> None:
-    names = alarms(journal, "true", None, None, None)
-    with pytest.raises(CalibrationError, match=r"--true 0123: no alarm of a chart has this name in .*journal.db"):
-        judged_blocks(budgeted, journal, "melt", [names[0], "0123"])
-
-
-def test_where_no_daemon_has_run_there_are_no_blocks_and_no_journal_is_made(budgeted: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(BlockStoreError, match="is not there; a daemon writes it"):
-        judged_blocks(budgeted, tmp_path / "none.db", "melt", [])
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_limit_of_all_blocks_is_what_the_budget_says(budgeted: Bundle) -> None:
