@@ -14,7 +14,7 @@ from tests.benchmarks.promise import __main__ as streams
 from tests.benchmarks.promise import camera
 from tests.benchmarks.promise.figures import Camera, OnCamera, OnGroups, OnStream, Power, keep, read
 from tests.benchmarks.promise.picture import draw
-from tests.benchmarks.promise.tables import of_camera, of_groups, of_power, of_streams
+from tests.benchmarks.promise.tables import of_camera, of_few, of_groups, of_power, of_streams
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "limits.md"
 PLACES = (streams.PLACE, *camera.PLACES, unseen_groups.PLACE)
@@ -49,8 +49,10 @@ STREAMS = [ON_STREAM, NEAR, FAR, RANKED]
 
 ON_CAMERA = OnCamera(
     expected=3.0,
+    runs=40,
     allowed=90.0,
     realised=0.8,
+    unwidened=1.1,
     promised=1.0,
     conservative=0.5,
     low=0.4,
@@ -64,7 +66,8 @@ POWER = [
     Power(way=way, false_events=events, fresh_runs=600, anomalies=400, found=found)
     for events, way, found in ((3, "budget", 200), (3, "per frame", 100), (10, "budget", 400), (10, "per frame", 0))
 ]
-CAMERA = Camera(calibrations=[ON_CAMERA, OVER], power=POWER)
+FEW = [msgspec.structs.replace(one, runs=5) for one in (ON_CAMERA, OVER)]
+CAMERA = Camera(calibrations=[ON_CAMERA, OVER], few=FEW, power=POWER)
 
 ON_GROUPS = OnGroups(
     method="random effects",
@@ -134,6 +137,13 @@ def test_the_table_of_the_camera_takes_calibrations_of_a_budget_together() -> No
         "1.20 (1.20 to 1.20)",
     ]
     assert rows[0][5] == "0.80 ± ?"
+
+
+def test_the_table_of_few_runs_holds_limits_with_and_without_the_allowance_for_new_ones() -> None:
+    head, *rows = cells(of_few([ON_CAMERA, *FEW]))
+    assert [row[:2] for row in rows] == [["5", "2"], ["40", "1"]]
+    assert all(len(row) == len(head) for row in rows)
+    assert rows[0][2:] == ["1.20 ± 0.00", "1.10 ± 0.00", "0.20", "1.20 ± 0.40", "0.80 ± 0.30", "50%"]
 
 
 def test_the_table_of_the_power_holds_both_ways_beside_each_other() -> None:

@@ -4,7 +4,8 @@
 
 One network; many runs of the simulated machine, each of one layer, frame by frame, with a scan direction, focus,
 brightness and noise of its own. Calibrations take so many runs each, no two the same; the limits of each are tried on
-all runs but its own. Figures are events over the budget.
+all runs but its own. Figures are events over the budget. Few: calibrations of five and of ten runs, tried on runs that
+are in none of the others.
 
 Power: the thresholds of both ways are moved until they raise as many false events on runs that are in no calibration;
 then events that the simulation put into yet other runs are counted that an event overlaps. The two ways are the
@@ -12,7 +13,7 @@ budget's joint score (tails for far limits, memory chart) and that of limits per
 (`calibration.limits.fit_limits`).
 
 With `--out docs/limits.md` tables are written there; `--from FILE` writes those of figures that `--json FILE` kept, and
-measures nothing; `--power-only --json FILE` measures the power anew and leaves the calibrations that FILE keeps.
+measures nothing; `--part power --json FILE` measures the power anew and leaves what else FILE keeps.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from monitor.limits import Held, Limiting, limiting, per_frame
 from monitor.manifest import CLEAR_FRAMES
 from monitor.score import load_scorer
 from tests.benchmarks.document import put
-from tests.benchmarks.promise.figures import Calibrations, Camera, OnCamera, Power, add_files, keep, read
+from tests.benchmarks.promise.figures import Camera, OnCamera, Power, add_files, keep, read
 from tests.benchmarks.promise.tables import of_what_is_there
 
 Floats = npt.NDArray[np.float64]
@@ -51,12 +52,16 @@ LAYER_FRAMES: Final = 1200
 RATE_HZ: Final = 1000.0
 EVENTS: Final = Events(k=2, n=3)
 EXPECTED: Final = (3.0, 10.0)
+FEW: Final = (5, 10)  # runs of a calibration
+FEW_CALIBRATIONS: Final = 40
+FEW_EXPECTED: Final = 3.0
+PARTS: Final = ("calibrations", "few", "power")
 TRAINING_SEED, RUN_SEED, ANOMALOUS_SEED = 40_000, 41_000, 45_000
 ANOMALY_RATE: Final = 1 / 900
 FAULTS: Final = ("frozen", "rows_dropped")
 FALSE_EVENTS: Final = (3, 10, 30)
 SETTINGS: Final = Calibration(latent=16, max_steps=2000)
-PLACES: Final = ("promise-camera", "promise-power")
+PLACES: Final = ("promise-camera", "promise-few", "promise-power")
 
 
 class Run(NamedTuple):
@@ -74,7 +79,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=40, help="in each calibration")
     parser.add_argument("--fresh", type=int, default=400, help="runs in no calibration")
     parser.add_argument("--anomalous", type=int, default=200, help="runs with anomalies, for the power")
-    parser.add_argument("--power-only", action="store_true", help="keep the calibrations that --json FILE holds")
+    parser.add_argument("--part", choices=PARTS, action="append", help="leave the others as --json FILE holds them")
     add_files(parser, Camera, *PLACES)
     options = parser.parse_args()
     try:
@@ -88,24 +93,37 @@ def main() -> None:
 
 
 def _measured(options: argparse.Namespace) -> Camera:
-    """Calibrations and power. Raises ValueError where the power is to be measured beside calibrations that are none."""
-    rows: list[OnCamera] = []
-    if options.power_only and options.json and options.json.is_file():
-        rows = read(options.json, Calibrations).calibrations
+    """The parts asked for, and the others as they were. Raises ValueError where a file holds other figures."""
+    found = read(options.json, Camera) if options.part and options.json and options.json.is_file() else Camera()
+    parts = options.part or PARTS
     scorer = _trained()
-    used = options.calibrations * options.runs
-    ahead = [_normal(scorer, RUN_SEED + used + index) for index in range(options.fresh)]
-    normal = [_normal(scorer, RUN_SEED + index) for index in range(options.runs if options.power_only else used)]
-    if not options.power_only:
-        for expected in EXPECTED:
-            for first in range(0, used, options.runs):
-                own = slice(first, first + options.runs)
-                rows.append(_tried(normal[own], [*normal[: own.start], *normal[own.stop :], *ahead], expected))
-            keep(options.json, Camera(calibrations=rows, power=[]))
-    anomalous = [_anomalous(scorer, ANOMALOUS_SEED + index) for index in range(options.anomalous)]
-    found = Camera(calibrations=rows, power=_power(normal[: options.runs], ahead, anomalous))
-    keep(options.json, found)
+    normal = [_normal(scorer, RUN_SEED + index) for index in range(options.calibrations * options.runs)]
+    ahead = [_normal(scorer, RUN_SEED + len(normal) + index) for index in range(options.fresh)]
+    if "calibrations" in parts:
+        rows = [
+            _tried(normal[own], [*normal[: own.start], *normal[own.stop :], *ahead], expected)
+            for expected in EXPECTED
+            for own in _parts(options.runs, options.calibrations)
+        ]
+        found = _kept(options.json, found, calibrations=rows)
+    if "few" in parts:
+        few = [_tried(normal[own], ahead, FEW_EXPECTED) for runs in FEW for own in _parts(runs, FEW_CALIBRATIONS)]
+        found = _kept(options.json, found, few=few)
+    if "power" in parts:
+        anomalous = [_anomalous(scorer, ANOMALOUS_SEED + index) for index in range(options.anomalous)]
+        found = _kept(options.json, found, power=_power(normal[: options.runs], ahead, anomalous))
     return found
+
+
+def _kept(path: Path | None, found: Camera, **changes: object) -> Camera:
+    changed = msgspec.structs.replace(found, **changes)
+    keep(path, changed)
+    return changed
+
+
+def _parts(runs: int, calibrations: int) -> list[slice]:
+    """The runs of each of so many calibrations of so many *runs*."""
+    return [slice(first, first + runs) for first in range(0, runs * calibrations, runs)]
 
 
 def _trained() -> Scorer:
@@ -173,19 +191,24 @@ def _tried(calibration: Sequence[Run], ahead: Sequence[Run], expected: float) ->
     frame_wise = per_frame(_held(calibration), SETTINGS)
     plain = [_joint(frame_wise, run) for run in ahead]
     over = np.concatenate(plain) > 1
+    shift = 0.0 if budget.shift is None else budget.shift.by
     conservative = _limits(calibration, asked, conservative=True)
     assert conservative.budget is not None
     raised = _events(joint, conservative.budget.action / budget.action, budget.block_frames)
     return OnCamera(
+        runs=len(calibration),
         expected=expected,
         realised=realised,
+        unwidened=_events(joint, (budget.action - shift) / budget.action, budget.block_frames)
+        / fresh_hours
+        / budget.per_hour,
         allowed=fresh_hours * budget.per_hour,
         promised=budget.per_hour / asked,
         conservative=raised / fresh_hours / budget.per_hour,
         low=_events(joint, budget.high / budget.action, budget.block_frames) / fresh_hours / budget.per_hour,
         high=_events(joint, budget.low / budget.action, budget.block_frames) / fresh_hours / budget.per_hour,
         block_frames=budget.block_frames,
-        widened=0.0 if budget.shift is None else budget.shift.by,
+        widened=shift,
         frames_over=float(over.mean() / SETTINGS.false_alarm_rate),
     )
 

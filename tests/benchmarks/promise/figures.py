@@ -41,9 +41,11 @@ class OnStream(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class OnCamera(msgspec.Struct, frozen=True, kw_only=True):
     """One calibration of the simulated camera. Events are those on all other runs, over the budget's."""
 
+    runs: int
     expected: float  # events that the budget allows in the time of one calibration
     allowed: float  # events on the other runs: as many as the truth rests on
     realised: float
+    unwidened: float  # the same without what new runs may differ by
     promised: float  # events an hour over the budget asked for
     conservative: float
     low: float  # at the ends of the 90 % interval of the limit
@@ -63,16 +65,12 @@ class Power(msgspec.Struct, frozen=True, kw_only=True):
     found: int
 
 
-class Calibrations(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the simulated camera."""
-
-    calibrations: list[OnCamera]
-
-
-class Camera(Calibrations, frozen=True, kw_only=True):
+class Camera(msgspec.Struct, frozen=True, kw_only=True):
     """All that is measured on the simulated camera."""
 
-    power: list[Power]
+    calibrations: list[OnCamera] = []
+    few: list[OnCamera] = []  # of few runs
+    power: list[Power] = []
 
 
 class OnGroups(msgspec.Struct, frozen=True, kw_only=True):

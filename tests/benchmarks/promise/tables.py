@@ -41,6 +41,18 @@ CAMERA: Final = (
 )
 
 
+FEW: Final = (
+    "runs of a calibration",
+    "calibrations",
+    "single frames over limits per frame, of those asked for",
+    "budget: events, no allowance for new runs",
+    "raised for new runs, decades",
+    "budget: events",
+    "conservative: events",
+    "conservative over",
+)
+
+
 def of_streams(rows: Sequence[OnStream]) -> str:
     """Every stream and budget, the budgets by the events that they allow, most first."""
     counts = sorted({row.calibrations for row in rows})
@@ -65,6 +77,16 @@ def of_camera(calibrations: Sequence[OnCamera]) -> str:
     """Every budget on the simulated camera, the one that allows most events first."""
     parts = _grouped(calibrations, lambda one: -one.expected)
     return "Events over the budget, which is 1.\n\n" + table(CAMERA, [_of_calibrations(part) for part in parts])
+
+
+def of_few(calibrations: Sequence[OnCamera]) -> str:
+    """Calibrations of few runs, the fewest first: what limits per frame and by budget do on runs never seen."""
+    parts = _grouped(calibrations, lambda one: one.runs)
+    allowed = sorted({one.expected for one in calibrations})
+    text = (
+        f"{' or '.join(f'{one:g}' for one in allowed)} events are allowed in a calibration; means ± standard error.\n\n"
+    )
+    return text + table(FEW, [_of_few(part) for part in parts])
 
 
 def of_power(power: Sequence[Power]) -> str:
@@ -99,6 +121,8 @@ def of_what_is_there(camera: Camera) -> dict[str, str]:
     tables = {}
     if camera.calibrations:
         tables["promise-camera"] = of_camera(camera.calibrations)
+    if camera.few:
+        tables["promise-few"] = of_few(camera.few)
     if camera.power:
         tables["promise-power"] = of_power(camera.power)
     return tables
@@ -139,6 +163,23 @@ def _of_calibrations(part: Sequence[OnCamera]) -> list[str]:
         _mean(conservative),
         f"{(conservative > 1).mean():.0%}",
         f"{frames.mean():.2f} ({frames.min():.2f} to {frames.max():.2f})",
+    ]
+
+
+def _of_few(part: Sequence[OnCamera]) -> list[str]:
+    frames, without, realised, conservative = (
+        np.array([getattr(one, name) for one in part])
+        for name in ("frames_over", "unwidened", "realised", "conservative")
+    )
+    return [
+        str(part[0].runs),
+        str(len(part)),
+        _mean(frames),
+        _mean(without),
+        f"{np.mean([one.widened for one in part]):.2f}",
+        _mean(realised),
+        _mean(conservative),
+        f"{(conservative > 1).mean():.0%}",
     ]
 
 
