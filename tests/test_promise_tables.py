@@ -240,22 +240,22 @@ def test_bad_files_are_told_in_one_line_before_anything_is_measured(
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_power_measured_alone_keeps_the_calibrations_that_were_there(
+def test_power_measured_alone_keeps_the_other_figures_that_were_there(
     document: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = document.parent / "camera.json"
-    keep(kept, Camera(calibrations=CAMERA.calibrations, power=[]))
+    keep(kept, Camera(calibrations=CAMERA.calibrations, few=CAMERA.few))
     seeds: list[int] = []
     monkeypatch.setattr(camera, "_trained", lambda: None)
     monkeypatch.setattr(camera, "_normal", lambda _, seed: seeds.append(seed))
     monkeypatch.setattr(camera, "_anomalous", lambda _, seed: seeds.append(seed))
     monkeypatch.setattr(camera, "_power", lambda calibration, ahead, anomalous: POWER)
     sizes = ["--runs", "2", "--calibrations", "3", "--fresh", "2", "--anomalous", "1"]
-    monkeypatch.setattr("sys.argv", ["camera", "--power-only", "--json", str(kept), "--out", str(document), *sizes])
+    monkeypatch.setattr("sys.argv", ["camera", "--part", "power", "--json", str(kept), "--out", str(document), *sizes])
     camera.main()
     assert read(kept, Camera) == CAMERA
     first = camera.RUN_SEED
-    assert sorted(seeds) == [first, first + 1, first + 6, first + 7, camera.ANOMALOUS_SEED]
+    assert sorted(seeds) == [*range(first, first + 8), camera.ANOMALOUS_SEED]
     assert "400 anomalies" in document.read_text()
 
 
