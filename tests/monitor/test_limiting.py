@@ -87,7 +87,7 @@ def test_too_few_frames_for_a_budget_have_limits_per_frame_and_the_numbers_are_t
         assert is_per_frame(found, held)
         [warning] = found.warnings
         assert warning.startswith(f"{frames} held-out frames cannot keep a budget of 900 false alarms an hour")
-        assert "600 of the others are the least; so the limits are per frame" in warning
+        assert "600 of the others are the least; what they can set is limits per frame" in warning
 
 
 def test_what_is_too_few_depends_on_the_event_rule() -> None:
