@@ -282,8 +282,8 @@ def _with_memory(
 def _too_few(settings: Calibration, frames: int, needed: int) -> str:
     return (
         f"{frames} held-out frames cannot keep a budget of {settings.false_alarms_per_hour:g} false alarms an hour: "
-        f"a fifth of each stretch sets the scale, and {needed} of the others are the least; what they can set is limits "
-        "per frame (calibration.false_alarm_rate)"
+        f"a fifth of each stretch sets the scale, and {needed} of the others are the least; what they can set is "
+        "limits per frame (calibration.false_alarm_rate)"
     )
 
 
