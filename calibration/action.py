@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from calibration.autocorrelation import borders_of
 from calibration.blocks import BLOCKS_MIN, BlockExtremes, block_extremes, block_frames
 from calibration.bootstrap import Refits
-from calibration.budget import CONSERVATIVE, BudgetLimit, budget_limit, joint_score
+from calibration.budget import CONSERVATIVE, BudgetLimit, budget_limit, event_levels, joint_limit, joint_score
 from calibration.charts import t2
 from calibration.family import ControlLimit, Method, Sample, control_limit
 from calibration.groups import RATE_MAX, GroupLimit, limit_for_new_group, mean_limit, own_limits
@@ -133,14 +133,12 @@ def fit_action_limits(
         found = _with_chance(found, demand, record, borders, again)
     shift = group_shift(joint, runs[kept], SHIFT_RATE, seed)
     by, by_high = (0.0, 0.0) if shift is None else (shift.by, shift.high)
-    action = max(found.limit, LOWEST) + by
-    if demand.conservative:
-        action = max(found.conservative, LOWEST) + by_high
+    action, low, high = raised(found, by, by_high, conservative=demand.conservative)
     single = control_limit(Sample(joint, groups=groups[kept]), demand.warning_rate, demand.method, seed=seed)
     return ActionLimits(
         action=action,
-        low=min(max(found.low, LOWEST), action),
-        high=max(found.high + by_high, action),
+        low=low,
+        high=high,
         warning=single.value + by,
         single=single,
         budget=found,
@@ -149,6 +147,15 @@ def fit_action_limits(
         record=record,
         frames=len(joint),
     )
+
+
+def raised(found: BudgetLimit, by: float, by_high: float, *, conservative: bool) -> tuple[float, float, float]:
+    """The action limit and the ends of its interval, with what groups never seen are allowed for.
+
+    That is *by* in the mean over them, and *by_high* for nine in ten.
+    """
+    action = max(found.conservative, LOWEST) + by_high if conservative else max(found.limit, LOWEST) + by
+    return action, min(max(found.low, LOWEST), action), max(found.high + by_high, action)
 
 
 def _refitted(
@@ -169,7 +176,8 @@ def _with_chance(
     The two sources of chance are independent, and their squares add.
     """
     blocks = (block_extremes(joint, demand.k, demand.n, record.block_frames, borders) for joint in again)
-    limits = [budget_limit(one, demand.per_hour, demand.rate_hz).limit for one in blocks]
+    share = found.per_hour * record.block_frames / demand.rate_hz / 3600
+    limits = [joint_limit(np.sort(one.extremes)[::-1], event_levels(one.extremes, merge=True), share) for one in blocks]
     sd = float(np.std(limits, ddof=1)) if len(limits) > 1 else 0.0
 
     def moved(bound: float, deviations: float) -> float:

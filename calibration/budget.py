@@ -92,8 +92,8 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float, dead_fr
     events = event_levels(record.extremes, record.block_frames <= (dead_frames or record.block_frames))
     hours = len(extremes) * block_hours
     wanted = share * (len(extremes) + 1)
-    by_events, by_blocks = level_of(falling, share, events), level_of(falling, BLOCK_SHARE_MAX)
-    limit = max(by_events, by_blocks)
+    limit = joint_limit(falling, events, share)
+    capped = limit > level_of(falling, share, events)
     low, high, conservative = (
         max(bound_of(falling, share, time, one, events), bound_of(falling, BLOCK_SHARE_MAX, time, one))
         for one in (*INTERVAL, CONSERVATIVE)
@@ -110,7 +110,7 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float, dead_fr
         block_frames=record.block_frames,
         hours=hours,
         extrapolated_by=max(1.0, 1.0 / wanted),
-        capped=by_blocks > by_events,
+        capped=capped,
         why=_why(
             per_hour,
             promised,
@@ -118,10 +118,18 @@ def budget_limit(record: BlockExtremes, per_hour: float, rate_hz: float, dead_fr
             hours,
             dependent=dependence(extremes) < LEVEL,
             effective=len(extremes) / time,
-            capped=by_blocks > by_events,
+            capped=capped,
             long=dead_frames is not None and record.block_frames > dead_frames,
         ),
     )
+
+
+def joint_limit(falling: Floats, events: Floats, share: float) -> float:
+    """The joint limit that so many events exceed as are *share* of the blocks, and no more than one block in ten.
+
+    From the extremes (b,) in *falling* order and their levels of *events* (e,), as `event_levels` gives them.
+    """
+    return max(level_of(falling, share, events), level_of(falling, BLOCK_SHARE_MAX))
 
 
 def event_levels(extremes: Floats, merge: bool) -> Float64s:

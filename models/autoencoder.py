@@ -1,6 +1,7 @@
 """The networks: autoencoders for frames of 16 to 576 pixels a side, lean by default."""
 
 import itertools
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ class Architecture(NamedTuple):
     linear: bool = False  # one matrix down and one up: what it learns spans the principal components
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """Frames (B, 1, h, w) of normalised pixels -> latent (B, p) -> frames (B, 1, h, w).
 
     `to_latent` and `from_latent` are linear, so that a whitening can be folded into them.
@@ -37,13 +38,13 @@ class Network(nn.Module):
         self.height, self.width, self.architecture = height, width, architecture
         self.latent = architecture.latent
 
+    @abstractmethod
     def features(self, x: Tensor) -> Tensor:
         """(B, 1, h, w) -> (B, f), what the latent is a linear function of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, code: Tensor) -> Tensor:
         """(B, f), a linear function of the latent -> (B, 1, h, w)."""
-        raise NotImplementedError
 
     def encode(self, x: Tensor) -> Tensor:
         z: Tensor = self.to_latent(self.features(x))  # (B, 1, h, w) -> (B, p)

@@ -8,7 +8,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from calibration.action import ActionLimits, Demand, chart_limits, fit_action_limits, fit_tails, joint_scores
+from calibration.action import (
+    ActionLimits,
+    ContextTails,
+    Demand,
+    chart_limits,
+    fit_action_limits,
+    fit_tails,
+    joint_scores,
+)
 from calibration.autocorrelation import borders_of
 from calibration.blocks import BLOCKS_MIN, WINDOWS
 from calibration.bootstrap import Refits
@@ -164,12 +172,11 @@ def limiting(
     needed = max(BLOCKS_MIN * WINDOWS * events.n, FRAMES_MIN)
     if (~for_tails).sum() < needed or for_tails.sum() < FRAMES_MIN:
         return per_frame(held, settings, refits=refits)._replace(warnings=(_too_few(settings, len(for_tails), needed),))
-    values, memory, notes = _with_memory(held, centers, settings, rate_hz, borders, for_tails)
     _require_variety(held.values[for_tails], CHARTS)
+    values, memory, notes = _with_memory(held, centers, settings, rate_hz, borders, for_tails)
     tails = fit_tails(values[for_tails], held.contexts[for_tails], settings.false_alarm_rate)
     if memory is not None:
-        own = {name: (*charts[:-1], RARITY_TAIL) for name, charts in tails.own.items()}
-        tails = tails._replace(pooled=(*tails.pooled[:-1], RARITY_TAIL), own=own)
+        tails = _remembering(tails)
     demand = _demand(settings, settings.false_alarms_per_hour, events, rate_hz)
     found = fit_action_limits(
         values,
@@ -204,6 +211,12 @@ def limiting(
         drift=None if drift is None else FittedDrift.of(drift),
         warnings=(*_budget_warnings(found, demand, held.layer_frames), *notes),
     )
+
+
+def _remembering(tails: ContextTails) -> ContextTails:
+    """*tails* whose last chart remembers: its scores are rarities already."""
+    own = {name: (*charts[:-1], RARITY_TAIL) for name, charts in tails.own.items()}
+    return tails._replace(pooled=(*tails.pooled[:-1], RARITY_TAIL), own=own)
 
 
 def _require_variety(values: Floats, charts: Sequence[str]) -> None:

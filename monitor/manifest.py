@@ -282,10 +282,10 @@ class Earlier(msgspec.Struct, frozen=True):
     by: str  # who replaced them
     why: str
     limits: dict[str, float]  # chart -> limit, of all contexts pooled
-    action: float | None  # joint limit; None: they were per frame
-    per_hour: float | None
-    hours: float | None
-    extrapolated_by: float | None
+    action: float | None = None  # joint limit; None: they were per frame
+    per_hour: float | None = None
+    hours: float | None = None
+    extrapolated_by: float | None = None
     low: float | None = None  # of the joint limit, with 90 % confidence
     high: float | None = None
     method: str | None = None

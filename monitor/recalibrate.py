@@ -6,12 +6,12 @@ has approved.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from calibration.action import LOWEST, SHIFT_RATE, group_shift
+from calibration.action import SHIFT_RATE, group_shift, raised
 from calibration.budget import budget_limit
 from calibration.charts import CalibrationError
 from calibration.tails import score_of
@@ -30,6 +30,19 @@ from monitor.report.history import renewed
 from monitor.reporting import describe
 from monitor.score import load_scorer, require_fit
 from monitor.split import Split
+
+OF_BUDGET: Final = (
+    "action",
+    "low",
+    "high",
+    "method",
+    "per_hour",
+    "conservative",
+    "hours",
+    "effective_blocks",
+    "extrapolated_by",
+)
+"""What the history remembers of a budget."""
 
 
 class Approval(NamedTuple):
@@ -132,9 +145,7 @@ def from_blocks(
     found = budget_limit(record, per_hour, rate_hz, before.block_frames)
     shift = _shift(before, kept)
     by, by_high = (shift.by, shift.high) if shift else (0.0, 0.0)
-    action = max(found.limit, LOWEST) + by
-    if conservative:
-        action = max(found.conservative, LOWEST) + by_high
+    action, low, high = raised(found, by, by_high, conservative=conservative)
     budget = msgspec.structs.replace(
         before,
         asked_per_hour=per_hour,
@@ -142,8 +153,8 @@ def from_blocks(
         conservative=conservative,
         rate_hz=rate_hz,
         action=action,
-        low=min(max(found.low, LOWEST), action),
-        high=max(found.high + by_high, action),
+        low=low,
+        high=high,
         method=found.method,
         blocks=found.blocks,
         effective_blocks=found.effective_blocks,
@@ -179,20 +190,12 @@ def earlier(held: Manifest, approval: Approval, now_ns: int) -> Earlier:
         by=approval.by,
         why=approval.why,
         limits={chart: limit.value for chart, limit in held.limits.items()},
-        action=budget.action if budget else None,
-        per_hour=budget.per_hour if budget else None,
-        hours=budget.hours if budget else None,
-        extrapolated_by=budget.extrapolated_by if budget else None,
-        low=budget.low if budget else None,
-        high=budget.high if budget else None,
-        method=budget.method if budget else None,
-        effective_blocks=budget.effective_blocks if budget else None,
-        conservative=budget is not None and budget.conservative,
         context_limits={
             context: {chart: limit.value for chart, limit in own.items()} for context, own in held.own_limits.items()
         },
         excluded=held.excluded,
         limits_with_excluded=held.limits_with_excluded,
+        **({} if budget is None else {name: getattr(budget, name) for name in OF_BUDGET}),
     )
 
 

@@ -9,8 +9,7 @@ import numpy.typing as npt
 from calibration import shifted
 from calibration.action import ContextTails, joint_scores
 from calibration.autocorrelation import correlogram
-from calibration.blocks import begin
-from calibration.budget import budget_limit
+from calibration.budget import event_levels, joint_limit
 from calibration.limits import ContextLimits, Limit
 from calibration.seen_rates import rates
 from calibration.segments import odd_frames, segments
@@ -38,8 +37,9 @@ def promise_of(manifest: Manifest, limits: ContextLimits, stream: Stream) -> Pro
     seen = rates(joint, stream.borders, budget.warning, budget.action, budget.rule, budget.block_frames, budget.rate_hz)
     memory = None if manifest.memory is None else manifest.memory.as_memory()
     judging = Judging(tails, manifest.charts.index(T2), memory, budget.action, budget.k, budget.n)
-    record = begin(budget.k, budget.n, budget.extremes_frames)._replace(extremes=np.array(budget.extremes))
-    level = budget_limit(record, budget.per_hour, budget.rate_hz, budget.block_frames).limit
+    extremes, share = np.array(budget.extremes), budget.per_hour * budget.hours / budget.blocks
+    events = event_levels(extremes, budget.extremes_frames <= budget.block_frames)
+    level = joint_limit(np.sort(extremes)[::-1], events, share)
     besides = 0.0 if manifest.rates is None else manifest.rates.per_hour
     return Promise(budget, seen, level, _delays(budget, stream, judging), besides)
 

@@ -389,12 +389,3 @@ def test_dropped_rows_are_zero_from_side_to_side() -> None:
     flags = anomalous(truths, len(pixels))
     assert (zero_rows[flags] >= 4).all()
     assert zero_rows[~flags].max() <= 1
-
-
-def test_an_anomaly_that_a_stop_cuts_short_is_told_all_the_same() -> None:
-    pool = MeltPool(16, 16, 0, 1.0, ("frozen",))  # the first begins as soon as one may
-    for _ in pool.shots():
-        if pool.unfinished is not None:
-            break
-    assert pool.unfinished is not None
-    assert (pool.unfinished.kind, pool.unfinished.layer) == ("frozen", 0)

@@ -123,3 +123,12 @@ def test_the_melt_is_left_alone_once_it_has_to_settle(kind: str) -> None:
     assert changed.min() >= 3
     assert changed.max() in (11, 12)
     assert max(SETTLING_FRAMES.values()) <= min(DURATIONS_FRAMES[kind] for kind in SETTLING_FRAMES)[0]
+
+
+def test_an_anomaly_that_a_stop_cuts_short_is_told_all_the_same() -> None:
+    pool = MeltPool(16, 16, 0, 1.0, ("frozen",))  # the first begins as soon as one may
+    for _ in pool.shots():
+        if pool.unfinished is not None:
+            break
+    assert pool.unfinished is not None
+    assert (pool.unfinished.kind, pool.unfinished.layer) == ("frozen", 0)
