@@ -27,11 +27,15 @@ class Architecture(NamedTuple):
 class Network(nn.Module, ABC):
     """Frames (B, 1, h, w) of normalised pixels -> latent (B, p) -> frames (B, 1, h, w).
 
-    `to_latent` and `from_latent` are linear, so that a whitening can be folded into them.
+    `to_latent` and `from_latent` are linear, so that a whitening can be folded into them. Between frame and latent it
+    works on patches of *stride* pixels a side, *grid* rows and columns of them, which are what its stem sees and its
+    last layer draws: whoever scores may leave residuals in that order.
     """
 
     to_latent: nn.Linear
     from_latent: nn.Linear
+    stride: int
+    grid: Size
 
     def __init__(self, height: int, width: int, architecture: Architecture) -> None:
         super().__init__()
@@ -39,19 +43,37 @@ class Network(nn.Module, ABC):
         self.latent = architecture.latent
 
     @abstractmethod
-    def features(self, x: Tensor) -> Tensor:
-        """(B, 1, h, w) -> (B, f), what the latent is a linear function of."""
+    def features(self, patches: Tensor) -> Tensor:
+        """(B, a, b, s * s) -> (B, f), what the latent is a linear function of."""
 
     @abstractmethod
     def draw(self, code: Tensor) -> Tensor:
-        """(B, f), a linear function of the latent -> (B, 1, h, w)."""
+        """(B, f), a linear function of the latent -> patches (B, a, b, s * s)."""
+
+    def patches(self, x: Tensor) -> Tensor:
+        """(B, 1, h, w) -> (B, a, b, s * s): squares of s pixels a side, row by row, the last ones filled up.
+
+        The last row and column are repeated until the patches fill the frame.
+        """
+        rows, columns = self.grid
+        below, right = rows * self.stride - self.height, columns * self.stride - self.width
+        x = F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+        cells = x.reshape(-1, rows, self.stride, columns, self.stride).transpose(2, 3)
+        return cells.reshape(-1, rows, columns, self.stride**2)
+
+    def pixels(self, patches: Tensor) -> Tensor:
+        """(B, a, b, s * s) -> (B, 1, h, w); written out, since torch's pixel shuffle takes twice the time."""
+        rows, columns = self.grid
+        cells = patches.reshape(-1, rows, columns, self.stride, self.stride).transpose(2, 3)
+        x = cells.reshape(-1, 1, rows * self.stride, columns * self.stride)
+        return x[:, :, : self.height, : self.width]
 
     def encode(self, x: Tensor) -> Tensor:
-        z: Tensor = self.to_latent(self.features(x))  # (B, 1, h, w) -> (B, p)
+        z: Tensor = self.to_latent(self.features(self.patches(x)))  # (B, 1, h, w) -> (B, p)
         return z
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.draw(self.from_latent(z))  # (B, p) -> (B, 1, h, w)
+        return self.pixels(self.draw(self.from_latent(z)))  # (B, p) -> (B, 1, h, w)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
@@ -62,22 +84,24 @@ class Linear(Network):
 
     def __init__(self, height: int, width: int, architecture: Architecture) -> None:
         super().__init__(height, width, architecture)
+        self.stride, self.grid = 1, (height, width)
         self.to_latent = nn.Linear(height * width, self.latent)
         self.from_latent = nn.Linear(self.latent, height * width)
 
-    def features(self, x: Tensor) -> Tensor:
-        return x.flatten(1)
+    def features(self, patches: Tensor) -> Tensor:
+        return patches.flatten(1)
 
     def draw(self, code: Tensor) -> Tensor:
-        return code.view(-1, 1, self.height, self.width)
+        return code.view(-1, self.height, self.width, 1)
 
 
 class Convolutional(Network):
     """A patch stem takes the frame to a grid of *stem_px* pixels a cell, stages of stride 2 take the grid down, and the
     decoder mirrors them.
 
-    The last layer draws stem x stem phases a cell and shuffles them into pixels: a third of the time of a one-channel
-    transposed convolution at full resolution. Both flattenings follow channels-last memory, so neither copies.
+    On patches the stem is a matrix product, and the last layer draws all pixels of a patch at once: a third of the
+    time of a one-channel transposed convolution at full resolution. Both flattenings follow channels-last memory, so
+    neither copies.
     """
 
     def __init__(self, height: int, width: int, architecture: Architecture) -> None:
@@ -85,19 +109,21 @@ class Convolutional(Network):
         self.stride = architecture.stem_px or (4 if min(height, width) >= 32 else 2)
         stages_max = len(architecture.channels) - 1
         self.sizes = _grid_sizes(height, width, self.stride, stages_max)  # of the grid after stem and each stage
+        self.grid = self.sizes[0]
         channels = architecture.channels[: len(self.sizes)]
         code = channels[-1] * self.sizes[-1][0] * self.sizes[-1][1]
         pairs = list(itertools.pairwise(channels))
 
-        self.stem = nn.Conv2d(1, channels[0], self.stride, self.stride)
+        self.stem = nn.Linear(self.stride**2, channels[0])
         self.down = nn.ModuleList(_down(wide, deep, architecture.group) for wide, deep in pairs)
         self.to_latent = nn.Linear(code, self.latent)
         self.from_latent = nn.Linear(self.latent, code)
         self.up = nn.ModuleList(_up(deep, wide, architecture.group) for wide, deep in reversed(pairs))
         self.phases = nn.Conv2d(channels[0], self.stride**2, 3, padding=1)
 
-    def features(self, x: Tensor) -> Tensor:
-        x = F.relu_(self.stem(self._pad(x)))  # (B, 1, h, w) -> (B, c, h/s, w/s)
+    def features(self, patches: Tensor) -> Tensor:
+        x = F.relu_(self.stem(patches))  # (B, a, b, s * s) -> (B, a, b, c)
+        x = x.permute(0, 3, 1, 2)  # -> (B, c, a, b), channels last
         for stage in self.down:
             x = F.relu_(stage(x))  # (B, c, a, b) -> (B, c', a/2, b/2), halves rounded up
         return x.permute(0, 2, 3, 1).flatten(1)  # -> (B, a * b * c)
@@ -106,19 +132,8 @@ class Convolutional(Network):
         x = F.relu_(code).view(len(code), *self.sizes[-1], -1).permute(0, 3, 1, 2)  # -> (B, c, a, b), channels last
         for stage, (rows, columns) in zip(self.up, reversed(self.sizes[:-1]), strict=True):
             x = F.relu_(stage(x)[:, :, :rows, :columns])  # (B, c, a, b) -> (B, c', 2a, 2b), cropped to the mirror's
-        x = self._shuffle(self.phases(x))  # (B, s * s, h/s, w/s) -> (B, 1, h+, w+)
-        return x[:, :, : self.height, : self.width]  # -> (B, 1, h, w)
-
-    def _shuffle(self, phases: Tensor) -> Tensor:
-        """Pixel shuffle to one channel, written out: torch's own takes twice the time on channels-last memory."""
-        rows, columns = self.sizes[0]
-        cells = phases.permute(0, 2, 3, 1).view(-1, rows, columns, self.stride, self.stride)
-        return cells.transpose(2, 3).reshape(-1, 1, rows * self.stride, columns * self.stride)
-
-    def _pad(self, x: Tensor) -> Tensor:
-        """Repeats the last row and column until the stem's patches fill the frame."""
-        below, right = -self.height % self.stride, -self.width % self.stride
-        return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+        patches: Tensor = self.phases(x).permute(0, 2, 3, 1)  # -> (B, a, b, s * s)
+        return patches
 
 
 def build(height: int, width: int, architecture: Architecture) -> Network:
@@ -162,7 +177,7 @@ def operations(network: Network) -> int:
         elif isinstance(layer, nn.ConvTranspose2d):
             counted += layer.weight.numel() * inputs[0][0, 0].numel()
         elif isinstance(layer, nn.Linear):
-            counted += layer.weight.numel()
+            counted += layer.weight.numel() * output[0, ..., 0].numel()
 
     layers = [one for one in network.modules() if isinstance(one, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]

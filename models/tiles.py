@@ -6,9 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from torch import Tensor
 
 Images = npt.NDArray[Any]  # (n, h, w) of uint8, uint16 or float32
 Ints = npt.NDArray[np.int64]
@@ -68,18 +66,17 @@ class Tiling:
         """
         return _edges(self.tops, self.side), _edges(self.lefts, self.side)
 
-    def cut(self, images: Tensor, first: int, last: int) -> Tensor:
-        """Tiles *first* to *last* of all n * k of *images* (n, h, w), image by image: (last - first, t, t).
+    def cut(self, images: Images, first: int, last: int) -> Images:
+        """Tiles *first* to *last* of all n * k of *images* (n, h, w), image by image: (last - first, t, t), a copy.
 
         Nothing but these tiles is copied. *last* may lie behind the end.
         """
-        # Not every device can index uint16; the bits do not mind.
-        bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
-        windows = bits.unfold(1, self.side, 1).unfold(2, self.side, 1)  # (n, h - t + 1, w - t + 1, t, t), a view
         number = np.arange(first, min(last, len(images) * self.count))
         row, column = self.corners[number % self.count].T
-        at = tuple(torch.from_numpy(one).to(images.device) for one in (number // self.count, row, column))
-        return windows[at].view(images.dtype)
+        tiles: Images = sliding_window_view(images, (self.side, self.side), axis=(1, 2))[
+            number // self.count, row, column
+        ]
+        return tiles
 
     def together(self, tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """One image (h, w) of its *tiles* (k, t, t): each pixel from the tile that has it furthest inside."""

@@ -183,7 +183,7 @@ class _Lesson:
         return noisy(x, self._settings.noise, self._generator)
 
     def _loss(self, x: Tensor) -> Tensor:
-        features = self._network.features(self._spoilt(x))
+        features = self._network.features(self._network.patches(self._spoilt(x)))
         z = self._network.to_latent(features)
         drawn_from, penalty = z, torch.zeros((), device=z.device)
         if self._spread is not None:

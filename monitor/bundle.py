@@ -23,7 +23,7 @@ from calibration.memory import MemoryChart
 from monitor.manifest import Manifest, as_limits
 from monitor.types import Admission
 
-FORMAT = 4
+FORMAT = 5
 """3 had limits per frame only; 2 one architecture and one set of limits for all contexts; 1 limits without tails."""
 
 MANIFEST = "manifest.json"

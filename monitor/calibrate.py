@@ -26,7 +26,8 @@ from calibration.charts import CalibrationError, ChartFit, fit
 from calibration.memory import centers_of
 from calibration.tails import FRAMES_MIN
 from models.autoencoder import Architecture, operations
-from models.scorer import Scorer, Scores
+from models.scorer import Scorer
+from models.scores import Scores
 from models.sweep import LatentSweep, beside_components, sweep_latent
 from models.tensors import ChartParameters
 from models.tiles import Tiling
@@ -37,8 +38,9 @@ from monitor.camera.recordings import Recording
 from monitor.cautions import about_faults, about_frames, about_limits
 from monitor.config import Calibration, Events
 from monitor.exclusion import Exclusion, of_recordings, without
-from monitor.limits import Held, Limiting, by_chart, contexts_of, set_limits
+from monitor.limits import Limiting, by_chart, contexts_of, set_limits
 from monitor.manifest import CameraCheck, FittedLimit, Group, Manifest
+from monitor.precision import Chosen, SetLimits, choose
 from monitor.report import render
 from monitor.reporting import describe
 from monitor.split import Split, split, stopping_frames, with_stretches
@@ -52,16 +54,13 @@ Progress = Callable[[int, int, float, str], None]
 EVENTS: Final = Events()
 
 
-SetLimits = Callable[[Sequence[Recording]], tuple[Limiting, Held, Scores]]
-
-
 class Fitted(NamedTuple):
     """Everything that a calibration found."""
 
     trained: Trained
     sweep: LatentSweep
     charts: ChartFit
-    scorer: Scorer
+    chosen: Chosen
     scores: Scores  # of the held-out frames, in order
     groups: npt.NDArray[np.int64]  # index of each held-out frame's group
     limiting: Limiting
@@ -114,7 +113,7 @@ def calibrate(
         describe(
             manifest,
             parts.limits,
-            fitted.scorer,
+            fitted.chosen.scorer,
             fitted.scores,
             fitted.limiting.values,
             fitted.groups,
@@ -122,7 +121,7 @@ def calibrate(
             fitted.sweep,
         )
     )
-    return bundles.write(out, manifest, fitted.scorer.tensors(), report)
+    return bundles.write(out, manifest, fitted.chosen.scorer.tensors(), report)
 
 
 def _manifest(
@@ -146,7 +145,8 @@ def _manifest(
         dtype=dtype,
         settings=camera_settings,
         engine=f"torch {torch.__version__} cpu",
-        precision="float32",
+        precision=fitted.chosen.scorer.precision,
+        precision_error=fitted.chosen.error,
         training=_training(settings, fitted),
         groups=_groups(parts),
         false_alarm_rate=settings.false_alarm_rate,
@@ -190,19 +190,27 @@ def _fit(
         raise CalibrationError(str(error)) from None
     normal = learned, stopping
     charts = fit(lambda: chain.from_iterable(latents_and_residuals(trained, part) for part in normal))
-    scorer = Scorer(trained, _parameters(charts), tiling=tiling)
-    centers = _centers(parts.train, scorer)
-    limits_of = partial(
-        set_limits,
-        scorer=scorer,
-        centers=centers,
-        settings=settings,
-        events=events,
-        rate_hz=rate_hz,
-        tails=None if tiling is None else tails_of(Scorer(trained, _parameters(charts)), normal),
-        refits=None if tiling is not None else refits(_latents(trained, normal), seed=settings.seed),
-    )
-    limits, held, scores = limits_of(parts.limits)
+    exact = Scorer(trained, _parameters(charts), tiling=tiling)
+    centers = _centers(parts.train, exact)
+    resampled = None if tiling is not None else refits(_latents(trained, normal), seed=settings.seed)
+
+    def limits_by(scorer: Scorer) -> SetLimits:
+        tails = None
+        if tiling is not None:
+            tails = tails_of(Scorer(trained, _parameters(charts), precision=scorer.precision), normal)
+        return partial(
+            set_limits,
+            scorer=scorer,
+            centers=centers,
+            settings=settings,
+            events=events,
+            rate_hz=rate_hz,
+            tails=tails,
+            refits=resampled,
+        )
+
+    chosen = choose(settings.precision, exact, limits_by, parts.limits)
+    limits, held, scores = chosen.limiting
     few = () if tiling is None else image_warnings(len(held.values), settings.false_alarm_rate)
     warnings = (
         *parts.warnings,
@@ -212,7 +220,7 @@ def _fit(
         *few,
         *about_frames(parts, limits.values, held.contexts),
     )
-    return Fitted(trained, sweep, charts, scorer, scores, held.groups, limits, centers, warnings), limits_of
+    return Fitted(trained, sweep, charts, chosen, scores, held.groups, limits, centers, warnings), chosen.set_limits
 
 
 def _latents(trained: Trained, frames: Iterable[Pixels]) -> Floats:
@@ -271,7 +279,7 @@ def _training(settings: Calibration, fitted: Fitted) -> dict[str, bool | int | f
         "binning": preparation.binning,
         "dimming": dimming_of(_how(settings), preparation),
         "orientation": "align" if preparation.alignment else settings.orientation.replace("auto", "none"),
-        **_tiles(fitted.scorer.tiling),
+        **_tiles(fitted.chosen.scorer.tiling),
         "held_out": settings.held_out,
         "threads": settings.threads,
         "steps": kept.step,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from calibration.family import Method
-from monitor.types import State
+from monitor.types import Precision, State
 from monitor.yamlfile import ConfigError, load
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -179,6 +179,9 @@ class Calibration(_Section, frozen=True):
     """Threads of torch; the weights depend on their number, and networks as small as these gain little by more."""
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The same seed and frames give the same bundle."""
+    precision: Literal["auto"] | Precision = "auto"
+    """In which the decoder draws. `auto`: bfloat16 where the processor has instructions for it and rounding moves no
+    chart's scores by more than 1 % of the way from their mean to the limit, else float32."""
     loss: Literal["squared", "poisson"] = "squared"
     """What the network minimises; `poisson` for detectors that count."""
     noise: NotNegative = 0.1

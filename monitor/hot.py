@@ -186,7 +186,7 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
         raise ValueError(f"engine.device: {config.engine.device} was asked for but torch sees no CUDA device; use cpu")
     held = bundle.manifest
     try:
-        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, config.engine.device)
+        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, config.engine.device, held.precision)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
     most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one

@@ -17,7 +17,8 @@ from calibration.events import Change, EventRule, EventState, reset, start, step
 from calibration.limits import ContextLimits
 from calibration.memory import MemoryChart
 from calibration.scale import ContextScale
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer
+from models.scores import CHARTS, Scores
 from monitor.manifest import CLEAR_FRAMES
 from monitor.ring import FrameBatch
 from monitor.types import TEXT_BYTES, Peak, Pixels

@@ -27,7 +27,8 @@ from calibration.kde import kde_quantile
 from calibration.limits import ContextLimits, Limit, fit_context_limits
 from calibration.memory import RARITY_TAIL, MemoryChart, fit_memory, independent_limit, memories_for
 from calibration.tails import FRAMES_MIN, Tail
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer
+from models.scores import CHARTS, Scores
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration, Events
 from monitor.manifest import FittedBudget, FittedDrift, FittedLimit, FittedMemory, FittedRates

@@ -16,7 +16,7 @@ from calibration.memory import MemoryChart
 from calibration.mewma import mewma
 from calibration.tails import Tail
 from monitor.config import Calibration, Events
-from monitor.types import PixelType
+from monitor.types import PixelType, Precision
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -307,7 +307,7 @@ class Manifest(msgspec.Struct, frozen=True):
     dtype: PixelType
     settings: str | None  # of the camera; None: not stated, any is accepted
     engine: str  # e.g. "torch 2.13.0 cpu"
-    precision: str
+    precision: Precision  # of the decoder
     training: dict[str, bool | int | float | str]
     groups: tuple[Group, ...]
     false_alarm_rate: float  # share of judged frames over any warning limit; the limits' own where there is no budget
@@ -324,6 +324,8 @@ class Manifest(msgspec.Struct, frozen=True):
     excluded: tuple[Excluded, ...] = ()  # held-out frames that a person marked as not normal
     limits_with_excluded: dict[str, float] = {}  # chart -> its limit, had nothing been excluded
     history: tuple[Earlier, ...] = ()  # limits that held before, newest last
+    # Chart -> how far rounding moves its scores, of the way from the in-control mean to the limit; empty in float32.
+    precision_error: dict[str, float] = {}
     files: dict[str, Sha256] = {}
 
     @property

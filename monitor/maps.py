@@ -16,7 +16,8 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont
 
 from calibration.scale import JointScale
-from models.scorer import CHARTS, Scorer, Scores, of_images
+from models.scorer import Scorer
+from models.scores import CHARTS, Scores, of_images
 from models.tiles import Tiling
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording
@@ -63,7 +64,7 @@ def write_maps(bundle: Bundle, recordings: Sequence[Recording], folder: Path, su
     for number, recording in enumerate(recordings):
         scored = []
         for sequence, image in enumerate(recording.frames):
-            tiles = scorer.score_tiles(scorer.load(image[None]))
+            tiles = scorer.score_tiles(image[None])
             table = tile_table(bundle, tiling, recording, sequence, tiles)
             picture = draw(image, table["joint"].to_numpy(), tiling, f"{recording.name}, image {sequence}")
             picture.save(folder / _file_name(number, recording.name, sequence))

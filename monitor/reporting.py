@@ -14,7 +14,8 @@ from calibration.scale import ContextScale
 from calibration.shifted import Stream
 from calibration.spread import GroupSpread, group_spread, principal_plane
 from calibration.tails import rarity
-from models.scorer import Scorer, Scores
+from models.scorer import Scorer
+from models.scores import Scores
 from models.sweep import LatentSweep
 from models.training import Checkpoint
 from monitor.camera.recordings import Recording
@@ -95,12 +96,23 @@ def _settings(manifest: Manifest) -> dict[str, str]:
         **_excluded(manifest),
         "camera settings": manifest.settings or "not stated",
         "contexts": ", ".join(manifest.contexts) if manifest.contexts else "any",
-        "engine": f"{manifest.engine}, {manifest.precision}",
+        "engine": manifest.engine,
+        "decoder": _precision(manifest),
         **in_words(manifest.training),
         **camera_levels(msgspec.structs.asdict(manifest.camera)),
         "bundle format": str(manifest.format),
         "framewatch": manifest.program,
     }
+
+
+def _precision(manifest: Manifest) -> str:
+    if not manifest.precision_error:
+        return manifest.precision
+    chart, error = max(manifest.precision_error.items(), key=lambda item: item[1])
+    return (
+        f"{manifest.precision}: 99 % of held-out scores are moved by less than {100 * error:.2g} % of the way from "
+        f"their mean to the limit (most in {chart})"
+    )
 
 
 def _asked(manifest: Manifest) -> dict[str, str]:

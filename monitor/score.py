@@ -14,7 +14,8 @@ import pyarrow.parquet
 from calibration import memory
 from calibration.evaluation import Counts, Estimate, Performance, auroc, count, performance
 from calibration.scale import JointScale
-from models.scorer import Scorer, Scores
+from models.scorer import Scorer
+from models.scores import Scores
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError
 
@@ -25,7 +26,7 @@ def load_scorer(bundle: Bundle) -> Scorer:
     """The scorer of *bundle*. Raises BundleError where its weights do not fit."""
     held = bundle.manifest
     try:
-        return Scorer.from_tensors(bundle.tensors, held.height, held.width)
+        return Scorer.from_tensors(bundle.tensors, held.height, held.width, precision=held.precision)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
 

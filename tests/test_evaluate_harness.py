@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from calibration.evaluation import Counts, performance
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from monitor.bundle import Bundle
 from monitor.camera.publisher import Shot
 from monitor.camera.schedule import Truth

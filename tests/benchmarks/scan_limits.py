@@ -19,7 +19,8 @@ from calibration.charts import fit
 from calibration.limits import fit_limits
 from calibration.scale import JointScale
 from calibration.tails import Tail, fit_tail, rarity, score_of
-from models.scorer import Scorer, Scores
+from models.scorer import Scorer
+from models.scores import Scores
 from models.tensors import ChartParameters
 from models.tiles import Tiling
 from models.training import TrainingSettings, latents_and_residuals, train
@@ -68,8 +69,8 @@ def main() -> None:
     charts = ChartParameters(*fit(lambda: latents_and_residuals(trained, tiles))[:7])
     scorer, tails = Scorer(trained, charts, tiling=tiling), tails_of(Scorer(trained, charts), [tiles])
     seeds = range(1000, 1000 + options.images)
-    loaded = (scorer.load(normal_frames(1, seed, SIDE_PX, SIDE_PX)) for seed in seeds)
-    known = np.stack([values_of(scorer.score_tiles(image)) for image in loaded])
+    images = (normal_frames(1, seed, SIDE_PX, SIDE_PX) for seed in seeds)
+    known = np.stack([values_of(scorer.score_tiles(image)) for image in images])
     random = np.random.default_rng(0)
     sys.stdout.write("share of fresh normal images flagged: mean (5 % to 95 % of the calibrations)\n")
     for count in (10, 20, 50):

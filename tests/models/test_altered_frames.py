@@ -11,7 +11,8 @@ from calibration import charts
 from calibration.limits import fit_limits
 from calibration.scale import JointScale
 from models.autoencoder import Architecture
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer
+from models.scores import CHARTS, Scores
 from models.tensors import ChartParameters
 from models.training import TrainingSettings, latents_and_residuals, train
 from monitor.camera.meltpool import camera as meltpool

@@ -50,9 +50,9 @@ def test_the_first_and_last_layers_of_the_latent_are_all_between_features_and_dr
 ) -> None:
     network = fresh(33, 47, architecture, seed=0)
     x = torch.randn(3, 1, 33, 47)
-    z = network.to_latent(network.features(x))
+    z = network.to_latent(network.features(network.patches(x)))
     assert torch.equal(network.encode(x), z)
-    assert torch.equal(network(x), network.draw(network.from_latent(z)))
+    assert torch.equal(network(x), network.pixels(network.draw(network.from_latent(z))))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -124,11 +124,22 @@ def test_what_it_cannot_take_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("stem_px", [2, 4, 8])
-def test_the_shuffle_is_torchs_pixel_shuffle(stem_px: int) -> None:
+def test_patches_are_torchs_pixel_unshuffle_and_pixels_its_shuffle(stem_px: int) -> None:
     network = build(64, 96, Architecture(stem_px=stem_px))
-    assert isinstance(network, Convolutional)
-    phases = torch.randn(3, stem_px**2, 64 // stem_px, 96 // stem_px).to(memory_format=torch.channels_last)
-    assert torch.equal(network._shuffle(phases), nn.functional.pixel_shuffle(phases, stem_px))
+    x = torch.randn(3, 1, 64, 96)
+    patches = network.patches(x)
+    assert torch.equal(patches.permute(0, 3, 1, 2), nn.functional.pixel_unshuffle(x, stem_px))
+    assert torch.equal(network.pixels(patches), x)
+
+
+def test_patches_beyond_the_frame_repeat_its_last_row_and_column() -> None:
+    network = build(17, 18, Architecture(stem_px=4))
+    x = torch.randn(2, 1, 17, 18)
+    full = nn.functional.pixel_shuffle(network.patches(x).permute(0, 3, 1, 2), 4)
+    assert full.shape == (2, 1, 20, 20)
+    assert torch.equal(full[:, :, 17:, :18], x[:, :, -1:].expand(-1, -1, 3, -1))
+    assert torch.equal(full[:, :, :, 18:], full[:, :, :, 17:18].expand(-1, -1, -1, 2))
+    assert torch.equal(network.pixels(network.patches(x)), x)
 
 
 @pytest.mark.parametrize("architecture", [Architecture(latent=2), Architecture(latent=2, linear=True)])

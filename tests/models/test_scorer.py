@@ -13,7 +13,8 @@ import torch
 from calibration import charts, evaluation
 from models.autoencoder import Architecture, fresh
 from models.preparation import Preparation
-from models.scorer import CHARTS, Scorer, Scores
+from models.scorer import Scorer
+from models.scores import CHARTS, Scores
 from models.tensors import ChartParameters
 from models.training import Trained, TrainingSettings, latents_and_residuals, train
 
@@ -89,14 +90,17 @@ def test_pixel_types_and_views_score_alike(scorer: Scorer, dtype: str) -> None:
     assert_alike(scorer(view), scorer(frames))
 
 
-def test_loaded_frames_outlive_the_callers_memory(scorer: Scorer) -> None:
+def test_scores_outlive_the_frames_and_later_scores(scorer: Scorer) -> None:
     for dtype in ("uint8", "uint16", "float32"):
         frames = frames_of(4).astype(dtype)
-        expected = scorer(frames.copy())
-        loaded = scorer.load(frames)
+        untouched = frames.copy()
+        scores = scorer(frames)
+        assert np.array_equal(frames, untouched)
+        kept = Scores(*(one.copy() for one in scores))
         frames[:] = 7
-        assert_alike(scorer.score(loaded), expected)
-        assert_alike(scorer.score(loaded), expected)  # scoring leaves the loaded frames as they were
+        scorer(frames)
+        for one, other in zip(scores, kept, strict=True):
+            assert np.array_equal(one, other)
 
 
 def test_no_frames_give_empty_scores(scorer: Scorer) -> None:
@@ -150,7 +154,7 @@ def test_tensors_that_do_not_fit_are_refused_by_name(scorer: Scorer) -> None:
 def test_frames_of_another_size_or_type_are_refused(scorer: Scorer) -> None:
     for wrong in (np.zeros((1, HEIGHT, WIDTH + 1), np.uint8), np.zeros((1, HEIGHT, WIDTH), np.float64)):
         with pytest.raises(ValueError, match="this scorer takes"):
-            scorer.load(wrong)
+            scorer(wrong)
 
 
 def test_reconstruction_and_residual_add_up_to_the_frame(scorer: Scorer, parameters: ChartParameters) -> None:

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +12,8 @@ from calibration import charts
 from models import scorer as scorers
 from models.autoencoder import Architecture, fresh
 from models.preparation import Preparation
-from models.scorer import CHARTS, ChartParameters, Scorer, Scores
+from models.scorer import ChartParameters, Scorer
+from models.scores import CHARTS, Scores
 from models.tiles import Tiling, random_tiles
 from models.training import Trained, latents_and_residuals
 
@@ -95,8 +95,8 @@ def test_every_pixel_belongs_to_one_tile_that_holds_it(tiling: Tiling) -> None:
 @given(tilings)
 def test_tiles_of_an_image_together_are_the_image(tiling: Tiling) -> None:
     image = np.random.default_rng(0).random((tiling.height, tiling.width), np.float32)
-    tiles = tiling.cut(torch.from_numpy(image)[None], 0, tiling.count)
-    assert np.array_equal(tiling.together(tiles.numpy()), image)
+    tiles = tiling.cut(image[None], 0, tiling.count)
+    assert np.array_equal(tiling.together(tiles), image)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -104,8 +104,8 @@ def test_cut_gives_the_tiles_of_all_images_in_their_order_whatever_the_type(dtyp
     images = images_of(3, 1, dtype)
     expected = np.concatenate([tiles_one_by_one(image) for image in images])
     cuts = [0, 1, 17, TILING.count + 3, 3 * TILING.count + 50]
-    parts = [TILING.cut(torch.from_numpy(images), first, last) for first, last in itertools.pairwise(cuts)]
-    assert np.array_equal(torch.cat(parts).numpy(), expected)
+    parts = [TILING.cut(images, first, last) for first, last in itertools.pairwise(cuts)]
+    assert np.array_equal(np.concatenate(parts), expected)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,12 @@ def test_a_defect_anywhere_is_found_where_it_is(scorer: Scorer, row: int, column
 def test_scores_do_not_depend_on_the_chunks(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     images = images_of(3, 4)
     whole = scorer(images)
-    monkeypatch.setattr(scorers, "CHUNK", 7)
+    monkeypatch.setattr(scorers, "TILES", 7)
     assert_alike(scorer(images), whole)
-    assert_alike(scorer.score(scorer.load(images)), whole)
 
 
 def test_it_tells_of_every_chunk_of_tiles(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scorers, "CHUNK", 5)
+    monkeypatch.setattr(scorers, "TILES", 5)
     beats: list[int] = []
     scorer(images_of(2), lambda: beats.append(1))
     assert len(beats) >= 2 * TILING.count // 5
@@ -214,7 +213,7 @@ def test_stored_tensors_make_the_same_tiled_scorer(scorer: Scorer) -> None:
 
 def test_images_of_another_size_are_refused(scorer: Scorer) -> None:
     with pytest.raises(ValueError, match=r"frames \(n, 50, 71\)"):
-        scorer.load(np.zeros((1, SIDE, SIDE), np.uint8))
+        scorer(np.zeros((1, SIDE, SIDE), np.uint8))
 
 
 @pytest.mark.parametrize("binning", [1, 3])

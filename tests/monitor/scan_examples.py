@@ -11,7 +11,14 @@ Scans = npt.NDArray[np.uint8]
 HEIGHT, WIDTH, PITCH = 70, 90, 8.0
 
 TILED = Calibration(
-    tile_px=32, tile_overlap=0.25, latent=6, max_steps=150, held_out=0.7, false_alarm_rate=0.05, noise=0.0
+    tile_px=32,
+    tile_overlap=0.25,
+    latent=6,
+    max_steps=150,
+    held_out=0.7,
+    false_alarm_rate=0.05,
+    noise=0.0,
+    precision="float32",
 )
 """A calibration of a second or two on `scans`, whose limits rest on 28 of 40."""
 

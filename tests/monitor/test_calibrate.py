@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.charts import CalibrationError
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from monitor.bundle import MANIFEST, REPORT, Bundle, BundleError, read
 from monitor.calibrate import calibrate, split
 from monitor.camera.recordings import Recording

@@ -9,7 +9,7 @@ from frames import normal
 
 from calibration.limits import ContextLimits, Limit
 from calibration.tails import fit_tail
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from monitor.camera.recordings import Recording
 from monitor.cautions import SUSPECT_SHARE, about_frames, about_limits
 from monitor.limits import Limiting

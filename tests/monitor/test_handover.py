@@ -7,7 +7,7 @@ import pytest
 from frames import normal
 
 from calibration.events import Change, Event
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from monitor import eventlog
 from monitor.handover import GROWTH_PERIOD_NS, Handover, measure_pool
 from monitor.judge import CHART_RULE, ROW, SourcedChange

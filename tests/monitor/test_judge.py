@@ -12,7 +12,7 @@ from calibration.camera import FAULTS, CameraLimits
 from calibration.events import EventRule
 from calibration.limits import ContextLimits, Limit
 from calibration.memory import RARITY_TAIL, fit_memory
-from models.scorer import CHARTS, Scores
+from models.scores import CHARTS, Scores
 from monitor.bundle import Bundle
 from monitor.judge import ROW, Judge, SourcedChange
 from monitor.ring import FrameBatch

@@ -10,7 +10,7 @@ from calibration.budget import for_tails
 from calibration.limits import Limit, fit_context_limits
 from calibration.memory import CENTER_FRAMES, RARITY_TAIL, centers_of
 from calibration.tails import rarity
-from models.scorer import CHARTS, Scores
+from models.scores import CHARTS, Scores
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration, Events
 from monitor.limits import (

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scan_examples import HEIGHT, WIDTH, scans, with_spot
 
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from models.tiles import Tiling
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError

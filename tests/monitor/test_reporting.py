@@ -9,7 +9,8 @@ import pytest
 from frames import normal, runs, with_spot
 
 from calibration.scale import JointScale
-from models.scorer import CHARTS, Scorer
+from models.scorer import Scorer
+from models.scores import CHARTS
 from models.sweep import LatentSweep
 from models.training import Checkpoint
 from monitor.bundle import REPORT, Bundle
@@ -81,7 +82,13 @@ def test_every_setting_of_the_training_and_every_camera_level_is_told(data: Repo
     assert camera_levels(msgspec.structs.asdict(manifest.camera)).keys() <= told
     assert {name for section in (Calibration, Network) for name in section.__struct_fields__} - {
         *manifest.training,
-        *("network", "false_alarm_rate", "tile_px", "tile_overlap"),  # the last two where frames are cut into tiles
+        *(
+            "network",
+            "precision",
+            "false_alarm_rate",
+            "tile_px",
+            "tile_overlap",
+        ),  # the last two where frames are cut into tiles
         *("false_alarms_per_hour", "conservative", "memories_s", "mewma_limit", "limit"),  # told with the limits
     } == set()
 

@@ -11,7 +11,7 @@ from frames import brighter, normal, with_spot
 
 from calibration.memory import RARITY_TAIL, fit_memory
 from calibration.memory import step as remember
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError
 from monitor.manifest import FittedLimit, FittedMemory, FittedTail

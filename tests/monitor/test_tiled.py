@@ -8,7 +8,7 @@ import pytest
 from scan_examples import HEIGHT, TILED, WIDTH, scans, sessions, with_spot
 
 from calibration.charts import CalibrationError, window_for
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from monitor import service
 from monitor.bundle import Bundle, read
 from monitor.calibrate import calibrate

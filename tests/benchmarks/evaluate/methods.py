@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from calibration.charts import LatentFit, fit_latent, t2
 from calibration.limits import fit_limits
 from calibration.scale import JointScale
-from models.scorer import CHARTS
+from models.scores import CHARTS
 from monitor.calibrate import calibrate
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration
