@@ -129,11 +129,20 @@ class Convolutional(Network):
         return x.permute(0, 2, 3, 1).flatten(1)  # -> (B, a * b * c)
 
     def draw(self, code: Tensor) -> Tensor:
-        x = F.relu_(code).view(len(code), *self.sizes[-1], -1).permute(0, 3, 1, 2)  # -> (B, c, a, b), channels last
-        for stage, (rows, columns) in zip(self.up, reversed(self.sizes[:-1]), strict=True):
+        *stages, (last, _) = self.drawing_layers()
+        x = self.as_grid(F.relu_(code))  # -> (B, c, a, b), channels last
+        for stage, (rows, columns) in stages:
             x = F.relu_(stage(x)[:, :, :rows, :columns])  # (B, c, a, b) -> (B, c', 2a, 2b), cropped to the mirror's
-        patches: Tensor = self.phases(x).permute(0, 2, 3, 1)  # -> (B, a, b, s * s)
+        patches: Tensor = last(x).permute(0, 2, 3, 1)  # -> (B, a, b, s * s)
         return patches
+
+    def as_grid(self, code: Tensor) -> Tensor:
+        """(B, f) -> (B, c, a, b), channels last: what the first of the drawing layers sees."""
+        return code.view(len(code), *self.sizes[-1], -1).permute(0, 3, 1, 2)
+
+    def drawing_layers(self) -> list[tuple[nn.Module, Size]]:
+        """The layers that draw, all of them linear, and what each one's grid is cropped to; a ReLU lies between two."""
+        return [*zip(self.up, reversed(self.sizes[:-1]), strict=True), (self.phases, self.grid)]
 
 
 def build(height: int, width: int, architecture: Architecture) -> Network:

@@ -51,6 +51,7 @@ class Scorer:
         device: str | torch.device = "cpu",
         tiling: Tiling | None = None,
         precision: Precision = "float32",
+        threads: int = 1,
     ) -> None:
         whole = tiling or trained.preparation
         self.height, self.width = whole.height, whole.width
@@ -61,7 +62,7 @@ class Scorer:
         self._preparation = trained.preparation
         self._network = _folded(trained.network, charts)
         self._scale = np.float32(charts.residual_scale)
-        self._engine = CpuEngine(trained.preparation, copy.deepcopy(self._network), charts, precision)
+        self._engine = CpuEngine(trained.preparation, copy.deepcopy(self._network), charts, precision, threads)
 
     @classmethod
     def from_tensors(
@@ -71,12 +72,13 @@ class Scorer:
         width: int,
         device: str | torch.device = "cpu",
         precision: Precision = "float32",
+        threads: int = 1,
     ) -> "Scorer":
         """The scorer with these `tensors`, the same to the last bit. ValueError where they don't fit the frame size."""
         tiling = _tiling(tensors, height, width)
         size = (height, width) if tiling is None else (tiling.side, tiling.side)
         trained, charts = from_tensors(tensors, *size)
-        return cls(trained, charts, device, tiling, precision)
+        return cls(trained, charts, device, tiling, precision, threads)
 
     def in_precision(self, precision: Precision) -> "Scorer":
         """The same scorer, whose decoder draws in *precision*."""
