@@ -23,8 +23,7 @@ SLICES: Final = 5
 def measure(order: CeilingsOrder) -> Ceilings:
     """A square matrix product in both precisions, and a copy that no cache holds."""
     torch.set_num_threads(order.threads)
-    products = [_products(order, dtype) for dtype in (torch.float32, torch.bfloat16)]
-    return Ceilings(*products, _copies(order))
+    return Ceilings(_products(order, torch.float32), _products(order, torch.bfloat16), _copies(order))
 
 
 @torch.inference_mode()

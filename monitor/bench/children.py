@@ -26,9 +26,9 @@ OVERTIME_S: Final = 60.0
 
 LOOK_S: Final = 0.25
 
-SPIN: Final = f"""
+SPIN: Final = """
 import os
-while os.getppid() == {{parent}}:
+while os.getppid() == {parent}:
     for _ in range(10**6):
         pass
 """

@@ -69,8 +69,10 @@ class Watcher:
         """All judged frames since the last call, as of the last look."""
         parts, self._parts = self._parts, []
         empty: Any = np.empty(0, np.int64)
-        return Delays(*(np.concatenate((empty, *columns)) for columns in zip(*parts, strict=True))) if parts else (
-            Delays(empty, empty, empty)
+        return (
+            Delays(*(np.concatenate((empty, *columns)) for columns in zip(*parts, strict=True)))
+            if parts
+            else (Delays(empty, empty, empty))
         )
 
 

@@ -91,9 +91,7 @@ def measure(plan: Plan, subject: Subject, folder: Path, say: Say = lambda line: 
     height, width, dtype = held.height, held.width, held.dtype
     frame_bytes = subject.frame_bytes
     settings = Settings(plan.batch, plan.max_wait_ms, plan.threads, plan.device, plan.frames_per_message, plan.seconds)
-    frames = Frames(
-        subject.told, height, width, dtype, frame_bytes, frame_bytes + RECORD.itemsize, multiply_adds
-    )
+    frames = Frames(subject.told, height, width, dtype, frame_bytes, frame_bytes + RECORD.itemsize, multiply_adds)
     return Report(1, machine(), frames, settings, conditions)
 
 
@@ -152,9 +150,7 @@ def _condition(plan: Plan, subject: Subject, folder: Path, count: int, say: Say)
 
 def _score(plan: Plan, subject: Subject) -> Scored:
     batches = sorted({1, 8, plan.batch, 128})
-    order = ScoringOrder(
-        str(subject.bundle.path), str(subject.bank), plan.device, plan.threads, batches, plan.alone_s
-    )
+    order = ScoringOrder(str(subject.bundle.path), str(subject.bank), plan.device, plan.threads, batches, plan.alone_s)
     return ask("monitor.bench.scoring", order, Scored, service.MALLOC)
 
 

@@ -1,7 +1,7 @@
 """What one would write first, to be measured against: receive, `torch.from_numpy`, an eager network, in one loop.
 
-`python -m monitor.bench.naive` answers a `NaiveOrder` with how many frames a second pass through it while it never waits
-for one: more than it would hold of a camera that does not wait.
+`python -m monitor.bench.naive` answers a `NaiveOrder` with how many frames a second pass through it while it never
+waits for one: more than it would hold of a camera that does not wait.
 """
 
 import os
@@ -67,7 +67,8 @@ class Loop:
         frames = np.stack([self._receive() for _ in range(batch)]).astype(np.float32)
         x = F.pad(torch.from_numpy(frames).unsqueeze(1) / 255, self._padding)
         residual = x - self._network(x)
-        return residual.var(dim=(1, 2, 3))
+        variance: Tensor = residual.var(dim=(1, 2, 3))
+        return variance
 
     def _receive(self) -> np.ndarray[Any, Any]:
         _, header, pixels = self._socket.recv_multipart()

@@ -25,7 +25,7 @@ class Heard(NamedTuple):
 def falls_after(dark: Sequence[tuple[int, int]], heard: Sequence[Heard]) -> list[int]:
     """Nanoseconds from each black frame, (seq, sent_ns) in order, to the first word after it that withholds the permit.
 
-    Frames before which the permit was not given, and those whose fall no word tells before the next frame, are left out.
+    Frames before which the permit was not given are left out, and those whose fall no word tells before the next frame.
     """
     delays: list[int] = []
     times = [one.at_ns for one in heard]

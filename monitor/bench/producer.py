@@ -48,7 +48,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Frames to send; with *dark_every*, the last frame of one message in so many frames is black, one value all over."""
+    """Frames to send; with *dark_every*, one in so many is black: one value all over, a fault of any camera."""
 
     rate_hz: float
     frames: int

@@ -1,4 +1,4 @@
-"""Frames a second of scoring alone, by backend and batch size: `python -m monitor.bench.scoring` answers a `ScoringOrder`.
+"""Frames a second of scoring alone, by backend and batch size: `python -m monitor.bench.scoring` answers.
 
 In a process of its own, which takes its memory as the daemon's judging process does.
 """

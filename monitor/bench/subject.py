@@ -21,7 +21,7 @@ CLEAN: Final = (6, 300)
 """Runs and frames of each: just as many as let limits keep a budget, so that what a frame costs is all of it."""
 
 STEPS: Final = 60
-MEMORY_FRAMES: Final = 20
+MEMORY_FRAMES: Final = 8
 RATE_HZ: Final = 1000.0
 BANK_SEED: Final = 10**6
 GREY_LEVELS: Final = 16
@@ -71,9 +71,7 @@ def trained(folder: Path, side_px: int, dtype: PixelType) -> Bundle:
         ]
 
     settings = Calibration(max_steps=STEPS, memories_s=(MEMORY_FRAMES / RATE_HZ,))
-    return calibrate(
-        runs(0, *TRAINING), settings, folder / "bundle", stretches=runs(100, *CLEAN), rate_hz=RATE_HZ
-    )
+    return calibrate(runs(0, *TRAINING), settings, folder / "bundle", stretches=runs(100, *CLEAN), rate_hz=RATE_HZ)
 
 
 def subject_of(folder: Path, bundle: Bundle, recordings: Sequence[Recording], told: str) -> Subject:

@@ -104,9 +104,7 @@ def account(before: LedgerSnapshot, after: LedgerSnapshot) -> Account:
     )
 
 
-def decide(
-    rate_hz: float, sent: Sent, found: Account, drained_s: float | None, grown: Growth, cores: Use = Use(0.0, 0.0)
-) -> Trial:
+def decide(rate_hz: float, sent: Sent, found: Account, drained_s: float | None, grown: Growth, cores: Use) -> Trial:
     """Whether the rate was held: all that was sent is accounted for, nothing lost, and the queue did not grow."""
     reasons = _reasons(sent, found, drained_s, grown)
     sent_hz = sent.frames / sent.seconds if sent.seconds else rate_hz

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from tests.benchmarks.frontier.networks import DEFAULT
 from tests.benchmarks.frontier.points import Point, on_frontier
-from tests.benchmarks.svg import BLUE, GRID, ORANGE, PALE, line, picture
+from monitor.bench.svg import BLUE, GRID, ORANGE, PALE, line, picture
 
 WIDTH, HEIGHT = 860, 500
 LEFT, RIGHT, TOP, BOTTOM = 70, 30, 40, 60
