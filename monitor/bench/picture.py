@@ -6,7 +6,7 @@ from html import escape
 from typing import Final, NamedTuple
 
 from monitor.bench.delays import Quantiles
-from monitor.bench.report import Figure, Report, beside, figures, told_delays
+from monitor.bench.report import Figure, Report, beside, figures, is_told, told_delays
 from monitor.bench.svg import BLUE, FONT_PX, GRID, INK, ORANGE, PALE, line, picture
 
 WIDTH: Final = 900
@@ -17,6 +17,15 @@ GAP_PX: Final = 9
 HEAD_PX: Final = 84
 PANEL_GAP_PX: Final = 84
 BOTTOM_PX: Final = 40
+PARTS: Final = (
+    ("median", "p50_ms", math.inf),
+    ("99 %", "p99_ms", 0.01),
+    ("99.9 %", "p999_ms", 0.001),
+    ("longest", "max_ms", math.inf),
+)
+"""Of delays: name, field, and the share that lies beyond."""
+
+DOT_PX: Final = 4.5
 COLOURS: Final = (BLUE, ORANGE)
 """Of the conditions, in turn."""
 
@@ -38,7 +47,7 @@ class Row(NamedTuple):
 
     name: str
     values: Sequence[float | None]
-    is_bound: bool = False  # what nothing passes: drawn pale
+    is_bound: bool = False  # what nothing passes: drawn hollow
 
 
 def picture_of(report: Report) -> str:
@@ -52,7 +61,7 @@ def picture_of(report: Report) -> str:
         *_legend(words),
     ]  # fmt: skip
     rates = _rate_rows([figures(report, condition) for condition in conditions])
-    drawn, bottom = _panel("frames a second", rates, HEAD_PX + 20, "{:,.0f}")
+    drawn, bottom = _panel("frames a second", rates, HEAD_PX + 44, "{:,.0f}")
     parts += drawn
     delays = _delay_rows(report)
     if delays:
@@ -75,9 +84,9 @@ def _delay_rows(report: Report) -> list[Row]:
     rows = []
     for index, name in enumerate(names):
         found = [one[index][1] if one else None for one in told]
-        for part, field in (("median", "p50_ms"), ("99 %", "p99_ms"), ("99.9 %", "p999_ms"), ("longest", "max_ms")):
-            if field == "p999_ms" and name.endswith("false"):
-                continue  # of so few frames it is the longest
+        for part, field, beyond in PARTS:
+            if not any(one and is_told(one, beyond) for one in found):
+                continue
             rows.append(Row(f"{name}, {part}", [_value(one, field) for one in found]))
     return rows
 
@@ -103,7 +112,7 @@ def _legend(words: Sequence[str]) -> list[str]:
 
 
 def _panel(title: str, rows: Sequence[Row], top: float, form: str) -> tuple[list[str], float]:
-    """Bars on a logarithmic axis below *title*; also where they end."""
+    """Dots on a logarithmic axis below *title*; also where they end."""
     axis = _axis([value for row in rows for value in row.values if value])
     count = max(len(row.values) for row in rows)
     height = sum(ROW_PX * count + GAP_PX for _ in rows)
@@ -111,24 +120,32 @@ def _panel(title: str, rows: Sequence[Row], top: float, form: str) -> tuple[list
     for power in range(axis.low, axis.high + 1):
         x = axis.across(10.0**power)
         parts.append(line(x, top - 6, x, top + height, GRID))
-        parts.append(_text(x, top - 10, f"{10.0**power:,.6g}", anchor="middle", colour=PALE))
+        parts.append(
+            _text(
+                x, top - 10, f"{10.0**power:,.0f}" if power >= 0 else f"{10.0**power:g}", anchor="middle", colour=PALE
+            )
+        )
     y = top
     for row in rows:
         middle = y + ROW_PX * count / 2
         parts.append(_text(LABEL_PX - 10, middle + FONT_PX / 3, row.name, anchor="end"))
         for index, value in enumerate(row.values):
-            parts += _bar(axis, value, y + ROW_PX * index, index, row.is_bound, form)
+            parts += _dot(axis, value, y + ROW_PX * index, index, row.is_bound, form)
         y += ROW_PX * count + GAP_PX
     return parts, y
 
 
-def _bar(axis: Axis, value: float | None, y: float, index: int, is_bound: bool, form: str) -> list[str]:
+def _dot(axis: Axis, value: float | None, y: float, index: int, is_bound: bool, form: str) -> list[str]:
+    """A dot, since the length of a bar says nothing on a logarithmic axis; hollow where it is a bound."""
     if not value:
         return [_text(LABEL_PX + 4, y + ROW_PX - 5, "none", colour=PALE)]
-    end = axis.across(value)
-    fill = f'fill="{COLOURS[index % len(COLOURS)]}"' + (' fill-opacity="0.3"' if is_bound else "")
-    bar = f'<rect x="{LABEL_PX}" y="{y + 1:.1f}" width="{end - LABEL_PX:.1f}" height="{ROW_PX - 3}" {fill}/>'
-    return [bar, _text(end + 5, y + ROW_PX - 5, form.format(value))]
+    colour, x, middle = COLOURS[index % len(COLOURS)], axis.across(value), y + ROW_PX / 2
+    fill = "#ffffff" if is_bound else colour
+    return [
+        line(LABEL_PX, middle, x, middle, GRID),
+        f'<circle cx="{x:.1f}" cy="{middle:.1f}" r="{DOT_PX}" fill="{fill}" stroke="{colour}" stroke-width="1.5"/>',
+        _text(x + 10, middle + FONT_PX / 3, form.format(value)),
+    ]
 
 
 def _axis(values: Sequence[float]) -> Axis:

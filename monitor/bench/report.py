@@ -1,6 +1,6 @@
 """What a measurement found: what `--json` writes, and the figures that table and picture draw from it."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -8,6 +8,8 @@ from monitor.bench.alone import Ceilings, NaiveRow, ScoringRow, best
 from monitor.bench.delays import Quantiles
 from monitor.bench.trial import Trial
 from monitor.types import PixelType
+
+FEW: Final = 10
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -98,7 +100,7 @@ class Figure(NamedTuple):
     name: str
     frames_per_s: float | None
     to_naive: float | None  # over the faster naive loop
-    of_ceiling: float | None  # share of the lowest ceiling
+    of_ceiling: float | None  # share of the lower of the first two ceilings; None of ceilings
 
 
 def figures(report: Report, condition: Condition) -> list[Figure]:
@@ -114,7 +116,8 @@ def figures(report: Report, condition: Condition) -> list[Figure]:
     ]  # fmt: skip
     naive, least = best(condition.naive), min(rate for _, rate in above[:2])
     return [
-        Figure(kind, name, rate, rate and naive and rate / naive, rate and rate / least) for kind, name, rate in rates
+        Figure(kind, name, rate, rate and naive and rate / naive, None if kind == "ceiling" else rate and rate / least)
+        for kind, name, rate in rates
     ]
 
 
@@ -135,7 +138,12 @@ def beside(competing: int) -> str:
     """A condition in words."""
     if competing == 0:
         return "alone"
-    return f"beside {competing} competing process{'es' * (competing > 1)}"
+    return f"beside {competing} busy process{'es' * (competing > 1)}"
+
+
+def is_told(found: Quantiles, beyond: float) -> bool:
+    """Whether so many frames lie beyond a quantile that it says more than the longest delay does."""
+    return found.count * beyond >= FEW
 
 
 def told_delays(delays: DelaysAt) -> list[tuple[str, Quantiles | None]]:

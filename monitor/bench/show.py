@@ -7,19 +7,16 @@ from rich.table import Table
 
 from monitor import screen
 from monitor.bench.delays import Quantiles
-from monitor.bench.report import Condition, Report, beside, figures, told_delays
-
-FEW: Final = 10
-"""A quantile is told as such where at least so many frames lie beyond it; else the longest delay says as much."""
+from monitor.bench.report import Condition, Report, beside, figures, is_told, told_delays
 
 
 def show_report(report: Report) -> None:
     """Everything that was measured."""
     for line in told_setting(report):
         screen.say(line)
-    screen.out.print(rates_table(report))
-    screen.out.print(delays_table(report))
-    screen.out.print(resources_table(report))
+    for table in (rates_table(report), delays_table(report), resources_table(report)):
+        screen.out.print(table)
+        screen.say("")
     for line in notes(report):
         screen.say(line)
 
@@ -49,7 +46,7 @@ def rates_table(report: Report) -> Table:
     table = screen.plain_table("frames a second")
     table.add_column("")
     for condition in report.conditions:
-        for heading in (beside(condition.competing), "x naive", "of ceiling"):
+        for heading in (_heading(condition), "x naive", "of ceiling"):
             table.add_column(heading, justify="right", no_wrap=True)
     shown = [figures(report, condition) for condition in report.conditions]
     for row in zip(*shown, strict=True):
@@ -78,7 +75,7 @@ def resources_table(report: Report) -> Table:
     table = screen.plain_table("what the daemon takes")
     table.add_column("")
     for condition in report.conditions:
-        table.add_column(beside(condition.competing), justify="right", no_wrap=True)
+        table.add_column(_heading(condition), justify="right", no_wrap=True)
     for name, cells in zip(_RESOURCES, zip(*map(_resource_cells, report.conditions), strict=True), strict=True):
         table.add_row(name, *cells)
     return table
@@ -120,7 +117,10 @@ def notes(report: Report) -> list[str]:
         "  of ceiling: share of the lower of two rates: one copy of each frame, and the network's multiply-adds as "
         "float32 matrix products",
         "  sent to permit false: from a black frame's sending to the word at a subscriber, the way there included",
+        "  few: too few frames lie beyond it to tell it from the longest",
     ]
+    if any(condition.competing for condition in report.conditions):
+        told.append("  busy process: computes without end on the same cores; one for every two of them")
     for condition in report.conditions:
         told += [f"warning: {beside(condition.competing)}: {one}" for one in _complaints(condition)]
     return told
@@ -144,11 +144,15 @@ def _complaints(condition: Condition) -> list[str]:
     return told
 
 
+def _heading(condition: Condition) -> str:
+    return beside(condition.competing).replace(" busy", "\nbusy")
+
+
 def _rate_cells(rate: float | None, to_naive: float | None, of_ceiling: float | None) -> tuple[str, str, str]:
     return (
         "none" if rate is None else f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}",
         "-" if to_naive is None else f"{to_naive:.2g}" if to_naive < 10 else f"{to_naive:,.0f}",
-        "-" if of_ceiling is None else f"{100 * of_ceiling:.2g} %" if of_ceiling < 1 else f"{100 * of_ceiling:,.0f} %",
+        "-" if of_ceiling is None else f"{100 * of_ceiling:.2g} %",
     )
 
 
@@ -157,12 +161,8 @@ def _delay_cells(found: Quantiles | None) -> Sequence[str]:
         return ("-", "-", "-", "-", "0")
     shown = (
         found.p50_ms,
-        found.p99_ms if _is_told(found, 0.01) else None,
-        found.p999_ms if _is_told(found, 0.001) else None,
+        found.p99_ms if is_told(found, 0.01) else None,
+        found.p999_ms if is_told(found, 0.001) else None,
         found.max_ms,
     )
     return (*("few" if one is None else f"{one:.2f}" for one in shown), f"{found.count:,}")
-
-
-def _is_told(found: Quantiles, beyond: float) -> bool:
-    return found.count * beyond >= FEW

@@ -53,6 +53,11 @@ class Trial(msgspec.Struct, frozen=True):
     why: str  # not; empty where it was held
     limited_by: str = "daemon"  # or "camera": the camera process could not send at that rate
 
+    @property
+    def is_close(self) -> bool:
+        """Whether all was done soon after the end: another trial may well hold the rate."""
+        return not self.held and self.drained_s is not None and self.drained_s < HELD_DRAIN_S and not self.dropped
+
 
 class Outcome(NamedTuple):
     """A trial with all its delays."""
