@@ -1,9 +1,11 @@
 """When the permit fell, as a subscriber hears it: from a black frame's sending to `permit: false` at the subscriber."""
 
+import math
 import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -29,8 +31,7 @@ def falls_after(dark: Sequence[tuple[int, int]], heard: Sequence[Heard]) -> list
     """
     delays: list[int] = []
     times = [one.at_ns for one in heard]
-    ends = [sent_ns for _, sent_ns in dark[1:]] + [times[-1] + 1 if times else 0]
-    for (_, sent_ns), end_ns in zip(dark, ends, strict=True):
+    for (_, sent_ns), (_, end_ns) in pairwise([*dark, (0, math.inf)]):
         first, last = bisect_left(times, sent_ns), bisect_left(times, end_ns)
         if first == 0 or not heard[first - 1].given:
             continue
