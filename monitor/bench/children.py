@@ -71,7 +71,10 @@ def ask(module: str, order: msgspec.Struct, kind: type[Answer], environment: dic
 
 def serve(kind: type[Any], measure: Callable[[Any], msgspec.Struct]) -> int:
     """The worker's side of `ask`."""
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
+    asked = sys.stdin.buffer.read()
+    if not asked:
+        return 1  # whoever wanted to ask was interrupted
+    order = msgspec.json.decode(asked, type=kind)
     sys.stdout.buffer.write(msgspec.json.encode(measure(order)))
     return 0
 

@@ -22,6 +22,7 @@ SOURCE: Final = "framewatch bench"
 START_S: Final = 120.0
 LOOK_S: Final = 0.01
 HOT_STOP_S: Final = 15.0
+INTERRUPTED_STOP_S: Final = 4.0
 NAMES: Final = ("hot", "side")
 
 
@@ -58,7 +59,7 @@ class Daemon:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
             # After an error nobody waits for the last frames to be judged.
-            self._hot.stop(HOT_STOP_S if error is None else 0.5)
+            self._hot.stop(HOT_STOP_S if error is None else INTERRUPTED_STOP_S)
         finally:
             self._side.stop(service.SIDE_STOP_S)
             os.close(self._orders.memory_fd)

@@ -35,6 +35,8 @@ FIRST_OF_SCORING: Final = 0.5
 LEAST_OF_FIRST: Final = 1 / 64
 RING_BYTES: Final = 512 * 2**20
 RING_S: Final = 4.0
+DRAIN_S: Final = 0.5
+"""Nobody waits for frames that are left when the measurement is over."""
 
 WARM_HZ: Final = 200.0
 WARM_FRAMES: Final = 100
@@ -188,6 +190,7 @@ def config_of(plan: Plan, subject: Subject, endpoint: str, folder: Path, most_hz
         outputs=Outputs(alarms=f"tcp://127.0.0.1:{alarms}", permit=f"tcp://127.0.0.1:{permit}"),
         http=Http(port=page),
         log=Log(level="error"),
+        drain_s=DRAIN_S,
     )
 
 

@@ -18,7 +18,7 @@ from monitor.bench.report import Report
 from monitor.bundle import Bundle
 
 MARK = "FRAMEWATCH_TEST_RUN"
-SHORT = ("--quick", "--no-busy", "--rate", "100", "--seconds", "0.5", "--batch", "8")
+SHORT = ("--quick", "--no-busy", "--rate", "600", "--seconds", "0.2", "--batch", "8")
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ def test_a_rate_is_measured_shown_and_written(small_bundle: Bundle, tmp_path: Pa
     assert (report.frames.height, report.frames.frame_bytes) == (32, 1024)
     assert report.frames.multiply_adds > 0
     trial = found.trials[0]
-    assert trial.judged == trial.frames == 60
+    assert trial.judged == trial.frames == 120
     delays = found.delays
     assert delays is not None
-    assert delays.rate_hz == 100.0
+    assert delays.rate_hz == 600.0
     assert delays.received_to_judged is not None
     assert delays.sent_to_judged is not None
-    assert delays.received_to_judged.count == delays.sent_to_judged.count == 60
+    assert delays.received_to_judged.count == delays.sent_to_judged.count == 120
     assert 0 < delays.received_to_judged.p50_ms < delays.sent_to_judged.p50_ms
     assert delays.sent_to_permit is not None
     assert delays.sent_to_permit.count == delays.dark_frames == 7
