@@ -1,6 +1,5 @@
 """When the permit fell, as a subscriber hears it: from a black frame's sending to `permit: false` at the subscriber."""
 
-import math
 import threading
 import time
 from bisect import bisect_left
@@ -15,6 +14,7 @@ import zmq
 from monitor.voice import Permit
 
 POLL_MS = 100
+NEVER_NS = 2**63
 
 
 class Heard(NamedTuple):
@@ -31,7 +31,7 @@ def falls_after(dark: Sequence[tuple[int, int]], heard: Sequence[Heard]) -> list
     """
     delays: list[int] = []
     times = [one.at_ns for one in heard]
-    for (_, sent_ns), (_, end_ns) in pairwise([*dark, (0, math.inf)]):
+    for (_, sent_ns), (_, end_ns) in pairwise([*dark, (0, NEVER_NS)]):
         first, last = bisect_left(times, sent_ns), bisect_left(times, end_ns)
         if first == 0 or not heard[first - 1].given:
             continue

@@ -28,6 +28,10 @@ FLAT_OUT_HZ: Final = 1e9
 """Every message is late: they leave as fast as a PUSH socket takes them."""
 
 
+SEND_MS: Final = 1000
+"""How soon a camera that nobody reads notices that its owner is gone."""
+
+
 class Opening(msgspec.Struct, frozen=True):
     """What to send, and where."""
 
@@ -115,6 +119,7 @@ class Producer:
 
     def __init__(self, opening: Opening, frames: npt.NDArray[Any]) -> None:
         self._opening = opening
+        self._owner = os.getppid()
         self._most = opening.frames_per_message or frames_per_message_at(opening.most_hz)
         self._bank = Bank(frames, 2 * self._most)
         self._camera = opening.camera.encode()
@@ -126,6 +131,7 @@ class Producer:
         messages = int(QUEUE_S * opening.most_hz / self._most) if opening.socket == "pub" else 0
         self._socket.setsockopt(zmq.SNDHWM, max(messages, MIN_QUEUE_MESSAGES))
         self._socket.setsockopt(zmq.LINGER, LINGER_MS if opening.socket == "pub" else 0)
+        self._socket.setsockopt(zmq.SNDTIMEO, SEND_MS)
         if opening.socket == "pub":
             self._socket.bind(opening.endpoint)
         else:
@@ -157,19 +163,31 @@ class Producer:
             self._wait_until(due)
             sent_ns = time.monotonic_ns()
             head = self._heads.head(each, self._seq, sent_ns)
-            self._socket.send_multipart((self._camera, head, pixels))
+            self._hand_over(self._camera, head, pixels)
             self._seq += each
             late = sent_ns / 1e9 - due
             late_s = max(late_s, late)
             if is_dark:
                 dark.append((self._seq - 1, sent_ns))
-        self.keep_alive()
+        if self._opening.socket == "pub":
+            self.keep_alive()
         seconds = time.monotonic() - begun
         return Sent(messages * each, messages, seconds, late_s, late, time.process_time() - cpu_s, dark)
 
     def close(self) -> None:
         self._socket.close()
         self._context.term()
+
+    def _hand_over(self, *parts: bytes | memoryview) -> None:
+        """Send; a PUSH socket waits for its reader, but not longer than the one who wants to know lives."""
+        while True:
+            try:
+                self._socket.send_multipart(parts)
+            except zmq.Again:
+                if os.getppid() != self._owner:
+                    raise SystemExit(1) from None
+            else:
+                return
 
     def _wait_until(self, due: float) -> None:
         while (rest := due - time.monotonic()) > KEEP_ALIVE_S:
