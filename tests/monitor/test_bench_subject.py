@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from frames import normal
@@ -50,3 +51,16 @@ def test_frames_that_cannot_be_judged_are_refused(
 ) -> None:
     with pytest.raises(RecordingError, match=why):
         subject_of(tmp_path, small_bundle, [Recording("a", frames)], "")
+
+
+def test_frames_are_sent_in_a_context_and_with_the_settings_that_the_bundle_admits(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    held = msgspec.structs.replace(
+        small_bundle.manifest, context_limits={"": {}, "contour": {}, "hatch": {}}, settings="A"
+    )
+    bundle = Bundle(small_bundle.path, small_bundle.sha256, held, small_bundle.tensors)
+    subject = subject_of(tmp_path, bundle, [], "")
+    assert (subject.context, subject.settings) == ("hatch", "A")
+    given = subject_of(tmp_path, bundle, [Recording("a", normal(5, 1), "contour")], "")
+    assert given.context == "contour"
