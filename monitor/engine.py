@@ -127,6 +127,7 @@ class Engine:
         scored = chosen[verdicts.judged]
         for index, chart in enumerate(self._judge.charts if self._judge else ()):
             getattr(batch, chart)[scored] = verdicts.values[:, index]
+        batch.judged_ns[scored] = self._clock()
         batch.joint[scored] = verdicts.joint
         batch.where[scored] = verdicts.scores.where
         batch.fault[chosen] = verdicts.fault

@@ -109,6 +109,14 @@ def test_the_context_of_the_frame_judged_last_is_told(bench: Bench) -> None:
     assert bench.board["context"][0] == b"contour"
 
 
+def test_a_frame_bears_the_time_when_it_was_judged_and_one_that_never_was_bears_none(bench: Bench) -> None:
+    bench.send(normal(10, 1), active=False)
+    bench.send(np.concatenate([normal(3, 2), np.zeros((1, 32, 32), np.uint8)]))
+    bench.clock.now_ns += 7_000
+    bench.judge_all()
+    assert bench.ring.view(0, 14).judged_ns.tolist() == [0] * 10 + [bench.clock.now_ns] * 3 + [0]
+
+
 def test_faulty_frames_are_counted_and_remembered(bench: Bench) -> None:
     bench.send(np.concatenate([normal(5, 1), np.zeros((3, 32, 32), np.uint8)]))
     snapshot = bench.judge_all()

@@ -32,6 +32,7 @@ def batch_of(frames: np.ndarray, first_seq: int = 0, stream: bytes = b"one") -> 
         seq=np.arange(first_seq, first_seq + count),
         t_ns=np.arange(count),
         received_ns=np.arange(count),
+        judged_ns=np.zeros(count, np.int64),
         layer=np.full(count, 3),
         xy=np.zeros((count, 2), np.float32),
         active=np.ones(count, np.uint8),
