@@ -181,12 +181,13 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
     from monitor.judge import Judge
 
     config = received.config
-    torch.set_num_threads(config.engine.threads)
+    torch.set_num_threads(1)  # the scorer shares frames out among threads itself
     if config.engine.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"engine.device: {config.engine.device} was asked for but torch sees no CUDA device; use cpu")
     held = bundle.manifest
     try:
-        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, config.engine.device, held.precision)
+        device, threads = config.engine.device, config.engine.threads
+        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, device, held.precision, threads)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
     most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one

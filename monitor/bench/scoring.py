@@ -24,16 +24,24 @@ from monitor import bundle as bundles
 from monitor.bench.alone import Scored, ScoringOrder, ScoringRow
 from monitor.bench.children import serve
 from monitor.bundle import Bundle
+from monitor.types import Precision
 
 Score = Callable[[npt.NDArray[Any]], object]
 
 WARM_UP: Final = 3
 
 
-def backends(bundle: Bundle, device: str) -> list[tuple[str, Score]]:
+def backends(bundle: Bundle, device: str, threads: int) -> list[tuple[str, Score]]:
     """Every way to score frames of *bundle*, by the name that the table gives it; the first is the daemon's."""
     held = bundle.manifest
-    return [("float32", Scorer.from_tensors(bundle.tensors, held.height, held.width, device))]
+    others: tuple[Precision, ...] = ("float32", "bfloat16")
+    return [
+        (
+            f"decoder in {precision}",
+            Scorer.from_tensors(bundle.tensors, held.height, held.width, device, precision, threads),
+        )
+        for precision in (held.precision, *(one for one in others if one != held.precision))
+    ]
 
 
 def operations_of(bundle: Bundle) -> int:
@@ -58,11 +66,11 @@ def rates_of(score: Score, frames: npt.NDArray[Any], seconds: float) -> tuple[fl
 
 def measure(order: ScoringOrder) -> Scored:
     """Each backend at each batch size."""
-    torch.set_num_threads(order.threads)
+    torch.set_num_threads(1)  # the scorer shares frames out among threads itself
     bundle, bank = bundles.read(Path(order.bundle)), np.load(order.bank)
     rows = [
         ScoringRow(name, batch, *rates_of(score, _some(bank, batch), order.seconds))
-        for name, score in backends(bundle, order.device)
+        for name, score in backends(bundle, order.device, order.threads)
         for batch in order.batches
     ]
     return Scored(operations_of(bundle), rows)
