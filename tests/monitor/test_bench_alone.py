@@ -45,7 +45,10 @@ def test_a_worker_scores_by_batch_size(small_bundle: Bundle, tmp_path: Path) -> 
     np.save(bank, normal(6, 1))
     order = ScoringOrder(str(small_bundle.path), str(bank), "cpu", 1, [1, 8], 0.01)
     scored = ask("monitor.bench.scoring", order, Scored, service.MALLOC)
-    assert [row.batch for row in scored.rows] == [1, 8]
+    assert [row.batch for row in scored.rows] == [1, 8] * 2
+    assert [row.backend for row in scored.rows[::2]] == sorted(
+        {"decoder in float32", "decoder in bfloat16"}, key=lambda name: small_bundle.manifest.precision not in name
+    )
     assert all(row.frames_per_s > 0 and row.cpu_frames_per_s > 0 for row in scored.rows)
     assert scored.as_the_daemon(8).batch == 8
     assert scored.operations == operations_of(small_bundle)
