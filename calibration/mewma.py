@@ -78,10 +78,14 @@ def step(
     latents: Float64s = q.astype(np.float64)
     finite: Flags = np.asarray(np.isfinite(latents).all(axis=1))
     taken = finite if skip is None else finite & ~skip
-    begins = np.zeros(0, np.int64) if begin is None else np.flatnonzero(begin)
+    if begin is None:
+        state, statistics = _stretch(chart, state, latents, taken)
+        statistics[~finite] = np.inf
+        return state, statistics
+    begins = np.flatnonzero(begin)
     statistics = np.empty((len(latents), len(chart.weights)))
     for first, last in itertools.pairwise([0, *begins.tolist(), len(latents)]):
-        if first < last and begin is not None and begin[first]:
+        if first < last and begin[first]:
             state = start(chart, latents.shape[1])
         state, statistics[first:last] = _stretch(chart, state, latents[first:last], taken[first:last])
     statistics[~finite] = np.inf

@@ -60,6 +60,8 @@ class Engine:
                 self._backlog.wait(TURN_S)
             else:
                 self.judge_batch(*claim)
+            if self._witness is not None:
+                self._witness.turn(self._clock(), self._wall_clock())
         if self._witness is not None:
             self._witness.finish(self._wall_clock())
 
@@ -77,7 +79,7 @@ class Engine:
         if verdicts is not None:
             self._observe(batch, chosen, verdicts, started_ns)
             if self._witness is not None:
-                self._witness.take(verdicts.rows, self._wall_clock())
+                self._witness.gather(verdicts.rows)
 
     def _judge_intact(
         self, batch: FrameBatch, to_judge: npt.NDArray[np.intp], lo: int
@@ -111,20 +113,20 @@ class Engine:
         verdicts: Verdicts | None,
         overrun: int,
     ) -> None:
-        unjudged = Counter({Unjudged(code): n for code, n in _tally(codes[overrun:]).items() if code})
+        unjudged = Counter({Unjudged(code): n for code, n in _tally(codes[overrun:]).items()})
         judged = 0
         if verdicts is not None:
-            faults = int((verdicts.fault != 0).sum())
             judged = len(verdicts.judged)
             if judged < len(chosen):
+                faults = int((verdicts.fault != 0).sum())
                 unjudged[Unjudged.CAMERA_FAULT] += faults
                 unjudged[Unjudged.NOT_FINITE] += len(chosen) - faults - judged
             self._write_scores(batch, chosen, verdicts)
-        self._backlog.settle(lo, hi, judged, dict(unjudged), overrun)
+        self._backlog.settle(lo, hi, judged, unjudged, overrun)
 
     def _write_scores(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts) -> None:
         """Leave the scores beside the pixels, for the recorder and the page."""
-        scored = chosen[verdicts.judged]
+        scored = _scored(batch, chosen, verdicts)
         for index, chart in enumerate(self._judge.charts if self._judge else ()):
             getattr(batch, chart)[scored] = verdicts.values[:, index]
         batch.joint[scored] = verdicts.joint
@@ -137,25 +139,24 @@ class Engine:
         bad = np.flatnonzero(verdicts.fault)
         if len(bad):
             self.fault_seen = int(verdicts.fault[bad[-1]]), now_ns
-        scored = chosen[verdicts.judged]
-        if len(scored) == 0:
+        count = len(verdicts.judged)
+        if count == 0:
             return
-        board = self._board
-        self.judged += len(scored)
+        board, scored, last = self._board, _scored(batch, chosen, verdicts), chosen[verdicts.judged[-1]]
+        self.judged += count
         board["judged_ns"][0] = now_ns
-        board["last_seq"][0] = batch.seq[scored[-1]]
-        board["context"][0] = batch.context[scored[-1]]
+        board["last_seq"][0] = batch.seq[last]
+        board["context"][0] = batch.context[last]
         board["exceedances"][:] += verdicts.over.sum(axis=0)
         board["chart_score"][:] = verdicts.values[-1]
         vitals.observe(board, "age", (now_ns - batch.received_ns[scored]) / 1e9)
-        vitals.observe(board, "delay", self._delays_s(batch, scored))
-        vitals.observe(board, "score", np.array([(now_ns - started_ns) / 1e9]))
-        vitals.observe(board, "batch", np.array([float(len(scored))]))
+        vitals.observe(board, "delay", self._delays_s(batch.t_ns[scored], bytes(batch.stream[last])))
+        vitals.observe_one(board, "score", (now_ns - started_ns) / 1e9)
+        vitals.observe_one(board, "batch", float(count))
 
-    def _delays_s(self, batch: FrameBatch, scored: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Exposure to judged, less the least ever seen of this stream: the two clocks' offset cancels."""
-        delays_ns = self._wall_clock() - batch.t_ns[scored]
-        stream = bytes(batch.stream[scored[-1]])
+    def _delays_s(self, t_ns: npt.NDArray[np.int64], stream: bytes) -> npt.NDArray[np.float64]:
+        """Exposure to judged, less the least ever seen of this *stream*: the two clocks' offset cancels."""
+        delays_ns = self._wall_clock() - t_ns
         least_ns = int(delays_ns.min())
         if stream != self._delay_stream or self._least_delay_ns is None:
             self._delay_stream, self._least_delay_ns = stream, least_ns
@@ -184,6 +185,13 @@ def _choose(
     return batch.pixels, batch, chosen + lo
 
 
+def _scored(batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts) -> "npt.NDArray[np.intp] | slice":
+    """Which frames of *batch* were scored; a slice, which copies nothing, where all were."""
+    return slice(None) if len(verdicts.judged) == len(batch.seq) else chosen[verdicts.judged]
+
+
 def _tally(codes: npt.NDArray[np.uint8]) -> dict[int, int]:
-    found = np.bincount(codes).tolist() if len(codes) else []
-    return {code: n for code, n in enumerate(found) if n}
+    """How many frames have each of the codes that say why they are not judged."""
+    if not codes.any():
+        return {}
+    return {code: n for code, n in enumerate(np.bincount(codes).tolist()) if n and code}

@@ -138,7 +138,7 @@ class Watch:
         """The engine has reported an event whose latest frame came in at *received_ns*: the permit may fall now."""
         fell = self.say_permit(self._clock())
         if fell:
-            vitals.observe(self._board, "fall", np.array([(self._clock() - received_ns) / 1e9]))
+            vitals.observe_one(self._board, "fall", (self._clock() - received_ns) / 1e9)
 
     def say_permit(self, now_ns: int) -> bool:
         """Work the permit out anew and say it where it changed or is due; returns whether it has just fallen."""
