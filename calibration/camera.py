@@ -140,8 +140,8 @@ def _even_in_the_middle(frames: Frames) -> Flags:
         return even
     middle = row_bytes // 2 // WORD * WORD
     pairs = frames.view(np.uint8)[:, :, middle - WORD : middle + WORD].view(np.uint64)  # (n, h, 2)
-    found: Flags = pairs[:, :, 0] == pairs[:, :, 1]
-    return found
+    alike: Flags = np.equal(pairs[:, :, 0], pairs[:, :, 1])
+    return alike
 
 
 def _share_at(level: float, frames: Frames, high: Float64s) -> Float64s:
@@ -158,7 +158,7 @@ def _count(flags: Flags) -> npt.NDArray[np.int64]:
     """How many of *flags* (n, m) hold in each row: eight bytes at a time, a third of what numpy's own count takes."""
     rest = flags.shape[1] % 8
     if rest or flags.shape[1] == 0:
-        return np.count_nonzero(flags, axis=1).astype(np.int64)
+        return flags.sum(axis=1, dtype=np.int64)
     words = np.ascontiguousarray(flags).view(np.uint64)  # (n, m / 8)
     lanes = np.add.reduceat(words, np.arange(0, words.shape[1], LANE), axis=1)
     counts: npt.NDArray[np.int64] = lanes.view(np.uint8).sum(axis=1, dtype=np.int64)

@@ -11,7 +11,7 @@ from monitor.backlog import Backlog
 from monitor.ring import Codes
 from monitor.sequence import step
 from monitor.types import Admission, Header, Message, Unjudged
-from monitor.wire.native import REASONS, Part, WireError, WireLimits, decode
+from monitor.wire.native import REASONS, Decoder, Part, WireError, WireLimits
 
 POLL_MS = 50  # how late a stop may be noticed
 LAST_PORT = 65_535
@@ -39,7 +39,7 @@ class Ingest:
     ) -> None:
         self._camera = camera
         self._admission = admission
-        self._limits = limits
+        self._decode = Decoder(limits)
         self._silence_ns = silence_ns
         self._backlog = backlog
         self._sequence = backlog.ledger.sequence  # where a process before this one left off
@@ -53,7 +53,7 @@ class Ingest:
     def take(self, parts: Sequence[Part], now_ns: int) -> None:
         """Account for one multipart message that came in at *now_ns* (monotonic). No peer can make it raise."""
         try:
-            message = decode(parts, self._limits)
+            message = self._decode(parts)
         except WireError as error:
             self._reject(error.reason, error.detail, now_ns)
             return
