@@ -158,7 +158,8 @@ def _count(flags: Flags) -> npt.NDArray[np.int64]:
     """How many of *flags* (n, m) hold in each row: eight bytes at a time, a third of what numpy's own count takes."""
     rest = flags.shape[1] % 8
     if rest or flags.shape[1] == 0:
-        return flags.sum(axis=1, dtype=np.int64)
+        plain: npt.NDArray[np.int64] = flags.sum(axis=1, dtype=np.int64)
+        return plain
     words = np.ascontiguousarray(flags).view(np.uint64)  # (n, m / 8)
     lanes = np.add.reduceat(words, np.arange(0, words.shape[1], LANE), axis=1)
     counts: npt.NDArray[np.int64] = lanes.view(np.uint8).sum(axis=1, dtype=np.int64)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
+import scipy
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -101,7 +101,7 @@ def _stretch(chart: Mewma, state: MewmaState, q: Float64s, taken: Flags) -> tupl
     for index, weight in enumerate(chart.weights if len(entering) else ()):
         # A recursion frame by frame, in C: a product with powers of 1 - l would round by the length of the batch.
         held = (1.0 - weight) * state.memory[index : index + 1]
-        path[1:, index], _ = lfilter([weight], [1.0, weight - 1.0], entering, axis=0, zi=held)
+        path[1:, index], _ = scipy.signal.lfilter([weight], [1.0, weight - 1.0], entering, axis=0, zi=held)
     ages = state.taken + np.arange(len(path))
     statistics: Float64s = np.square(path).sum(axis=2) / _variance(chart, ages)
     state = MewmaState(path[-1].copy(), state.taken + len(entering))

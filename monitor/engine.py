@@ -16,7 +16,8 @@ from monitor.judge import Judge, SourcedChange, Verdicts
 from monitor.promise import Witness
 from monitor.ring import FrameBatch
 from monitor.shared import Arrays
-from monitor.types import Unjudged
+from monitor.types import Pixels, Unjudged
+from monitor.warmth import Warmth
 
 TURN_S = 0.1
 """Longest the loop waits for frames: it turns, and says so, even where nothing comes."""
@@ -48,6 +49,8 @@ class Engine:
         board["chart_score"][:] = np.nan  # nothing judged yet
         self._least_delay_ns: int | None = None
         self._delay_stream = b""
+        self._warmth = Warmth(clock())
+        self.idle_frames: Pixels | None = None  # what keeps the network warm in pauses; None: nothing does
         self.judged = 0
         self.fault_seen: tuple[int, int] | None = None  # (code, monotonic ns) of the last frame with a camera fault
 
@@ -56,14 +59,27 @@ class Engine:
         while not (stopping() and self._backlog.pending == 0):
             self._board["engine_beat_ns"][0] = self._clock()
             claim = self._backlog.claim(self._clock())
-            if claim is None:
-                self._backlog.wait(TURN_S)
-            else:
+            if claim is not None:
                 self.judge_batch(*claim)
+                self._warmth.worked(self._clock())
+            elif not self.keep_warm():
+                self._backlog.wait(TURN_S)
             if self._witness is not None:
                 self._witness.turn(self._clock(), self._wall_clock())
         if self._witness is not None:
             self._witness.finish(self._wall_clock())
+
+    def keep_warm(self) -> bool:
+        """Score `idle_frames` where the camera has paused for long enough; frames that come meanwhile wait for that.
+
+        Returns whether it has. It leaves no trace.
+        """
+        began_ns = self._clock()
+        if self._judge is None or self.idle_frames is None or not self._warmth.due(began_ns) or self._backlog.pending:
+            return False
+        self._judge.warm(self.idle_frames)
+        self._warmth.kept(began_ns, self._clock())
+        return True
 
     def judge_batch(self, lo: int, hi: int) -> None:
         """Judge ring positions *lo* to *hi*, which the caller has claimed, and settle them."""

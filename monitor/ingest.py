@@ -13,7 +13,7 @@ from monitor.sequence import step
 from monitor.types import Admission, Header, Message, Unjudged
 from monitor.wire.native import REASONS, Decoder, Part, WireError, WireLimits
 
-POLL_MS = 50  # how late a stop may be noticed
+POLL_MS = 100  # how late a stop may be noticed
 LAST_PORT = 65_535
 RECEIVE_BUFFER_BYTES = 8 * 2**20  # bridges the moments in which the I/O thread does not run
 

@@ -140,6 +140,13 @@ class Judge:
             fault, finite, judged, scores, values, joint_scores, chart_rows, values > limits, tuple(changes)
         )
 
+    def warm(self, pixels: Pixels) -> None:
+        """Go the way of frames *pixels* (n, h, w) as far as nothing is remembered of them, nor said."""
+        check(self._camera_limits, CameraState(), pixels)
+        scores = self.scorer(pixels, self._beat)
+        if self._memory is not None:
+            memories.step(self._memory, {}, scores.latent, scores.t2, np.full(len(pixels), b""))
+
     def _values(
         self,
         segments: list[Segment],
