@@ -110,7 +110,7 @@ def _range(frames: Frames) -> tuple[Float64s, Float64s]:
 def _row_contrast(frames: Frames, spread: Float64s) -> Float64s:
     """Largest spread of a row that touches a constant row, over the frame's spread (n,); 0 where no row is constant."""
     contrast = np.zeros(len(frames))
-    constant = _constant_rows(frames)
+    constant = constant_rows(frames)
     if constant.any():
         touching = np.zeros(constant.shape, np.bool_)
         touching[:, 1:] |= constant[:, :-1]
@@ -121,7 +121,7 @@ def _row_contrast(frames: Frames, spread: Float64s) -> Float64s:
     return contrast
 
 
-def _constant_rows(frames: Frames) -> Flags:
+def constant_rows(frames: Frames) -> Flags:
     """Rows (n, h) of which all pixels are equal: those that look so in their middle are looked at as a whole."""
     constant = _even_in_the_middle(frames)
     places = np.flatnonzero(constant)
@@ -150,11 +150,11 @@ def _share_at(level: float, frames: Frames, high: Float64s) -> Float64s:
     reach = high == level
     if reach.any():
         flat = _flat(frames)
-        share[reach] = _count(flat == frames.dtype.type(level))[reach] / flat.shape[1]
+        share[reach] = count(flat == frames.dtype.type(level))[reach] / flat.shape[1]
     return share
 
 
-def _count(flags: Flags) -> npt.NDArray[np.int64]:
+def count(flags: Flags) -> npt.NDArray[np.int64]:
     """How many of *flags* (n, m) hold in each row: eight bytes at a time, a third of what numpy's own count takes."""
     rest = flags.shape[1] % 8
     if rest or flags.shape[1] == 0:

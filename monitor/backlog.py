@@ -14,6 +14,9 @@ from monitor.ring import Codes, Ring
 from monitor.sequence import SequenceState, Verdict
 from monitor.types import Dropped, Message, Unjudged
 
+HEADWAY = 8
+"""Times as far as the writer came during the last batch the next one lies ahead of it, once it has overtaken."""
+
 
 def is_due(pending: int, oldest_received_ns: int, now_ns: int, batch: int, max_wait_ns: int) -> bool:
     """Whether a batch is to be taken: it is full, or its oldest frame has waited long enough."""
@@ -45,6 +48,8 @@ class Backlog:
         self._tail = self._ready = ring.written
         self._claims: dict[int, int] = {}  # lo -> hi
         self._until_due_ns = max_wait_ns  # as of the last claim that came too early
+        self._edge = ring.oldest_intact()  # at the last claim
+        self._behind = False  # frames were overwritten, and much still waits
         self._accepting = True
         self._abandoned = False
 
@@ -102,7 +107,10 @@ class Backlog:
     def _make_room(self, new: int) -> tuple[int, int]:
         """Reserve slots; frames that wait in them are given up before their pixels vanish."""
         lo, hi = self.ring.reserve(new)
-        self._give_up(min(hi - self.ring.slots, self._ready), Dropped.OVERRUN)
+        end = min(hi - self.ring.slots, self._ready)
+        if end > self._tail:
+            self._behind = True
+            self._give_up(end, Dropped.OVERRUN)
         return lo, hi
 
     def _make_ready(self, hi: int) -> None:
@@ -123,6 +131,7 @@ class Backlog:
         While the backlog stops, whatever is left is due at once.
         """
         with self._lock:
+            self._shed()
             lo, pending = self._tail, self._ready - self._tail
             if pending == 0:
                 self._until_due_ns = self._max_wait_ns
@@ -134,6 +143,22 @@ class Backlog:
             hi = self.ring.until_wrap(lo, lo + min(pending, self._batch))
             self._tail = self._claims[lo] = hi
             return lo, hi
+
+    def _shed(self) -> None:
+        """Where the writer has caught up, give up so many more frames that the next batches are not overtaken.
+
+        Taken at its heels, each would be overwritten while it is judged: an overloaded monitor would judge nothing.
+        """
+        edge = self.ring.oldest_intact()
+        moved, self._edge = edge - self._edge, edge
+        if not self._behind:
+            return
+        slots = self.ring.slots
+        if self._tail - edge < moved:
+            headway = min(max(HEADWAY * moved, slots // HEADWAY), slots // 2)
+            self._give_up(min(edge + headway, self._ready), Dropped.OVERRUN)
+            self.ledger.publish()
+        self._behind = self._ready - self._tail > slots // 4
 
     def wait(self, timeout_s: float) -> None:
         """Block until a batch may be due, at most *timeout_s*. To be called when `claim` returned None."""
@@ -162,6 +187,7 @@ class Backlog:
             for reason, count in unjudged.items():
                 self.ledger.unjudged[reason] += count
             self.ledger.dropped[Dropped.OVERRUN] += overrun
+            self._behind = self._behind or overrun > 0
             self.ledger.publish()
 
     # Stopping

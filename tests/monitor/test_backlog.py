@@ -139,7 +139,42 @@ def test_when_the_ring_is_full_the_oldest_frames_are_dropped_and_counted() -> No
     bench.offer(5)
     assert bench.read().dropped[Dropped.OVERRUN] == 3
     assert (bench.read().in_flight, bench.backlog.pending) == (8, 8)
-    assert bench.backlog.claim(0) == (3, 6)
+
+
+def test_an_engine_that_was_overtaken_begins_anew_ahead_of_the_writer() -> None:
+    bench = Bench()
+    bench.offer(6)
+    bench.offer(5, codes=codes(1, 0, 0, 0, 0))
+    assert bench.backlog.claim(0) == (7, 8)  # half of the ring ahead of the slot that is written next
+    found = bench.read()
+    assert (found.dropped[Dropped.OVERRUN], found.unjudged[Unjudged.INACTIVE], found.in_flight) == (6, 1, 4)
+    bench.offer(1)
+    assert bench.backlog.claim(0) == (8, 11)
+    assert bench.read().dropped[Dropped.OVERRUN] == 6
+
+
+def test_a_full_ring_that_nobody_overwrote_is_judged_to_the_last_frame() -> None:
+    bench = Bench()
+    bench.offer(SLOTS)
+    assert bench.backlog.claim(0) == (0, 3)
+    assert bench.read().dropped[Dropped.OVERRUN] == 0
+
+
+def test_frames_that_come_faster_than_they_are_judged_leave_some_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch takes as long as three frames to come: without headway each would be overtaken."""
+    bench, judged = Bench(), 0
+    bench.offer(SLOTS)
+    for _ in range(50):
+        claimed = bench.backlog.claim(0)
+        assert claimed is not None
+        bench.offer(3)
+        bench.offer(1)
+        lo, hi = claimed
+        overrun = min(max(0, bench.ring.oldest_intact() - lo), hi - lo)
+        bench.backlog.settle(lo, hi, hi - lo - overrun, {}, overrun)
+        judged += hi - lo - overrun
+    assert judged >= 50
+    assert bench.read().judged == judged
 
 
 def test_a_frame_that_was_not_to_be_judged_keeps_its_reason_when_it_is_overwritten() -> None:
