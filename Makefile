@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit hold session cameras calibration evaluate frontier promise pictures clean
+.PHONY: demo test lint types unit hold ingest steady session cameras calibration evaluate frontier promise pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -25,6 +25,13 @@ unit: $(VENV)/ready
 # Benchmarks print ratios against a baseline of the same run; they are not tests.
 hold: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.hold_rate
+
+ingest: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.ingest_rate
+
+# Ten million frames: a quarter of an hour of two cores.
+steady: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.steady_state
 
 cameras: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.camera_rate

@@ -54,7 +54,6 @@ class Loop(NamedTuple):
 
 
 def main() -> int:
-    sys.setswitchinterval(float(os.environ.get("SWI", "0.005")))
     """Run until told to stop; exit status 0, or 2 with one line where the configuration cannot be carried out."""
     received = orders.receive()
     logs.set_up(received.config.log, "hot")

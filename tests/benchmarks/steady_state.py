@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.steady_state --frames 10000000
 
-A producer process pushes small frames, flat out or at --rate, into the real daemon; memory, threads, open files, disk and
-delay of both processes are sampled as the frames pass. What is larger in the last tenth of the samples than in the first
-(the first twentieth, in which the daemon warms up, is left out) is told with its slope, and ends it with status 1 where
-it is more than chance makes it.
+A producer process pushes small frames, flat out or at --rate, into the real daemon; memory, threads, open files, disk
+and delay of both processes are sampled as the frames pass. What is larger in the last tenth of the samples than in the
+first is told with its slope, and ends it with status 1 where it is more than chance makes it. The first twentieth, in
+which the daemon warms up, is left out.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def watch(daemon: Daemon, count: int, alive: Callable[[], bool]) -> tuple[np.nda
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=10_000_000)
-    parser.add_argument("--rate", type=float, default=0.0, help="frames a second; 0: flat out")
+    parser.add_argument("--rate", type=float, default=10_000.0, help="frames a second; 0: flat out")
     parser.add_argument("--produce", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.produce:
@@ -166,9 +166,8 @@ def report(frames: np.ndarray, values: np.ndarray, judged: int, dropped: int, to
         found = growth(frames[warm:], values[warm:, index])
         bad = found.is_grown(measure)
         grown += bad
-        say(
-            f"| {measure.name} | {found.first:.2f} | {found.last:.2f} | {found.slope:+.3f} | {'GROWS' if bad else ''} |\n"
-        )
+        told = "GROWS" if bad else ""
+        say(f"| {measure.name} | {found.first:.2f} | {found.last:.2f} | {found.slope:+.3f} | {told} |\n")
     return int(grown > 0)
 
 
