@@ -28,6 +28,7 @@ hold: $(VENV)/ready
 
 ingest: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.ingest_rate
+	$(BIN)/python -m tests.benchmarks.batch_cost
 
 # Ten million frames: a quarter of an hour of two cores.
 steady: $(VENV)/ready

@@ -129,7 +129,7 @@ def receive(socket: "zmq.Socket[bytes]", ingest: Ingest, stop: threading.Event, 
     # A blocking receive with a timeout is one call a message where poll, receive and `Again` are three; and
     # recv_multipart asks the socket after each part whether more follow, which `frame.more` knows already.
     socket.setsockopt(zmq.RCVTIMEO, POLL_MS)
-    most, largest = socket.getsockopt(zmq.RCVHWM), 1
+    most, largest = int(socket.getsockopt(zmq.RCVHWM)), 1
     while not stop.is_set():
         try:
             frame = socket.recv(copy=False)
