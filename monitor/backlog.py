@@ -14,8 +14,8 @@ from monitor.ring import Codes, Ring
 from monitor.sequence import SequenceState, Verdict
 from monitor.types import Dropped, Message, Unjudged
 
-HEADWAY = 8
-"""Times as far as the writer came during the last batch the next one lies ahead of it, once it has overtaken."""
+HEADWAY = 32
+"""The part of the ring by which the next batch lies ahead of the writer, once that has overtaken the engine."""
 
 
 def is_due(pending: int, oldest_received_ns: int, now_ns: int, batch: int, max_wait_ns: int) -> bool:
@@ -48,8 +48,9 @@ class Backlog:
         self._tail = self._ready = ring.written
         self._claims: dict[int, int] = {}  # lo -> hi
         self._until_due_ns = max_wait_ns  # as of the last claim that came too early
-        self._edge = ring.oldest_intact()  # at the last claim
-        self._behind = False  # frames were overwritten, and much still waits
+        self._least_headway = min(max(ring.slots // HEADWAY, batch), ring.slots // 2)
+        self._headway = self._least_headway
+        self._overtaken = False  # since the last claim
         self._accepting = True
         self._abandoned = False
 
@@ -109,7 +110,7 @@ class Backlog:
         lo, hi = self.ring.reserve(new)
         end = min(hi - self.ring.slots, self._ready)
         if end > self._tail:
-            self._behind = True
+            self._overtaken = True
             self._give_up(end, Dropped.OVERRUN)
         return lo, hi
 
@@ -148,17 +149,16 @@ class Backlog:
         """Where the writer has caught up, give up so many more frames that the next batches are not overtaken.
 
         Taken at its heels, each would be overwritten while it is judged: an overloaded monitor would judge nothing.
+        After a stall they are few, and twice as many each time that it happens again before the backlog is worked off.
         """
-        edge = self.ring.oldest_intact()
-        moved, self._edge = edge - self._edge, edge
-        if not self._behind:
+        if not self._overtaken:
+            if self._ready - self._tail < self.ring.slots // 4:
+                self._headway = self._least_headway
             return
-        slots = self.ring.slots
-        if self._tail - edge < moved:
-            headway = min(max(HEADWAY * moved, slots // HEADWAY), slots // 2)
-            self._give_up(min(edge + headway, self._ready), Dropped.OVERRUN)
-            self.ledger.publish()
-        self._behind = self._ready - self._tail > slots // 4
+        self._overtaken = False
+        self._give_up(min(self.ring.oldest_intact() + self._headway, self._ready), Dropped.OVERRUN)
+        self._headway = min(2 * self._headway, self.ring.slots // 2)
+        self.ledger.publish()
 
     def wait(self, timeout_s: float) -> None:
         """Block until a batch may be due, at most *timeout_s*. To be called when `claim` returned None."""
@@ -187,7 +187,7 @@ class Backlog:
             for reason, count in unjudged.items():
                 self.ledger.unjudged[reason] += count
             self.ledger.dropped[Dropped.OVERRUN] += overrun
-            self._behind = self._behind or overrun > 0
+            self._overtaken = self._overtaken or overrun > 0
             self.ledger.publish()
 
     # Stopping

@@ -21,8 +21,8 @@ PATIENCE_S = 20.0  # how long a thread may take that should return at once
 class Bench:
     """A backlog over fresh memory, and a camera that counts on."""
 
-    def __init__(self, memory: tuple[Arrays, Arrays] | None = None) -> None:
-        layout = Ring.fields(SLOTS, 2, 2, "uint8"), Ledger.fields()
+    def __init__(self, memory: tuple[Arrays, Arrays] | None = None, slots: int = SLOTS) -> None:
+        layout = Ring.fields(slots, 2, 2, "uint8"), Ledger.fields()
         self.memory = memory or tuple(lay_out(bytearray(size_of(*layout)), *layout))
         self.ring = Ring(self.memory[0])
         self.backlog = Backlog(self.ring, Ledger(self.memory[1]), BATCH, MAX_WAIT_NS)
@@ -43,7 +43,7 @@ class Bench:
         self.backlog.offer(message, verdict, self.sequence, codes, now_ns, enters=enters)
 
     def message(self, seq: int, count: int, side: int) -> Message:
-        return decode(encode("cam", "s", seq, 0, np.full((count, side, side), seq, np.uint8)), WireLimits())
+        return decode(encode("cam", "s", seq, 0, np.full((count, side, side), seq % 256, np.uint8)), WireLimits())
 
     def read(self) -> LedgerSnapshot:
         found = read(self.memory[1])
@@ -145,12 +145,30 @@ def test_an_engine_that_was_overtaken_begins_anew_ahead_of_the_writer() -> None:
     bench = Bench()
     bench.offer(6)
     bench.offer(5, codes=codes(1, 0, 0, 0, 0))
-    assert bench.backlog.claim(0) == (7, 8)  # half of the ring ahead of the slot that is written next
+    assert bench.backlog.claim(0) == (6, 8), "a batch ahead of slot 3, which is written next"
     found = bench.read()
-    assert (found.dropped[Dropped.OVERRUN], found.unjudged[Unjudged.INACTIVE], found.in_flight) == (6, 1, 4)
+    assert (found.dropped[Dropped.OVERRUN], found.unjudged[Unjudged.INACTIVE], found.in_flight) == (6, 0, 5)
     bench.offer(1)
     assert bench.backlog.claim(0) == (8, 11)
     assert bench.read().dropped[Dropped.OVERRUN] == 6
+
+
+def test_the_headway_grows_while_the_engine_is_overtaken_again_and_again() -> None:
+    bench, given_up = Bench(slots=256), []
+    for _ in range(6):
+        bench.offer(256)
+        bench.offer(1)
+        before = bench.read().dropped[Dropped.OVERRUN]
+        assert bench.backlog.claim(0) is not None
+        given_up.append(bench.read().dropped[Dropped.OVERRUN] - before)
+    assert given_up == [8, 16, 32, 64, 128, 128]
+    while bench.backlog.claim(0):
+        pass
+    bench.offer(256)
+    bench.offer(1)
+    before = bench.read().dropped[Dropped.OVERRUN]
+    bench.backlog.claim(0)
+    assert bench.read().dropped[Dropped.OVERRUN] - before == 8, "it has caught up meanwhile"
 
 
 def test_a_full_ring_that_nobody_overwrote_is_judged_to_the_last_frame() -> None:
@@ -160,7 +178,7 @@ def test_a_full_ring_that_nobody_overwrote_is_judged_to_the_last_frame() -> None
     assert bench.read().dropped[Dropped.OVERRUN] == 0
 
 
-def test_frames_that_come_faster_than_they_are_judged_leave_some_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_that_come_faster_than_they_are_judged_leave_some_that_are() -> None:
     """A batch takes as long as three frames to come: without headway each would be overtaken."""
     bench, judged = Bench(), 0
     bench.offer(SLOTS)
