@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit bench sizes session cameras calibration evaluate frontier promise pictures clean
+.PHONY: demo test lint types unit bench sizes ingest steady session cameras calibration evaluate frontier promise pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -30,6 +30,14 @@ bench: $(VENV)/ready
 sizes: $(VENV)/ready
 	@mkdir -p build
 	$(BIN)/python -m tests.benchmarks.frame_sizes --json build/frame-sizes.json --pictures docs/pictures
+
+ingest: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.ingest_rate
+	$(BIN)/python -m tests.benchmarks.batch_cost
+
+# Ten million frames: a quarter of an hour of two cores.
+steady: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.steady_state
 
 cameras: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.camera_rate

@@ -30,6 +30,7 @@ from monitor.orders import Memory, Orders
 from monitor.ring import Ring
 from monitor.shared import Arrays
 from monitor.voice import Voice
+from monitor.warmth import WARM_FRAMES, idle_frames, sizes
 from monitor.watch import Parts, Watch
 from monitor.wire.native import WireLimits
 
@@ -132,6 +133,8 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     if bundle:
         witness = witness_of(config, bundle.manifest, epoch, memory.vitals, memory.blocks, memory.units)
     engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns, witness)
+    if judge is not None and judge.scorer.tiling is None:
+        engine.idle_frames = idle_frames(WARM_FRAMES, received.height, received.width, received.dtype)
     silence_ns = int(config.input.silence_s * 1e9)
     admission = bundle.admission if bundle else None
     ingest = ingests.Ingest(config.camera, admission, _wire_limits(config), silence_ns, backlog)
@@ -174,7 +177,6 @@ def _threads(parts: Parts, socket: "zmq.Socket[bytes]") -> Loop:
 
 def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
     """The judge of *bundle*, warmed up: the first frames must not wait for the first calls into torch."""
-    import numpy as np
     import torch
 
     from models.scorer import Scorer
@@ -190,15 +192,17 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
         scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, device, held.precision, threads)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
-    most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
-    for count in (1, most, most):
-        scorer(np.zeros((count, held.height, held.width), held.dtype))
 
     def beat() -> None:
         board["engine_beat_ns"][0] = time.monotonic_ns()
 
     rule = held.rule_for(config.events)
-    return Judge(scorer, held.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory, beat)
+    judge = Judge(scorer, held.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory, beat)
+    most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
+    frames = idle_frames(most, held.height, held.width, held.dtype)
+    for count in (*sizes(most), most):
+        judge.warm(frames[:count])
+    return judge
 
 
 def _wait_for_the_end(watch: Watch, supervisor_pid: int) -> None:
