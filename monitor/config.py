@@ -55,6 +55,8 @@ class Input(_Section, frozen=True):
     """Seconds of frames that the ring holds: how long the engine may stall before a frame is dropped."""
     silence_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 1.0
     """Without frame or keep-alive for so long the state is `blind`, and another sender may take the name over."""
+    frames_per_message: Count = 1
+    """Frames that the camera usually sends together: as many fewer messages may wait at the socket, and fill memory."""
     max_frames_per_message: Count = 4096
     """Messages that announce more are rejected."""
     max_frame_px: Annotated[int, msgspec.Meta(ge=16, le=16384)] = 4096

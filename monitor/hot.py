@@ -151,11 +151,11 @@ def _wire_limits(config: Config) -> WireLimits:
 
 def _open_input(context: "zmq.Context[zmq.Socket[bytes]]", config: Config) -> "zmq.Socket[bytes]":
     given = config.input
-    messages = max(1000, int(given.rate_hz * given.buffer_s))  # as many seconds as the ring holds, one frame each
+    waiting = ingests.waiting_messages(given.rate_hz, given.buffer_s, given.frames_per_message)
     limit = _wire_limits(config).max_message_bytes
     return _named(
         "input.endpoint",
-        lambda: ingests.open_socket(context, given.endpoint, given.socket, given.bind, config.camera, messages, limit),
+        lambda: ingests.open_socket(context, given.endpoint, given.socket, given.bind, config.camera, waiting, limit),
     )
 
 

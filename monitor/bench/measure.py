@@ -22,6 +22,7 @@ from monitor.bench.producer import FLAT_OUT_HZ, Opening, Order
 from monitor.bench.report import Condition, DelaysAt, Frames, Machine, Report, Resources, Settings, beside
 from monitor.bench.subject import Subject
 from monitor.bench.trial import Outcome, Trial, run_trial
+from monitor.camera.publisher import frames_per_message_at
 from monitor.config import Config, Engine, Events, Http, Input, Log, Outputs, Permit
 from monitor.manifest import CLEAR_FRAMES
 from monitor.ring import RECORD
@@ -181,6 +182,7 @@ def config_of(plan: Plan, subject: Subject, endpoint: str, folder: Path, most_hz
             endpoint=endpoint,
             rate_hz=most_hz,
             buffer_s=min(RING_S, RING_BYTES / (most_hz * subject.frame_bytes)),
+            frames_per_message=plan.frames_per_message or frames_per_message_at(most_hz),
             max_frame_px=max(Input().max_frame_px, held.height, held.width),
         ),
         engine=Engine(batch=plan.batch, max_wait_ms=plan.max_wait_ms, threads=plan.threads, device=plan.device),

@@ -144,7 +144,7 @@ def main() -> int:
         folder = Path(name)
         settings = Calibration(latent=4, max_steps=250, false_alarm_rate=0.001)
         bundle = calibrate(runs(), settings, folder / "bundle", rate_hz=RATE_HZ)
-        given = {"rate_hz": RATE_HZ, "buffer_s": 1}
+        given = {"rate_hz": RATE_HZ, "buffer_s": 1, "frames_per_message": PER_MESSAGE}
         with Daemon(folder, bundle.path, input=given, log={"level": "error"}) as daemon:
             daemon.wait_until_listening()
             arguments = [daemon.endpoint, str(options.frames), str(options.rate)]
