@@ -31,7 +31,7 @@ class CpuEngine:
     ) -> None:
         """*network* is folded: its code is whitened."""
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self._drawing = _drawing(self._network, precision)
+        self._drawing = drawing_in(precision, self._network)
         self._precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
         held, (height, width), stride = preparation, preparation.size, network.stride
         alignment = held.alignment
@@ -119,7 +119,8 @@ def in_patches(grid: tuple[int, int], side: int, pixels: npt.NDArray[np.floating
     return np.ascontiguousarray(cells.reshape(rows, columns, side**2))
 
 
-def _drawing(network: Network, precision: Precision) -> Network:
+def drawing_in(precision: Precision, network: Network) -> Network:
+    """*network*, or a copy whose decoder draws in *precision*."""
     if precision == "float32":
         return network
     return copy.deepcopy(network).to(torch.bfloat16)
