@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit hold session cameras calibration evaluate frontier promise pictures clean
+.PHONY: demo test lint types unit bench-gpu hold session cameras calibration evaluate frontier promise pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -25,6 +25,11 @@ unit: $(VENV)/ready
 # Benchmarks print ratios against a baseline of the same run; they are not tests.
 hold: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.hold_rate
+
+# Scores of a GPU against float64 on the processor, and how many a second; exit status 2 without one.
+bench-gpu: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.gpu --json build/gpu.json
 
 cameras: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.camera_rate

@@ -97,6 +97,11 @@ class CudaEngine:
         self._lanes: dict[str, tuple[_Lane, _Lane]] = {}
         self._copying, self._computing = _stream(self._step.device), _stream(self._step.device)
 
+    @property
+    def fused(self) -> bool:
+        """Whether residuals are looked at by kernels of their own, or by operations of torch."""
+        return self._step.fused
+
     def __call__(self, frames: Frames, after_chunk: Callable[[], None]) -> Scores:
         """Scores of *frames* (n, h, w), one or more; *after_chunk* is called after each batch.
 
@@ -151,7 +156,7 @@ class _Lane:
         self._step, self._copying, self._computing = step, copying, computing
         self._module = torch.get_device_module(step.device)
         locked, kind = step.device.type == "cuda", getattr(torch, dtype)
-        self._frames = torch.zeros(most, dtype=kind, device=step.device)
+        self._frames = torch.empty(most, dtype=kind, device=step.device)
         self._staged = torch.empty(most, dtype=kind, pin_memory=locked)
         self._packed = torch.empty((most[0], step.columns), pin_memory=locked)
         self._arrived, self._scored = _event(step.device), _event(step.device)

@@ -81,9 +81,11 @@ class Fused:
 
     def try_out(self) -> None:
         """Compiles the kernels and runs them once; raises whatever Triton raises where it cannot."""
-        seen = torch.zeros((1, *self._inverse_scale.shape), device=self._inverse_scale.device)
-        for drawn in (seen, seen.to(torch.bfloat16)):
-            self(seen, drawn)
+        with torch.cuda.device(self._inverse_scale.device):
+            seen = torch.zeros((1, *self._inverse_scale.shape), device=self._inverse_scale.device)
+            for drawn in (seen, seen.to(torch.bfloat16)):
+                self(seen, drawn)
+            torch.cuda.synchronize()
 
     def __call__(self, seen: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Mean, mean square, the largest mean square over a window and which, of patches (n, a, b, s * s)."""

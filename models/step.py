@@ -3,7 +3,7 @@
 Nothing in it asks the host and no shape depends on a pixel, so that all of it can be captured as a CUDA graph.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,8 @@ from models.preparation import Preparation, Preparer
 from models.scores import CHARTS, Precision, Scores
 from models.tensors import ChartParameters
 
-try:
+if TYPE_CHECKING:  # Triton, which it is written in, takes long to load, and comes with torch's CUDA builds alone
     from models.fused import Fused
-except ImportError:  # no Triton: it comes with torch's CUDA builds
-    Fused = None  # type: ignore[assignment,misc]
 
 POSE: Final = len(Pose._fields)
 
@@ -61,9 +59,9 @@ class Step:
         columns, self._column_centres = _windows(width, window, stride)
         self._row_windows = rows.to(self.device)  # (r, h)
         self._column_windows = columns.T.contiguous().to(self.device)  # (w, c)
-        self._fused = None
-        if self.device.type == "cuda" and Fused is not None:
-            self._fused = _working(Fused(self._inverse_scale, network.stride, (height, width), window, stride))
+        self._fused: Fused | None = None
+        if self.device.type == "cuda":
+            self._fused = _fused(self._inverse_scale, network.stride, (height, width), window, stride)
 
     @property
     def fused(self) -> bool:
@@ -114,11 +112,17 @@ class Step:
         return Statistics(mean, power, local, peak)
 
 
-def _working(fused: "Fused") -> "Fused | None":
-    """*fused*, unless the machine lacks what Triton compiles with; torch's operations serve as well, but slower."""
+def _fused(inverse_scale: Tensor, side: int, size: tuple[int, int], window: int, stride: int) -> "Fused | None":
+    """The kernels for residuals, or None where the machine lacks what compiles them: torch's operations serve as well.
+
+    Those write residuals to the device's memory and read them again.
+    """
     try:
+        from models.fused import Fused
+
+        fused = Fused(inverse_scale, side, size, window, stride)
         fused.try_out()
-    except Exception:  # of the compiler, the linker, the driver: Triton has no common one
+    except Exception:  # of the import, the compiler, the linker, the driver: Triton has no common one
         return None
     return fused
 
