@@ -82,6 +82,15 @@ def test_a_decoder_in_bfloat16_moves_the_residuals_alone(shown: Example) -> None
     assert_near(found, exact, 1e-2)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_no_step_asks_the_host_or_leaves_the_device(shown: Example, precision: Precision, dtype: torch.dtype) -> None:
+    """On a device without data whatever looks at a value, or mixes devices, fails: so would the capture of a graph."""
+    step = Step(*shown.folded, precision, "meta")
+    packed = step(torch.empty((8, *shown.frames.shape[1:]), dtype=dtype, device="meta"))
+    assert (packed.shape, packed.dtype, packed.device.type) == ((8, step.columns), torch.float32, "meta")
+
+
 @pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_stays_so_and_spoils_no_other_frame(align: bool, spoilt: float) -> None:
