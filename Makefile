@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit bench-gpu hold session cameras calibration evaluate frontier promise pictures clean
+.PHONY: demo test lint types unit bench bench-gpu sizes ingest steady session cameras calibration evaluate frontier promise pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -23,8 +23,21 @@ unit: $(VENV)/ready
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # Benchmarks print ratios against a baseline of the same run; they are not tests.
-hold: $(VENV)/ready
-	$(BIN)/python -m tests.benchmarks.hold_rate
+bench: $(VENV)/ready
+	$(BIN)/framewatch bench
+
+# The two pictures of docs/performance.md: about half an hour. `--draw` draws again what build/frame-sizes.json holds.
+sizes: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.frame_sizes --json build/frame-sizes.json --pictures docs/pictures
+
+ingest: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.ingest_rate
+	$(BIN)/python -m tests.benchmarks.batch_cost
+
+# Ten million frames: a quarter of an hour of two cores.
+steady: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.steady_state
 
 # Scores of a GPU against float64 on the processor, and how many a second; exit status 2 without one.
 bench-gpu: $(VENV)/ready

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import scipy
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -35,7 +35,9 @@ def autocorrelation_time(x: Float64s, borders: Indices) -> float:
     Of ranks, so that one wild score does not hide the memory of the others; groups (which begin at *borders*) are
     centred together: where groups differ as wholes, frames of one group say the same thing.
     """
-    ranks = rankdata(x) - (len(x) + 1) / 2  # equal scores alike: by their order they would remember each other for ever
+    ranks = (
+        scipy.stats.rankdata(x) - (len(x) + 1) / 2
+    )  # equal scores alike: by their order they would remember each other for ever
     if x.min() == x.max():
         return 1.0
     longest = int(np.diff(borders).max())
@@ -53,7 +55,7 @@ def correlogram(x: Float64s, borders: Indices, lags: int) -> Correlogram:
     Of ranks less their stretch's mean. Lags that no half of a stretch holds are left out: a stretch says little of what
     it holds hardly twice.
     """
-    ranks = within_stretches(x, borders) if len(borders) > 2 else rankdata(x) - (len(x) + 1) / 2
+    ranks = within_stretches(x, borders) if len(borders) > 2 else scipy.stats.rankdata(x) - (len(x) + 1) / 2
     lengths = np.diff(borders)
     count = min(lags, int(lengths.max()) // 2) + 1
     sums, pairs = np.zeros(count), np.zeros(count, np.int64)
@@ -71,7 +73,7 @@ def within_stretches(x: Floats, borders: Indices) -> Float64s:
 
     Of a single stretch, the ranks.
     """
-    ranks = rankdata(x)
+    ranks = scipy.stats.rankdata(x)
     if len(borders) > 2:
         lengths = np.diff(borders)
         ranks = ranks - np.repeat(np.add.reduceat(ranks, borders[:-1]) / lengths, lengths)

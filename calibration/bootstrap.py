@@ -20,8 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
-from scipy.stats import t as student
+import scipy
 
 from calibration.autocorrelation import BLOCK_TIMES, BLOCKS_MIN, autocorrelation_time, borders_of
 from calibration.charts import CalibrationError
@@ -67,8 +66,8 @@ def refits(latents: Floats, groups: npt.ArrayLike | None = None, resamples: int 
     for r in range(resamples):
         weights = _weights(owner, np.diff(cuts), random)
         again, its_lower = shrunk_fit(np.tensordot(weights, moments, 1), k)
-        found.means[r] = solve_triangular(lower, again - mean, lower=True)
-        found.whitenings[r] = solve_triangular(its_lower, lower, lower=True)
+        found.means[r] = scipy.linalg.solve_triangular(lower, again - mean, lower=True)
+        found.whitenings[r] = scipy.linalg.solve_triangular(its_lower, lower, lower=True)
     return found
 
 
@@ -107,7 +106,7 @@ def interval(value: float, again: Floats) -> tuple[float, float]:
     if len(again) >= PERCENTILES_FROM:
         low, middle, high = np.quantile(again, [beside, 0.5, 1 - beside])
         return value - float(middle - low), value + float(high - middle)
-    reach = float(student.isf(beside, len(again) - 1) * np.std(again, ddof=1)) if len(again) > 1 else 0.0
+    reach = float(scipy.stats.t.isf(beside, len(again) - 1) * np.std(again, ddof=1)) if len(again) > 1 else 0.0
     return value - reach, value + reach
 
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.covariance import ledoit_wolf
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -229,6 +228,8 @@ def _all_but_the_worst(energies: Float64s) -> Flags:
 
 def _shrunk(z: Floats) -> Float64s:
     """Ledoit-Wolf covariance (p, p) of *z*, and a whisper of the mean variance more where it would be singular."""
+    from sklearn.covariance import ledoit_wolf  # half a second, which a daemon that fits nothing need not wait
+
     covariance: Float64s = ledoit_wolf(z)[0]
     variance = float(np.trace(covariance)) / len(covariance)
     if variance <= 1e-24 * max(1.0, float(np.square(z).mean())):

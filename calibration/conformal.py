@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from scipy.special import betainccinv, betaincinv
-from scipy.stats import binom
 
 from calibration.charts import CalibrationError
 
@@ -68,7 +68,9 @@ def conservative_order(m: int, rate: float, confidence: float = CONFIDENCE) -> i
     """The smallest k for which Beta(m+1-k, k) lies below *rate* with *confidence*. CalibrationError where none does."""
     _check_share("rate", rate)
     _check_share("confidence", confidence)
-    order = int(binom.ppf(confidence, m, 1 - rate)) + 1  # Beta(m+1-k, k) <= rate just when Binomial(m, 1-rate) < k
+    order = (
+        int(scipy.stats.binom.ppf(confidence, m, 1 - rate)) + 1
+    )  # Beta(m+1-k, k) <= rate just when Binomial(m, 1-rate) < k
     if order > m:
         wanted = frames_needed(rate, confidence)
         raise CalibrationError(f"{m} held-out scores are too few to be sure of a rate of {rate:g}: give {wanted}")

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 from scipy.special import ndtri
-from scipy.stats import beta, rankdata
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
@@ -77,8 +76,8 @@ def proportion(successes: int, trials: int) -> Estimate:
     if trials == 0:
         return Estimate(None, 0.0, 1.0)
     tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, successes, trials - successes + 1)) if successes else 0.0
-    high = float(beta.isf(tail, successes + 1, trials - successes)) if successes < trials else 1.0
+    low = float(scipy.stats.beta.ppf(tail, successes, trials - successes + 1)) if successes else 0.0
+    high = float(scipy.stats.beta.isf(tail, successes + 1, trials - successes)) if successes < trials else 1.0
     return Estimate(successes / trials, low, high)
 
 
@@ -95,7 +94,7 @@ def auroc(normal: Floats, anomalous: Floats) -> Estimate:
         raise ValueError("scores that are not numbers cannot be ranked")
     if m == 0 or n == 0:
         return Estimate(None, 0.0, 1.0)
-    area = float((rankdata(scores)[m:].sum() - n * (n + 1) / 2) / (m * n))
+    area = float((scipy.stats.rankdata(scores)[m:].sum() - n * (n + 1) / 2) / (m * n))
     return Estimate(area, 1 - _upper_area(1 - area, m, n), _upper_area(area, m, n))
 
 
@@ -109,7 +108,7 @@ def _upper_area(area: float, m: int, n: int) -> float:
     almost = 1 - 1e-12
     if area >= almost or inside(almost) > 0:
         return 1.0
-    return float(brentq(inside, max(area, 1e-12), almost))
+    return float(scipy.optimize.brentq(inside, max(area, 1e-12), almost))
 
 
 def _area_sd(area: float, m: int, n: int) -> float:

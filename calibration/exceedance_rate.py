@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import scipy
 
 from calibration.autocorrelation import autocorrelation_time
 from calibration.beta_binomial import (
@@ -272,7 +272,7 @@ def _autocorrelation_time(rates: Float64s) -> float:
     if dependence(rates) >= LEVEL:
         return 1.0
     # Equal rates are ranked at random: by their places they would seem to rise together.
-    ranks = rankdata(rates) + np.random.default_rng(0).uniform(-0.4, 0.4, len(rates))
+    ranks = scipy.stats.rankdata(rates) + np.random.default_rng(0).uniform(-0.4, 0.4, len(rates))
     return autocorrelation_time(ranks, np.array([0, len(ranks)]))
 
 

@@ -24,9 +24,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 from scipy.special import ndtri
-from scipy.stats import binom
 
 from calibration.autocorrelation import BLOCK_TIMES, BLOCKS_MIN, autocorrelation_time, block_resample, borders_of
 from calibration.charts import CalibrationError
@@ -153,7 +152,7 @@ def mean_limit(own: OwnLimits) -> float:
         low -= reach
     while excess(high) > 0 and high - low < FARTHEST * reach:
         high += reach
-    return high if excess(high) > 0 else float(brentq(excess, low, high, xtol=1e-6 * reach))
+    return high if excess(high) > 0 else float(scipy.optimize.brentq(excess, low, high, xtol=1e-6 * reach))
 
 
 def groups_needed(confidence: float) -> int:
@@ -240,7 +239,7 @@ def _thin(own: OwnLimits) -> str:
 def _order_interval(rising: Float64s, share: float) -> tuple[float, float]:
     """Order statistics that bound, from either side, what *share* of all groups lie below (Wilks 1941)."""
     count, beside = len(rising), (1 - INTERVAL) / 2
-    below = binom.cdf(np.arange(count), count, share)  # that no more than i of the groups lie below it
+    below = scipy.stats.binom.cdf(np.arange(count), count, share)  # that no more than i of the groups lie below it
     lower = int((below <= beside).sum())
     upper = int((below < 1 - beside).sum())
     return float(rising[lower - 1]) if lower else -np.inf, float(rising[upper]) if upper < count else np.inf

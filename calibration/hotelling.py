@@ -7,7 +7,7 @@ All limits are upper ones, without unit (squared Mahalanobis distances); p is th
 frames or subgroups, *rate* the share of in-control frames that exceed the limit.
 """
 
-from scipy.stats import beta, chi2, f
+import scipy
 
 from calibration.charts import CalibrationError
 
@@ -18,7 +18,7 @@ def phase1_limit(m: int, p: int, rate: float) -> float:
     Tracy, Young and Mason 1992. Raises CalibrationError for m < p + 2, ValueError for a rate outside (0, 1).
     """
     _check(m, p, rate)
-    return float((m - 1) ** 2 / m * beta.isf(rate, p / 2, (m - p - 1) / 2))
+    return float((m - 1) ** 2 / m * scipy.stats.beta.isf(rate, p / 2, (m - p - 1) / 2))
 
 
 def phase2_limit(m: int, p: int, rate: float) -> float:
@@ -27,7 +27,7 @@ def phase2_limit(m: int, p: int, rate: float) -> float:
     Tracy, Young and Mason 1992. Raises as `phase1_limit` does.
     """
     _check(m, p, rate)
-    return float(_phase2_scale(m, p) * f.isf(rate, p, m - p))
+    return float(_phase2_scale(m, p) * scipy.stats.f.isf(rate, p, m - p))
 
 
 def chi2_limit_rate(m: int, p: int, rate: float) -> float:
@@ -37,7 +37,7 @@ def chi2_limit_rate(m: int, p: int, rate: float) -> float:
     law of `phase2_limit`. Raises as `phase1_limit` does.
     """
     _check(m, p, rate)
-    return float(f.sf(chi2.isf(rate, p) / _phase2_scale(m, p), p, m - p))
+    return float(scipy.stats.f.sf(scipy.stats.chi2.isf(rate, p) / _phase2_scale(m, p), p, m - p))
 
 
 def subgroup_phase1_limit(m: int, n: int, p: int, rate: float) -> float:
@@ -60,7 +60,7 @@ def _subgroup_limit(factor: int, m: int, n: int, p: int, rate: float) -> float:
     freedom = m * n - m - p + 1
     if m < 2 or n < 2 or p < 1 or freedom < 1:
         raise CalibrationError(f"{m} subgroups of {n} frames cannot fit a latent of {p}: give more frames")
-    return float(p * factor * (n - 1) / freedom * f.isf(rate, p, freedom))
+    return float(p * factor * (n - 1) / freedom * scipy.stats.f.isf(rate, p, freedom))
 
 
 def _phase2_scale(m: int, p: int) -> float:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 from scipy.special import ndtr, ndtri
 
 from calibration.charts import CalibrationError
@@ -57,5 +57,7 @@ def tail_root(x: Float64s, width: float, rate: float) -> float:
         return lowest
     if excess(highest) >= 0:
         return highest
-    root: float = brentq(excess, lowest, highest, xtol=1e-12 * max(abs(lowest), abs(highest)), rtol=1e-14)
+    root: float = scipy.optimize.brentq(
+        excess, lowest, highest, xtol=1e-12 * max(abs(lowest), abs(highest)), rtol=1e-14
+    )
     return root

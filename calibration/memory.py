@@ -6,6 +6,7 @@ winsorised): a short anomaly is told by the other charts, and must not be rememb
 up all the same, however large. The score is the rarity (`calibration.tails`) of the most extreme memory.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -126,8 +127,9 @@ def _statistics(memory: MemoryChart, state: State, q: Floats, t2: Floats, contex
     # What is no number stays none: the chart leaves it out.
     lengths = np.where(np.isfinite(t2), np.maximum(t2, memory.strange), np.nan)
     shrink = np.sqrt(memory.strange / lengths)[:, None]
-    for name in dict.fromkeys(contexts.tolist()):
-        rows = contexts == name
+    names = dict.fromkeys(contexts.tolist())
+    for name in names:
+        rows = contexts == name if len(names) > 1 else slice(None)
         center = memory.centers.get(name)
         latents = shrink[rows] * (q[rows] if center is None else q[rows] - center)
         held = known.get(name) or mewma.start(memory.chart, q.shape[1])
@@ -136,7 +138,5 @@ def _statistics(memory: MemoryChart, state: State, q: Floats, t2: Floats, contex
 
 
 def _rarest(memory: MemoryChart, statistics: Float64s) -> Float64s:
-    scores = np.full(len(statistics), -np.inf)
-    for values, tail in zip(statistics.T, memory.tails, strict=True):
-        np.maximum(scores, rarity(values, tail), out=scores)
-    return scores
+    rarities = [rarity(values, tail) for values, tail in zip(statistics.T, memory.tails, strict=True)]
+    return functools.reduce(np.maximum, rarities)

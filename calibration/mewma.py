@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
+import scipy
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -78,10 +78,14 @@ def step(
     latents: Float64s = q.astype(np.float64)
     finite: Flags = np.asarray(np.isfinite(latents).all(axis=1))
     taken = finite if skip is None else finite & ~skip
-    begins = np.zeros(0, np.int64) if begin is None else np.flatnonzero(begin)
+    if begin is None:
+        state, statistics = _stretch(chart, state, latents, taken)
+        statistics[~finite] = np.inf
+        return state, statistics
+    begins = np.flatnonzero(begin)
     statistics = np.empty((len(latents), len(chart.weights)))
     for first, last in itertools.pairwise([0, *begins.tolist(), len(latents)]):
-        if first < last and begin is not None and begin[first]:
+        if first < last and begin[first]:
             state = start(chart, latents.shape[1])
         state, statistics[first:last] = _stretch(chart, state, latents[first:last], taken[first:last])
     statistics[~finite] = np.inf
@@ -97,7 +101,7 @@ def _stretch(chart: Mewma, state: MewmaState, q: Float64s, taken: Flags) -> tupl
     for index, weight in enumerate(chart.weights if len(entering) else ()):
         # A recursion frame by frame, in C: a product with powers of 1 - l would round by the length of the batch.
         held = (1.0 - weight) * state.memory[index : index + 1]
-        path[1:, index], _ = lfilter([weight], [1.0, weight - 1.0], entering, axis=0, zi=held)
+        path[1:, index], _ = scipy.signal.lfilter([weight], [1.0, weight - 1.0], entering, axis=0, zi=held)
     ages = state.taken + np.arange(len(path))
     statistics: Float64s = np.square(path).sum(axis=2) / _variance(chart, ages)
     state = MewmaState(path[-1].copy(), state.taken + len(entering))

@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from numpy.polynomial.legendre import legvander
-from scipy.optimize import brentq
-from scipy.sparse.linalg import LinearOperator, gmres
 from scipy.special import gammaln, hyp0f1, ive
-from scipy.stats import chi2, norm
 
 from calibration.runlength import gauss_legendre
 
@@ -44,13 +42,13 @@ def mewma_limit(p: int, lam: float, arl0: float) -> float:
     if not ARL_MIN <= arl0 <= ARL_MAX:
         raise ValueError(f"an in-control run length must lie between {ARL_MIN:g} and {ARL_MAX:g} frames, not {arl0}")
     # No run is shorter than that of frames which each exceed h with the long run's rate a: P(N <= n) <= n a.
-    highest = float(chi2.isf(0.5 / arl0, p))
+    highest = float(scipy.stats.chi2.isf(0.5 / arl0, p))
     _reach(p, lam, highest, REACH_MAX)
 
     def excess(h: float) -> float:
         return float(np.log(min(_in_control(p, lam, h), ARL_LOST) / arl0))
 
-    return float(brentq(excess, 1e-9 * highest, highest, rtol=1e-7))
+    return float(scipy.optimize.brentq(excess, 1e-9 * highest, highest, rtol=1e-7))
 
 
 def mewma_arl(p: int, lam: float, h: float, shift: npt.ArrayLike = 0.0) -> Float64s:
@@ -155,15 +153,15 @@ def _shifted(grid: _Grid, lam: float, shift: float) -> float:
 
     One frame, and as many more as the density of Z within the ball adds up to over all frames: (1 - step)^-1 first.
     """
-    transition = norm.pdf(grid.along[:, None] - (1 - lam) * grid.along - shift) * grid.weights
-    first = norm.pdf(grid.along - shift)[:, None] * grid.first
+    transition = scipy.stats.norm.pdf(grid.along[:, None] - (1 - lam) * grid.along - shift) * grid.weights
+    first = scipy.stats.norm.pdf(grid.along - shift)[:, None] * grid.first
 
     def but_a_step(flat: Floats) -> Float64s:
         density = flat.reshape(first.shape)
         after: Float64s = density - transition @ (grid.step @ density[:, :, None])[:, :, 0]
         return after.ravel()
 
-    equations = LinearOperator((first.size, first.size), matvec=but_a_step, dtype=np.float64)
-    visits, failed = gmres(equations, first.ravel(), rtol=TOLERANCE, restart=200, maxiter=2)
+    equations = scipy.sparse.linalg.LinearOperator((first.size, first.size), matvec=but_a_step, dtype=np.float64)
+    visits, failed = scipy.sparse.linalg.gmres(equations, first.ravel(), rtol=TOLERANCE, restart=200, maxiter=2)
     within = grid.weights[:, None] * grid.mass * visits.reshape(first.shape)
     return np.inf if failed else _unless_lost(1 + float(within.sum()))

@@ -12,9 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 from scipy.special import log_ndtr, ndtr, ndtri
-from scipy.stats import chi2
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -39,7 +38,7 @@ def between_groups(values: Floats, variances: Floats) -> BetweenGroups:
     if len(y) < 2 or y.shape != v.shape:
         raise ValueError(f"between groups needs two values or more, and as many variances: not {len(y)} and {len(v)}")
     freedom = len(y) - 1
-    wanted = np.append(chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, freedom), freedom)
+    wanted = np.append(scipy.stats.chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, freedom), freedom)
     variance = _variance_at(wanted, y, v)
     narrowest = max(1e-12 * float(np.abs(y).max()), 1e-12) ** 2  # groups that are all alike, to rounding
     weights = 1 / (variance[:, None] + v + narrowest)
@@ -110,5 +109,5 @@ def _mixture_quantile(centers: Float64s, sds: Float64s, share: float) -> float:
         return lowest
     if excess(highest) <= 0:
         return highest
-    root: float = brentq(excess, lowest, highest, xtol=1e-12 * max(abs(lowest), abs(highest), 1e-12))
+    root: float = scipy.optimize.brentq(excess, lowest, highest, xtol=1e-12 * max(abs(lowest), abs(highest), 1e-12))
     return root

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from scipy.special import roots_legendre
-from scipy.stats import norm
 
 Float64s = npt.NDArray[np.float64]
 
@@ -43,7 +43,9 @@ def shewhart_arl(limit: float, shift: float = 0.0, phi: float = 0.0, *, two_side
     if not -1 < phi < 1:
         raise ValueError(f"phi must lie between -1 and 1, not {phi}")
     if phi == 0:
-        return 1 / float(norm.sf(limit - shift) + (norm.cdf(-limit - shift) if two_sided else 0.0))
+        return 1 / float(
+            scipy.stats.norm.sf(limit - shift) + (scipy.stats.norm.cdf(-limit - shift) if two_sided else 0.0)
+        )
     lowest, highest = (max(-limit, shift - FAR) if two_sided else shift - FAR), min(limit, shift + FAR)
     if lowest >= highest:
         return 1.0  # the process never lies within its limits
@@ -52,9 +54,9 @@ def shewhart_arl(limit: float, shift: float = 0.0, phi: float = 0.0, *, two_side
     if nodes > NODES_MAX:
         raise ValueError(f"phi {phi} is too near 1 to integrate over: thin the frames out, phi^n belongs to each n-th")
     x, weights = gauss_legendre(nodes, lowest, highest)
-    transition = norm.pdf((x - shift - phi * (x[:, None] - shift)) / spread) / spread * weights
+    transition = scipy.stats.norm.pdf((x - shift - phi * (x[:, None] - shift)) / spread) / spread * weights
     onward = np.linalg.solve(np.eye(nodes) - transition, np.ones(nodes))
-    return 1 + float((norm.pdf(x - shift) * weights) @ onward)
+    return 1 + float((scipy.stats.norm.pdf(x - shift) * weights) @ onward)
 
 
 def run_length_quantile(share: npt.ArrayLike, arl: npt.ArrayLike) -> Float64s:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.limits import ContextLimits, Limit
-from calibration.tails import rarity
+from calibration.tails import Rarities, rarity
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -24,13 +24,13 @@ class JointScale:
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self.values = np.array([limit.value for limit in limits])
-        self._tails = [limit.tail for limit in limits]
+        self._rarities = Rarities([limit.tail for limit in limits])
         self._at_limit = np.array([float(rarity(limit.value, limit.tail)) for limit in limits])
 
     def __call__(self, scores: Floats) -> tuple[Float64s, npt.NDArray[np.uint8]]:
         """Joint scores (m,) of *scores* (m, c), and the index of the chart that each comes from (m,)."""
         x = np.asarray(scores, np.float64)
-        rare = np.stack([rarity(chart, tail) for chart, tail in zip(x.T, self._tails, strict=True)], axis=1)
+        rare = self._rarities(x)
         rare /= self._at_limit
         # Rounding must not make the two ways of asking, joint score and chart by chart, disagree.
         over = ~(x <= self.values)

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from scipy.special import ndtri
-from scipy.stats import chi2, ncx2
 
 from calibration import memory as memories
 from calibration.action import ContextTails, joint_scores
@@ -123,8 +123,8 @@ def independent_t2(p: int, arl0: float, k: int, n: int, shifts: Sequence[float] 
     for _ in range(80):
         middle = (low + high) / 2
         low, high = (middle, high) if _rule_arl(10.0**middle, k, n) > arl0 else (low, middle)
-    limit = float(ncx2.isf(10.0**low, p, 0.0))
-    over = [float(ncx2.sf(limit, p, shift**2)) for shift in shifts]
+    limit = float(scipy.stats.ncx2.isf(10.0**low, p, 0.0))
+    over = [float(scipy.stats.ncx2.sf(limit, p, shift**2)) for shift in shifts]
     return run_length_quantile(0.5, np.array([_rule_arl(share, k, n) for share in over]))
 
 
@@ -138,7 +138,7 @@ def independent_mewma(
     """
     if not ARL_MIN <= arl0 <= ARL_MAX:
         return None
-    highest = float(chi2.isf(0.5 / arl0, p))  # no limit is above it: see `mewma_arl.mewma_limit`
+    highest = float(scipy.stats.chi2.isf(0.5 / arl0, p))  # no limit is above it: see `mewma_arl.mewma_limit`
     short = [weight for weight in weights if highest <= REACH**2 * weight * (2 - weight)]
     found = [mewma_arl(p, weight, mewma_limit(p, weight, arl0), shifts) for weight in short]
     return np.minimum.reduce(found) if found else None

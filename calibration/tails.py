@@ -5,6 +5,7 @@ rare it is. Ranks would say it, but only down to one over the number of frames, 
 distribution over the highest scores goes on smoothly beyond the largest.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +31,9 @@ HEAVIEST: Final = 0.5
 JOINED: Final = 1e-3
 """Share of a tail of negative shape from which on it falls exponentially: it would end somewhere, and everything beyond
 be infinitely rare."""
+
+
+LN10: Final = np.log(10.0)
 
 
 class Tail(NamedTuple):
@@ -89,8 +93,29 @@ def rarity(scores: npt.ArrayLike, tail: Tail) -> Float64s:
     body = np.interp(x, tail.body, _body_rarity(tail.share))
     excess = np.maximum(x - tail.body[-1], 0.0) / tail.scale
     beyond = _survival_log(excess, tail.shape)
-    rare: Float64s = body + beyond / np.log(10.0)
+    rare: Float64s = body + beyond / LN10
     return np.where(np.isnan(x), np.inf, rare)
+
+
+class Rarities:
+    """`rarity` of several charts' scores side by side, each by its own of *tails*. Made once, asked at every batch."""
+
+    def __init__(self, tails: Sequence[Tail]) -> None:
+        self._bodies = [(tail.body, _body_rarity(tail.share)) for tail in tails]
+        self._begins = np.array([tail.body[-1] for tail in tails])
+        self._scales = np.array([tail.scale for tail in tails])
+        self._shapes = [(index, tail.shape) for index, tail in enumerate(tails) if tail.shape != 0.0]
+
+    def __call__(self, scores: Float64s) -> Float64s:
+        """The rarities (m, c) of *scores* (m, c), to the last bit those of `rarity`."""
+        rare: Float64s = np.maximum(scores - self._begins, 0.0) / self._scales
+        for index, shape in self._shapes:
+            rare[:, index] = _survival_log(rare[:, index], shape)
+        rare /= LN10
+        for index, (body, known) in enumerate(self._bodies):
+            rare[:, index] += np.interp(scores[:, index], body, known)
+        rare[np.isnan(scores)] = np.inf
+        return rare
 
 
 def score_of(rare: float, tail: Tail) -> float:

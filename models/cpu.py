@@ -1,7 +1,7 @@
 """Scores on the processor: loops over pixels compiled, matrix products and convolutions by torch, all in one layout."""
 
-import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
 import numpy as np
@@ -11,11 +11,15 @@ import torch
 from models.autoencoder import Network
 from models.compiled.prepare import prepare
 from models.compiled.residual import score
+from models.drawing import Drawing
 from models.preparation import Preparation
 from models.scores import Precision, Scores
 from models.tensors import ChartParameters
 
-CHUNK: Final = 128  # frames a pass: each call into torch costs the same few microseconds, however many they are
+CHUNK_MIN: Final = 8
+CHUNK_MAX: Final = 128  # frames a pass: each call into torch costs the same few microseconds, however many they are ...
+CHUNK_PIXELS: Final = 2**19  # ... while what a pass works on stays in the cache
+SHARED_MIN: Final = 16  # frames that are worth handing to another thread
 
 
 def has_bfloat16() -> bool:
@@ -24,15 +28,52 @@ def has_bfloat16() -> bool:
 
 
 class CpuEngine:
-    """Scores frames, CHUNK at a time, for one caller at a time: its scratch memory is its own."""
+    """Scores frames with as many threads as told, each of them a chunk at a time. For one caller at a time."""
 
     def __init__(
-        self, preparation: Preparation, network: Network, charts: ChartParameters, precision: Precision = "float32"
+        self,
+        preparation: Preparation,
+        network: Network,
+        charts: ChartParameters,
+        precision: Precision = "float32",
+        threads: int = 1,
     ) -> None:
         """*network* is folded: its code is whitened."""
+        height, width = preparation.size
+        self._chunk = min(max(CHUNK_PIXELS // (height * width), CHUNK_MIN), CHUNK_MAX)
+        self._lanes = [_Lane(preparation, network, charts, precision, self._chunk) for _ in range(threads)]
+        # A frame's work is too little to be shared out by torch: each thread has frames of its own.
+        self._others = None
+        if threads > 1:
+            self._others = ThreadPoolExecutor(threads - 1, "score", torch.set_num_threads, (1,))
+
+    def __call__(self, frames: npt.NDArray[Any], after_chunk: Callable[[], None]) -> Scores:
+        """Scores of *frames* (n, h, w), one or more; *after_chunk* is called after each chunk."""
+        parts: list[Scores] = []
+        for first in range(0, len(frames), self._chunk * len(self._lanes)):
+            parts += self._side_by_side(frames[first : first + self._chunk * len(self._lanes)])
+            after_chunk()
+        return parts[0] if len(parts) == 1 else Scores(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _side_by_side(self, frames: npt.NDArray[Any]) -> list[Scores]:
+        if self._others is None or len(frames) <= SHARED_MIN:
+            return [self._lanes[0](_plain(frames))]
+        first, *rest = np.array_split(frames, min(len(self._lanes), -(-len(frames) // SHARED_MIN)))
+        found = [self._others.submit(lane, _plain(part)) for lane, part in zip(self._lanes[1:], rest, strict=False)]
+        try:
+            return [self._lanes[0](_plain(first)), *(one.result() for one in found)]
+        finally:
+            wait(found)  # whatever happened: none may still read the frames
+
+
+class _Lane:
+    """What one thread scores with: its scratch memory is its own."""
+
+    def __init__(
+        self, preparation: Preparation, network: Network, charts: ChartParameters, precision: Precision, most: int
+    ) -> None:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self._drawing = drawing_in(precision, self._network)
-        self._precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self._draw = Drawing(self._network, precision, most)
         held, (height, width), stride = preparation, preparation.size, network.stride
         alignment = held.alignment
         self._size, self._binning = (held.height, held.width), held.binning
@@ -48,19 +89,12 @@ class CpuEngine:
         self._inverse_scale = in_patches(network.grid, stride, 1.0 / charts.residual_scale)
         self._sums = np.empty((4, held.width), np.float32)
         self._padded = np.zeros((height + 2, width + 2), np.float32)
-        self._patches = torch.empty((CHUNK, *network.grid, stride**2))
-        self._poses = np.zeros((CHUNK, 4))
-
-    def __call__(self, frames: npt.NDArray[Any], after_chunk: Callable[[], None]) -> Scores:
-        """Scores of *frames* (n, h, w), one or more; *after_chunk* is called after each chunk."""
-        parts = []
-        for first in range(0, len(frames), len(self._poses)):
-            parts.append(self._score(_plain(frames[first : first + len(self._poses)])))
-            after_chunk()
-        return parts[0] if len(parts) == 1 else Scores(*map(np.concatenate, zip(*parts, strict=True)))
+        self._patches = torch.empty((most, *network.grid, stride**2))
+        self._poses = np.zeros((most, 4))
 
     @torch.inference_mode()
-    def _score(self, frames: npt.NDArray[Any]) -> Scores:
+    def __call__(self, frames: npt.NDArray[Any]) -> Scores:
+        """Scores of *frames* (n, h, w), at least one and at most as many as there is scratch memory for."""
         count = len(frames)
         patches, poses = self._patches[:count], self._poses[:count]
         prepare(
@@ -77,13 +111,14 @@ class CpuEngine:
             poses,
         )
         q = self._network.to_latent(self._network.features(patches))  # (n, p), whitened
-        code = self._network.from_latent(q).to(self._precision)
-        drawn = self._drawing.draw(code).float().contiguous()  # (n, a, b, s * s)
+        drawn = self._draw(q)  # (n, a, b, s * s)
         charts, where = np.empty((4, count), np.float32), np.empty((count, 2), np.int16)
         latent: npt.NDArray[np.float32] = q.numpy()
         score(
             patches.numpy(),
-            drawn.numpy(),
+            drawn,
+            32 - 8 * drawn.itemsize,
+            self._draw.center,
             self._inverse_scale,
             latent,
             self._offset,
@@ -117,10 +152,3 @@ def in_patches(grid: tuple[int, int], side: int, pixels: npt.NDArray[np.floating
     full[: pixels.shape[0], : pixels.shape[1]] = pixels
     cells = full.reshape(rows, side, columns, side).transpose(0, 2, 1, 3)
     return np.ascontiguousarray(cells.reshape(rows, columns, side**2))
-
-
-def drawing_in(precision: Precision, network: Network) -> Network:
-    """*network*, or a copy whose decoder draws in *precision*."""
-    if precision == "float32":
-        return network
-    return copy.deepcopy(network).to(torch.bfloat16)

@@ -17,14 +17,14 @@ BLOCK: Final = 2048  # pixels that a program of `_sum` reads
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _sum(seen, drawn, inverse_scale, sums, squares, pixels, blocks, block: tl.constexpr):  # type: ignore[no-untyped-def]
+def _sum(seen, drawn, center, inverse_scale, sums, squares, pixels, blocks, block: tl.constexpr):  # type: ignore[no-untyped-def]
     """Sum and sum of squares of a block of a frame's scaled residual."""
     frame, number = tl.program_id(0).to(tl.int64), tl.program_id(1)
     at = number * block + tl.arange(0, block)
     there = at < pixels
     s = tl.load(seen + frame * pixels + at, mask=there, other=0.0)
     d = tl.load(drawn + frame * pixels + at, mask=there, other=0.0).to(tl.float32)
-    e = (s - d) * tl.load(inverse_scale + at, mask=there, other=0.0)
+    e = (s - tl.load(center + at, mask=there, other=0.0) - d) * tl.load(inverse_scale + at, mask=there, other=0.0)
     tl.store(sums + frame * blocks + number, tl.sum(e, axis=0))
     tl.store(squares + frame * blocks + number, tl.sum(e * e, axis=0))
 
@@ -33,6 +33,7 @@ def _sum(seen, drawn, inverse_scale, sums, squares, pixels, blocks, block: tl.co
 def _largest(  # type: ignore[no-untyped-def]
     seen,
     drawn,
+    center,
     inverse_scale,
     best,
     which,
@@ -61,7 +62,8 @@ def _largest(  # type: ignore[no-untyped-def]
         at = (y // side) * (grid_columns * side * side) + (y % side) * side + across
         s = tl.load(seen + frame * pixels + at, mask=there, other=0.0)
         d = tl.load(drawn + frame * pixels + at, mask=there, other=0.0).to(tl.float32)
-        e = (s - d) * tl.load(inverse_scale + at, mask=there, other=0.0)
+        c = tl.load(center + at, mask=there, other=0.0)
+        e = (s - c - d) * tl.load(inverse_scale + at, mask=there, other=0.0)
         total += e * e
     counted = (bottom - top) * tl.maximum(tl.minimum(window, width - column * stride), 1)
     mean = tl.sum(total, axis=1) / counted.to(tl.float32)
@@ -72,9 +74,15 @@ def _largest(  # type: ignore[no-untyped-def]
 
 
 class Fused:
-    """Statistics of residuals on the device of *inverse_scale* (a, b, s * s), in patches of *side* s."""
+    """Statistics of residuals on the device of *inverse_scale* (a, b, s * s), in patches of *side* s.
 
-    def __init__(self, inverse_scale: Tensor, side: int, size: tuple[int, int], window: int, stride: int) -> None:
+    *center* (a, b, s * s) is to be added to what is drawn.
+    """
+
+    def __init__(
+        self, center: Tensor, inverse_scale: Tensor, side: int, size: tuple[int, int], window: int, stride: int
+    ) -> None:
+        self._center = center
         self._inverse_scale, self._side, self._window, self._stride = inverse_scale, side, window, stride
         self._height, self._width = size
         self._rows, self._columns = (len(starts(length, window, stride)) for length in size)
@@ -88,16 +96,20 @@ class Fused:
             torch.cuda.synchronize()
 
     def __call__(self, seen: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mean, mean square, the largest mean square over a window and which, of patches (n, a, b, s * s)."""
+        """Mean, mean square, the largest mean square over a window and which, of patches (n, a, b, s * s).
+
+        They are *seen*, and *drawn* less the center.
+        """
         count, pixels = len(seen), self._inverse_scale.numel()
         blocks = triton.cdiv(pixels, BLOCK)
         sums, squares = seen.new_empty((2, count, blocks)).unbind()
         best = seen.new_empty((count, self._rows))
         which = torch.empty((count, self._rows), dtype=torch.int32, device=seen.device)
-        _sum[(count, blocks)](seen, drawn, self._inverse_scale, sums, squares, pixels, blocks, BLOCK)
+        _sum[(count, blocks)](seen, drawn, self._center, self._inverse_scale, sums, squares, pixels, blocks, BLOCK)
         _largest[(count, self._rows)](
             seen,
             drawn,
+            self._center,
             self._inverse_scale,
             best,
             which,

@@ -53,6 +53,7 @@ class Scorer:
         device: str | torch.device = "cpu",
         tiling: Tiling | None = None,
         precision: Precision = "float32",
+        threads: int = 1,
     ) -> None:
         whole = tiling or trained.preparation
         self.height, self.width = whole.height, whole.width
@@ -60,6 +61,7 @@ class Scorer:
         self.tiling = tiling
         self.precision = precision
         self.device = torch.device(device)
+        self._threads = threads
         self._tensors = to_tensors(trained, charts) | _tiling_tensors(tiling)
         self._preparation = trained.preparation
         self._network = _folded(trained.network, charts)
@@ -67,7 +69,7 @@ class Scorer:
         made_of = trained.preparation, copy.deepcopy(self._network), charts, precision
         self._engine: CpuEngine | CudaEngine
         if self.device.type == "cpu":
-            self._engine = CpuEngine(*made_of)
+            self._engine = CpuEngine(*made_of, threads)
         elif self.device.type == "cuda":
             self._engine = CudaEngine(*made_of, self.device)
         else:
@@ -81,16 +83,17 @@ class Scorer:
         width: int,
         device: str | torch.device = "cpu",
         precision: Precision = "float32",
+        threads: int = 1,
     ) -> "Scorer":
         """The scorer with these `tensors`, the same to the last bit. ValueError where they don't fit the frame size."""
         tiling = _tiling(tensors, height, width)
         size = (height, width) if tiling is None else (tiling.side, tiling.side)
         trained, charts = from_tensors(tensors, *size)
-        return cls(trained, charts, device, tiling, precision)
+        return cls(trained, charts, device, tiling, precision, threads)
 
     def in_precision(self, precision: Precision) -> "Scorer":
         """The same scorer, whose decoder draws in *precision*."""
-        return Scorer.from_tensors(self._tensors, self.height, self.width, self.device, precision)
+        return Scorer.from_tensors(self._tensors, self.height, self.width, self.device, precision, self._threads)
 
     def tensors(self) -> Tensors:
         """All that makes this scorer, as plain arrays: the network before folding, and the charts' parameters."""

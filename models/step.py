@@ -12,7 +12,8 @@ from torch import Tensor
 
 from models.alignment import Pose
 from models.autoencoder import Network
-from models.cpu import drawing_in, in_patches, starts
+from models.cpu import in_patches, starts
+from models.drawing import TensorDrawing
 from models.preparation import Preparation, Preparer
 from models.scores import CHARTS, Precision, Scores
 from models.tensors import ChartParameters
@@ -48,8 +49,7 @@ class Step:
         (height, width), window, stride = preparation.size, charts.window, charts.stride
         self._prepare = Preparer(preparation, self.device)
         self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self._drawing = drawing_in(precision, self._network)
-        self._precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self._draw = TensorDrawing(self._network, precision)
         self._aligned = preparation.alignment is not None
         self._latent, self._pixels = network.latent, height * width
         self._offset = float(charts.offset_mean), 1.0 / float(charts.offset_sd)
@@ -61,7 +61,9 @@ class Step:
         self._column_windows = columns.T.contiguous().to(self.device)  # (w, c)
         self._fused: Fused | None = None
         if self.device.type == "cuda":
-            self._fused = _fused(self._inverse_scale, network.stride, (height, width), window, stride)
+            self._fused = _fused(
+                self._draw.center, self._inverse_scale, network.stride, (height, width), window, stride
+            )
 
     @property
     def fused(self) -> bool:
@@ -79,8 +81,7 @@ class Step:
         x, pose = self._prepare(frames)
         seen = self._network.patches(x).contiguous()  # (n, a, b, s * s)
         q = self._network.to_latent(self._network.features(seen))  # (n, p), whitened
-        drawn = self._drawing.draw(self._network.from_latent(q).to(self._precision))
-        mean, power, local, peak = self._statistics(seen, drawn)
+        mean, power, local, peak = self._statistics(seen, self._draw(q))
         about, inverse_sd = self._offset
         charts = (
             q.square().sum(1),
@@ -101,10 +102,10 @@ class Step:
         return Scores(latent, rest[0], rest[1], rest[2], rest[3], self._prepare.places(where, pose))
 
     def _statistics(self, seen: Tensor, drawn: Tensor) -> Statistics:
-        """Of patches (n, a, b, s * s) as they are *seen*, in float32, and *drawn*, in either precision."""
+        """Of patches (n, a, b, s * s) as they are *seen*, and *drawn* less the center, in either precision."""
         if self._fused is not None:
             return Statistics(*self._fused(seen, drawn.contiguous()))
-        e = (seen - drawn).mul_(self._inverse_scale)
+        e = (seen - self._draw.center).sub_(drawn).mul_(self._inverse_scale)
         squares = e.square()
         mean, power = (one.flatten(1).sum(1) / self._pixels for one in (e, squares))
         smooth = self._row_windows @ (self._network.pixels(squares)[:, 0] @ self._column_windows)  # (n, r, c)
@@ -112,7 +113,9 @@ class Step:
         return Statistics(mean, power, local, peak)
 
 
-def _fused(inverse_scale: Tensor, side: int, size: tuple[int, int], window: int, stride: int) -> "Fused | None":
+def _fused(
+    center: Tensor, inverse_scale: Tensor, side: int, size: tuple[int, int], window: int, stride: int
+) -> "Fused | None":
     """The kernels for residuals, or None where the machine lacks what compiles them: torch's operations serve as well.
 
     Those write residuals to the device's memory and read them again.
@@ -120,7 +123,7 @@ def _fused(inverse_scale: Tensor, side: int, size: tuple[int, int], window: int,
     try:
         from models.fused import Fused
 
-        fused = Fused(inverse_scale, side, size, window, stride)
+        fused = Fused(center, inverse_scale, side, size, window, stride)
         fused.try_out()
     except Exception:  # of the import, the compiler, the linker, the driver: Triton has no common one
         return None

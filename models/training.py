@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.augmentation import dimmed, lit_anyhow, noisy, turned_anyhow
-from models.autoencoder import Architecture, Network, fresh
+from models.autoencoder import Architecture, Network, fresh, lean
 from models.losses import COUNT_MIN, bounded_mean, divergence, poisson, sparsity, squared
 from models.preparation import Preparation, Preparer, fit_preparation
 
@@ -57,6 +57,7 @@ class TrainingSettings(NamedTuple):
     max_steps: int = 4000
     binning: int | Literal["auto"] = 1
     orientation: Orientation = "none"
+    rate_hz: float | None = None  # of the frames that will be scored: see `models.autoencoder.lean`; None: not known
 
 
 class Checkpoint(NamedTuple):
@@ -100,7 +101,8 @@ def train(
     """
     _check(frames, settings)
     preparation = fit_preparation(frames, settings.binning, _align(settings))
-    network = fresh(*preparation.size, settings.architecture, settings.seed)
+    architecture = lean(*preparation.size, settings.architecture, settings.rate_hz)
+    network = fresh(*preparation.size, architecture, settings.seed)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     steps = min(settings.epochs * math.ceil(len(frames) / settings.batch), settings.max_steps)
     lesson = _Lesson(network, preparation, settings, steps, device)

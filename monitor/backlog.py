@@ -14,6 +14,9 @@ from monitor.ring import Codes, Ring
 from monitor.sequence import SequenceState, Verdict
 from monitor.types import Dropped, Message, Unjudged
 
+HEADWAY = 32
+"""The part of the ring by which the next batch lies ahead of the writer, once that has overtaken the engine."""
+
 
 def is_due(pending: int, oldest_received_ns: int, now_ns: int, batch: int, max_wait_ns: int) -> bool:
     """Whether a batch is to be taken: it is full, or its oldest frame has waited long enough."""
@@ -45,6 +48,9 @@ class Backlog:
         self._tail = self._ready = ring.written
         self._claims: dict[int, int] = {}  # lo -> hi
         self._until_due_ns = max_wait_ns  # as of the last claim that came too early
+        self._least_headway = min(max(ring.slots // HEADWAY, batch), ring.slots // 2)
+        self._headway = self._least_headway
+        self._overtaken = False  # since the last claim
         self._accepting = True
         self._abandoned = False
 
@@ -102,7 +108,10 @@ class Backlog:
     def _make_room(self, new: int) -> tuple[int, int]:
         """Reserve slots; frames that wait in them are given up before their pixels vanish."""
         lo, hi = self.ring.reserve(new)
-        self._give_up(min(hi - self.ring.slots, self._ready), Dropped.OVERRUN)
+        end = min(hi - self.ring.slots, self._ready)
+        if end > self._tail:
+            self._overtaken = True
+            self._give_up(end, Dropped.OVERRUN)
         return lo, hi
 
     def _make_ready(self, hi: int) -> None:
@@ -123,6 +132,7 @@ class Backlog:
         While the backlog stops, whatever is left is due at once.
         """
         with self._lock:
+            self._shed()
             lo, pending = self._tail, self._ready - self._tail
             if pending == 0:
                 self._until_due_ns = self._max_wait_ns
@@ -134,6 +144,21 @@ class Backlog:
             hi = self.ring.until_wrap(lo, lo + min(pending, self._batch))
             self._tail = self._claims[lo] = hi
             return lo, hi
+
+    def _shed(self) -> None:
+        """Where the writer has caught up, give up so many more frames that the next batches are not overtaken.
+
+        Taken at its heels, each would be overwritten while it is judged: an overloaded monitor would judge nothing.
+        After a stall they are few, and twice as many each time that it happens again before the backlog is worked off.
+        """
+        if not self._overtaken:
+            if self._ready - self._tail < self.ring.slots // 4:
+                self._headway = self._least_headway
+            return
+        self._overtaken = False
+        self._give_up(min(self.ring.oldest_intact() + self._headway, self._ready), Dropped.OVERRUN)
+        self._headway = min(2 * self._headway, self.ring.slots // 2)
+        self.ledger.publish()
 
     def wait(self, timeout_s: float) -> None:
         """Block until a batch may be due, at most *timeout_s*. To be called when `claim` returned None."""
@@ -162,6 +187,7 @@ class Backlog:
             for reason, count in unjudged.items():
                 self.ledger.unjudged[reason] += count
             self.ledger.dropped[Dropped.OVERRUN] += overrun
+            self._overtaken = self._overtaken or overrun > 0
             self.ledger.publish()
 
     # Stopping

@@ -189,8 +189,9 @@ def _fit(
 ) -> tuple[Fitted, SetLimits]:
     """Everything from *parts*, and how limits are set; *shown* is what the network trains with: frames or tiles."""
     learned, stopping = stopping_frames(shown)
+    rate = None if rate_hz is None else rate_hz * (1 if tiling is None else tiling.count)  # of what the network sees
     try:
-        trained, sweep = _trained(learned, stopping, _how(settings), settings.latent, progress)
+        trained, sweep = _trained(learned, stopping, _how(settings)._replace(rate_hz=rate), settings.latent, progress)
     except ValueError as error:
         raise CalibrationError(str(error)) from None
     normal = learned, stopping
@@ -271,7 +272,7 @@ def _training(settings: Calibration, fitted: Fitted) -> dict[str, bool | int | f
     network, preparation, history = fitted.trained
     last = history[-1]
     how = _how(settings)._asdict()
-    del how["architecture"]
+    del how["architecture"], how["rate_hz"]
     kept = min(history, key=lambda one: one.held) if not math.isnan(last.held) else last
     return {
         "latent": network.latent,

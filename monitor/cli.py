@@ -5,18 +5,14 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration, with one line on 
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import monitor
+from monitor import arguments as take
 from monitor import commands as do
 from monitor.commands import FAILED, USAGE
-
-if TYPE_CHECKING:
-    from monitor.exclusion import Exclusion
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,7 +27,7 @@ class _Inside(argparse.Action):
         self, parser: argparse.ArgumentParser, options: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
         try:
-            context = _no_recording(_context(values[0]), values[1:])
+            context = take.no_recording(take.context(values[0]), values[1:])
         except argparse.ArgumentTypeError as error:
             raise argparse.ArgumentError(self, str(error)) from None
         if len(values) < 2:
@@ -65,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _status_of(error: Exception) -> int | None:
     """The exit status for errors that a person can mend, None for bugs."""
     from calibration.charts import CalibrationError
+    from monitor.bench.children import BenchError
     from monitor.blockstore import BlockStoreError
     from monitor.bundle import BundleError
     from monitor.camera.publisher import EndpointError
@@ -77,7 +74,7 @@ def _status_of(error: Exception) -> int | None:
         error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError | BlockStoreError
     ):
         return USAGE
-    if isinstance(error, CalibrationError | TruthError | OSError):
+    if isinstance(error, CalibrationError | TruthError | BenchError | OSError):
         return FAILED
     return None
 
@@ -98,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_offline(commands)
     _add_cameras(commands)
     _add_daemon(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -112,7 +110,7 @@ def _add(commands: "_Commands[_Parser]", name: str, command: Callable[[argparse.
 
 def _add_demo(commands: "_Commands[_Parser]") -> None:
     demo = _add(commands, "demo", do.demo, "the whole system with a simulated camera, no hardware needed")
-    demo.add_argument("--seconds", type=_positive, default=30.0, help="how long frames are judged (default 30)")
+    demo.add_argument("--seconds", type=take.positive, default=30.0, help="how long frames are judged (default 30)")
     demo.add_argument("--stem", action="store_true", help="with a STEM detector instead of a melt pool")
 
 
@@ -151,30 +149,34 @@ def _add_calibrate(commands: "_Commands[_Parser]") -> None:
     )
     calibrate.add_argument(
         "--exclude",
-        type=_exclusion,
+        type=take.exclusion,
         action="append",
         default=[],
         metavar="GROUP[:FIRST-LAST]",
         help="held-out frames that you looked at and that are not normal: they set no limit, and the bundle says so",
     )
-    calibrate.add_argument("--endpoint", type=_endpoint, help="take live frames from this ZeroMQ address instead")
+    calibrate.add_argument("--endpoint", type=take.endpoint, help="take live frames from this ZeroMQ address instead")
     calibrate.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
     calibrate.add_argument("--config", help="YAML file; its calibration section is used")
     calibrate.add_argument("--settings", help="the camera's settings that these frames were taken with")
     calibrate.add_argument(
-        "--context", type=_context, action="append", default=[], help="a context to admit besides those of --in"
+        "--context", type=take.context, action="append", default=[], help="a context to admit besides those of --in"
     )
     calibrate.add_argument(
         "--rate",
-        type=_rate,
+        type=take.rate,
         metavar="HZ",
         help="judged frames a second, for false alarms an hour (default: live, as measured; else input.rate_hz)",
     )
-    calibrate.add_argument("--frames", type=_count, default=5000, help="live: how many frames (default 5000)")
-    calibrate.add_argument("--camera", type=_camera, default="camera", help="live: the camera's name (default camera)")
+    calibrate.add_argument("--frames", type=take.count, default=5000, help="live: how many frames (default 5000)")
+    calibrate.add_argument(
+        "--camera", type=take.camera, default="camera", help="live: the camera's name (default camera)"
+    )
     calibrate.add_argument("--socket", choices=("sub", "pull"), default="sub", help="live: kind of socket")
     calibrate.add_argument("--bind", action="store_true", help="live: listen at the endpoint instead of connecting")
-    calibrate.add_argument("--silence", type=_positive, default=10.0, help="live: seconds without frames that end it")
+    calibrate.add_argument(
+        "--silence", type=take.positive, default=10.0, help="live: seconds without frames that end it"
+    )
 
 
 def _add_recalibrate(commands: "_Commands[_Parser]") -> None:
@@ -187,10 +189,10 @@ def _add_recalibrate(commands: "_Commands[_Parser]") -> None:
     _add_recordings(recalibrate)
     recalibrate.add_argument("--config", required=True, help="the daemon's configuration: its bundle gets the limits")
     recalibrate.add_argument(
-        "--why", required=True, type=_reason, metavar="TEXT", help="the reason, for the bundle's history"
+        "--why", required=True, type=take.reason, metavar="TEXT", help="the reason, for the bundle's history"
     )
     recalibrate.add_argument(
-        "--false-alarms-per-hour", type=_budget, metavar="R", help="another budget (default: the bundle's own)"
+        "--false-alarms-per-hour", type=take.budget, metavar="R", help="another budget (default: the bundle's own)"
     )
     recalibrate.add_argument("--by", metavar="NAME", help="who approves (default: who runs this)")
     recalibrate.add_argument("--yes", action="store_true", help="approved: do not ask")
@@ -202,7 +204,7 @@ def _add_recalibrate(commands: "_Commands[_Parser]") -> None:
         help="without PATHs: this alarm was true, so its blocks set no limit; again for each",
     )
     recalibrate.add_argument(
-        "--rate", type=_rate, metavar="HZ", help="frames a second of PATHs (default input.rate_hz)"
+        "--rate", type=take.rate, metavar="HZ", help="frames a second of PATHs (default input.rate_hz)"
     )
 
 
@@ -215,7 +217,7 @@ def _add_offline(commands: "_Commands[_Parser]") -> None:
     evaluate = _add(commands, "evaluate", do.evaluate, "how well a bundle tells normal from anomalous recordings")
     evaluate.add_argument("--normal", nargs="+", required=True, metavar="PATH")
     evaluate.add_argument("--anomalous", nargs="+", required=True, metavar="PATH")
-    evaluate.add_argument("--context", type=_context, help="what all these frames show: whose limits hold")
+    evaluate.add_argument("--context", type=take.context, help="what all these frames show: whose limits hold")
     evaluate.add_argument("--bundle", required=True)
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -227,28 +229,33 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
     simulate = _add(commands, "simulate", do.simulate, "a camera that sends simulated frames with known truth")
     simulate.add_argument("kind", choices=("meltpool", "stem"))
     simulate.add_argument("--mode", choices=("images", "diffraction"), help="stem: what a frame shows (default images)")
-    simulate.add_argument("--frames", type=_count, help="stop after so many")
-    simulate.add_argument("--seed", type=_seed, default=0)
-    simulate.add_argument("--anomaly-rate", type=_share, default=0.0, help="anomalies a frame (default 0)")
-    simulate.add_argument("--kinds", type=_names, metavar="A,B,...", help="anomalies of these kinds only")
+    simulate.add_argument("--frames", type=take.count, help="stop after so many")
+    simulate.add_argument("--seed", type=take.seed, default=0)
+    simulate.add_argument("--anomaly-rate", type=take.share, default=0.0, help="anomalies a frame (default 0)")
+    simulate.add_argument("--kinds", type=take.names, metavar="A,B,...", help="anomalies of these kinds only")
     simulate.add_argument("--truth", metavar="FILE", help="write what is anomalous, one JSON object a line")
     simulate.add_argument(
-        "--size", type=_size, metavar="H[xW]", help="pixels (default: meltpool 120, stem images 64, diffraction 128)"
+        "--size",
+        type=take.size,
+        metavar="H[xW]",
+        help="pixels (default: meltpool 120, stem images 64, diffraction 128)",
     )
     simulate.add_argument(
-        "--bank", type=_count, metavar="N", help="meltpool: compute whole layers of N frames, then repeat them"
+        "--bank", type=take.count, metavar="N", help="meltpool: compute whole layers of N frames, then repeat them"
     )
     simulate.add_argument(
-        "--recoat", type=_not_negative, metavar="S", help="meltpool: pause between layers (default 0.3)"
+        "--recoat", type=take.not_negative, metavar="S", help="meltpool: pause between layers (default 0.3)"
     )
     for camera in (replay, simulate):
-        camera.add_argument("--endpoint", type=_own_endpoint, required=True)
-        camera.add_argument("--rate", type=_rate, required=True, metavar="HZ")
-        camera.add_argument("--camera", type=_camera, default="camera", help="the camera's name (default camera)")
+        camera.add_argument("--endpoint", type=take.own_endpoint, required=True)
+        camera.add_argument("--rate", type=take.rate, required=True, metavar="HZ")
+        camera.add_argument("--camera", type=take.camera, default="camera", help="the camera's name (default camera)")
         camera.add_argument("--socket", choices=("pub", "push"), default="pub")
         camera.add_argument("--connect", action="store_true", help="connect to the endpoint instead of binding it")
-        camera.add_argument("--frames-per-message", type=_count)
-        camera.add_argument("--wait", type=_positive, default=10.0, help="seconds to wait for a reader (default 10)")
+        camera.add_argument("--frames-per-message", type=take.count)
+        camera.add_argument(
+            "--wait", type=take.positive, default=10.0, help="seconds to wait for a reader (default 10)"
+        )
 
 
 def _add_daemon(commands: "_Commands[_Parser]") -> None:
@@ -259,139 +266,35 @@ def _add_daemon(commands: "_Commands[_Parser]") -> None:
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 
-def _exclusion(text: str) -> "Exclusion":
-    from monitor.exclusion import parse
-
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number") from None
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be above 0")
-    return value
-
-
-def _budget(text: str) -> float:
-    value = _number(text)
-    if not 1e-6 <= value <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text} must lie between 1e-6 and 1e6")
-    return value
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("give a reason: it stands in the bundle's history")
-    return text.strip()
-
-
-def _not_negative(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must not be below 0")
-    return value
-
-
-def _rate(text: str) -> float:
-    value = _number(text)
-    if not 1e-3 <= value <= 1e7:
-        raise argparse.ArgumentTypeError(f"{text} must lie between 0.001 and 1e7")
-    return value
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} must lie between 0 and 1")
-    return value
-
-
-def _whole(text: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
-    if value < least:
-        raise argparse.ArgumentTypeError(f"{text} must be at least {least}")
-    return value
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return _count(height), _count(width or height)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"'{text}' must be names with commas between them")
-    return names
-
-
-def _context(text: str) -> str:
-    from monitor.types import TEXT_BYTES
-
-    if not 0 < len(text.encode("utf-8", "replace")) <= TEXT_BYTES or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"'{text}' must be the name of a context, of at most {TEXT_BYTES} bytes")
-    return text
-
-
-def _no_recording(context: str, paths: Sequence[str]) -> str:
-    """*context*, unless it is itself a recording, which would be left out in silence. *paths* are those after it."""
-    from monitor.camera.recordings import IMAGES
-
-    place = Path(context)
-    images = place.is_dir() and any(one.suffix.lower() in IMAGES for one in place.iterdir())
-    # Frames may well lie in a folder that is named after their context.
-    beside = any(place.resolve() not in (Path(path).resolve(), *Path(path).resolve().parents) for path in paths)
-    if place.name != context or place.is_file() or (images and (beside or not paths)):
-        raise argparse.ArgumentTypeError(f"'{context}' is a path: name the context first, then paths (--in hatch PATH)")
-    return context
-
-
-def _camera(text: str) -> str:
-    from monitor.config import CAMERA_NAME
-
-    return _like(CAMERA_NAME, text, text)
-
-
-def _endpoint(text: str) -> str:
-    from monitor.config import ENDPOINT
-
-    return _like(ENDPOINT, text, text)
-
-
-def _own_endpoint(text: str) -> str:
-    """An endpoint that may leave the choice of the port to the system."""
-    from monitor.config import ENDPOINT
-
-    return _like(ENDPOINT, re.sub(r":[0*]\Z", ":1", text), text)
-
-
-def _like(pattern: str, checked: str, text: str) -> str:
-    from monitor.config import WANTED
-
-    if not re.search(pattern, checked):
-        raise argparse.ArgumentTypeError(f"'{text}' must be {WANTED[pattern]}")
-    return text
+def _add_bench(commands: "_Commands[_Parser]") -> None:
+    bench = _add(
+        commands, "bench", do.bench, "what rate this machine holds, and how soon frames are judged at half of it"
+    )
+    bench.add_argument("--bundle", help="measure with it (default: one trained in seconds for a simulated melt pool)")
+    bench.add_argument(
+        "--frames", nargs="+", default=[], metavar="PATH", help="with --bundle: send these frames, not simulated ones"
+    )
+    bench.add_argument("--size", type=take.count, metavar="PX", help="side of the simulated frames (default 120)")
+    bench.add_argument("--dtype", choices=("uint8", "uint16", "float32"), help="their pixels (default uint8)")
+    bench.add_argument(
+        "--rate", type=take.rate, metavar="HZ", help="measure this rate instead of searching the highest"
+    )
+    bench.add_argument("--seconds", type=take.positive, help="of each trial that counts (default 10, --quick 3)")
+    bench.add_argument(
+        "--busy",
+        action=argparse.BooleanOptionalAction,
+        help="only with, or only without, competing processes on the same cores (default: one after the other)",
+    )
+    bench.add_argument("--quick", action="store_true", help="a rough answer in a fraction of the time")
+    bench.add_argument("--frames-per-message", type=take.count, help="default: 1, above 2,000 frames/s those of 2 ms")
+    bench.add_argument("--batch", type=take.count, default=32, help="engine.batch (default 32)")
+    bench.add_argument("--max-wait-ms", type=take.not_negative, default=2.0, help="engine.max_wait_ms (default 2)")
+    bench.add_argument("--threads", type=take.count, default=1, help="engine.threads (default 1)")
+    bench.add_argument("--device", type=take.device, default="cpu", help="engine.device (default cpu)")
+    bench.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="write JSON; without FILE in place of the table"
+    )
+    bench.add_argument("--picture", metavar="FILE.svg", help="write a picture")
 
 
 if __name__ == "__main__":

@@ -228,6 +228,16 @@ def doctor(options: argparse.Namespace) -> int:
     return FAILED if any(finding.grade == "fault" for finding in findings) else DONE
 
 
+def bench(options: argparse.Namespace) -> int:
+    from monitor.bench import command
+
+    try:
+        report = command.bench(options)
+    except command.UsageError as error:
+        return _usage(str(error))
+    return DONE if all(one.held_hz for one in report.conditions) else FAILED
+
+
 def demo(options: argparse.Namespace) -> int:
     from monitor import demo as demonstration
 

@@ -71,7 +71,7 @@ class Engine(_Section, frozen=True):
     max_wait_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 2.0
     """A batch is scored when it is full or when its oldest frame has waited so long."""
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
-    """Threads of torch; on two cores one leaves the other to the socket."""
+    """Threads that score, each with frames of its own; on two cores one leaves the other to the socket."""
     device: Annotated[str, msgspec.Meta(pattern=_DEVICE)] = "cpu"
     """`cpu`, `cuda` or `cuda:N`. Calibrating with this configuration sets limits on the scores of this device."""
 
@@ -158,7 +158,8 @@ class Network(_Section, frozen=True):
     channels: tuple[Count, ...] = (16, 32, 64, 64, 64)
     """Channels of the stem and of each stage of stride 2; small frames use the first ones only."""
     stem_px: Count | None = None
-    """A side of the patches that the stem takes together; without it 4, for frames under 32 px 2."""
+    """A side of the patches that the stem takes together; without it 4, for frames under 32 px 2, and 8 where 4 would
+    cost more than half a core at the frame rate."""
     group: Count | None = None
     """Channels that each 3 x 3 convolution sees; 1 is depthwise, without it all."""
     linear: bool = False

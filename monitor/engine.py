@@ -16,7 +16,8 @@ from monitor.judge import Judge, SourcedChange, Verdicts
 from monitor.promise import Witness
 from monitor.ring import FrameBatch
 from monitor.shared import Arrays
-from monitor.types import Unjudged
+from monitor.types import Pixels, Unjudged
+from monitor.warmth import Warmth
 
 TURN_S = 0.1
 """Longest the loop waits for frames: it turns, and says so, even where nothing comes."""
@@ -48,6 +49,8 @@ class Engine:
         board["chart_score"][:] = np.nan  # nothing judged yet
         self._least_delay_ns: int | None = None
         self._delay_stream = b""
+        self._warmth = Warmth(clock())
+        self.idle_frames: Pixels | None = None  # what keeps the network warm in pauses; None: nothing does
         self.judged = 0
         self.fault_seen: tuple[int, int] | None = None  # (code, monotonic ns) of the last frame with a camera fault
 
@@ -56,12 +59,27 @@ class Engine:
         while not (stopping() and self._backlog.pending == 0):
             self._board["engine_beat_ns"][0] = self._clock()
             claim = self._backlog.claim(self._clock())
-            if claim is None:
-                self._backlog.wait(TURN_S)
-            else:
+            if claim is not None:
                 self.judge_batch(*claim)
+                self._warmth.worked(self._clock())
+            elif not self.keep_warm():
+                self._backlog.wait(TURN_S)
+            if self._witness is not None:
+                self._witness.turn(self._clock(), self._wall_clock())
         if self._witness is not None:
             self._witness.finish(self._wall_clock())
+
+    def keep_warm(self) -> bool:
+        """Score `idle_frames` where the camera has paused for long enough; frames that come meanwhile wait for that.
+
+        Returns whether it has. It leaves no trace.
+        """
+        began_ns = self._clock()
+        if self._judge is None or self.idle_frames is None or not self._warmth.due(began_ns) or self._backlog.pending:
+            return False
+        self._judge.warm(self.idle_frames)
+        self._warmth.kept(began_ns, self._clock())
+        return True
 
     def judge_batch(self, lo: int, hi: int) -> None:
         """Judge ring positions *lo* to *hi*, which the caller has claimed, and settle them."""
@@ -77,7 +95,7 @@ class Engine:
         if verdicts is not None:
             self._observe(batch, chosen, verdicts, started_ns)
             if self._witness is not None:
-                self._witness.take(verdicts.rows, self._wall_clock())
+                self._witness.gather(verdicts.rows)
 
     def _judge_intact(
         self, batch: FrameBatch, to_judge: npt.NDArray[np.intp], lo: int
@@ -111,22 +129,23 @@ class Engine:
         verdicts: Verdicts | None,
         overrun: int,
     ) -> None:
-        unjudged = Counter({Unjudged(code): n for code, n in _tally(codes[overrun:]).items() if code})
+        unjudged = Counter({Unjudged(code): n for code, n in _tally(codes[overrun:]).items()})
         judged = 0
         if verdicts is not None:
-            faults = int((verdicts.fault != 0).sum())
             judged = len(verdicts.judged)
             if judged < len(chosen):
+                faults = int((verdicts.fault != 0).sum())
                 unjudged[Unjudged.CAMERA_FAULT] += faults
                 unjudged[Unjudged.NOT_FINITE] += len(chosen) - faults - judged
             self._write_scores(batch, chosen, verdicts)
-        self._backlog.settle(lo, hi, judged, dict(unjudged), overrun)
+        self._backlog.settle(lo, hi, judged, unjudged, overrun)
 
     def _write_scores(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts) -> None:
         """Leave the scores beside the pixels, for the recorder and the page."""
-        scored = chosen[verdicts.judged]
+        scored = _scored(batch, chosen, verdicts)
         for index, chart in enumerate(self._judge.charts if self._judge else ()):
             getattr(batch, chart)[scored] = verdicts.values[:, index]
+        batch.judged_ns[scored] = self._clock()
         batch.joint[scored] = verdicts.joint
         batch.where[scored] = verdicts.scores.where
         batch.fault[chosen] = verdicts.fault
@@ -137,25 +156,24 @@ class Engine:
         bad = np.flatnonzero(verdicts.fault)
         if len(bad):
             self.fault_seen = int(verdicts.fault[bad[-1]]), now_ns
-        scored = chosen[verdicts.judged]
-        if len(scored) == 0:
+        count = len(verdicts.judged)
+        if count == 0:
             return
-        board = self._board
-        self.judged += len(scored)
+        board, scored, last = self._board, _scored(batch, chosen, verdicts), chosen[verdicts.judged[-1]]
+        self.judged += count
         board["judged_ns"][0] = now_ns
-        board["last_seq"][0] = batch.seq[scored[-1]]
-        board["context"][0] = batch.context[scored[-1]]
+        board["last_seq"][0] = batch.seq[last]
+        board["context"][0] = batch.context[last]
         board["exceedances"][:] += verdicts.over.sum(axis=0)
         board["chart_score"][:] = verdicts.values[-1]
         vitals.observe(board, "age", (now_ns - batch.received_ns[scored]) / 1e9)
-        vitals.observe(board, "delay", self._delays_s(batch, scored))
-        vitals.observe(board, "score", np.array([(now_ns - started_ns) / 1e9]))
-        vitals.observe(board, "batch", np.array([float(len(scored))]))
+        vitals.observe(board, "delay", self._delays_s(batch.t_ns[scored], bytes(batch.stream[last])))
+        vitals.observe_one(board, "score", (now_ns - started_ns) / 1e9)
+        vitals.observe_one(board, "batch", float(count))
 
-    def _delays_s(self, batch: FrameBatch, scored: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Exposure to judged, less the least ever seen of this stream: the two clocks' offset cancels."""
-        delays_ns = self._wall_clock() - batch.t_ns[scored]
-        stream = bytes(batch.stream[scored[-1]])
+    def _delays_s(self, t_ns: npt.NDArray[np.int64], stream: bytes) -> npt.NDArray[np.float64]:
+        """Exposure to judged, less the least ever seen of this *stream*: the two clocks' offset cancels."""
+        delays_ns = self._wall_clock() - t_ns
         least_ns = int(delays_ns.min())
         if stream != self._delay_stream or self._least_delay_ns is None:
             self._delay_stream, self._least_delay_ns = stream, least_ns
@@ -184,6 +202,13 @@ def _choose(
     return batch.pixels, batch, chosen + lo
 
 
+def _scored(batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts) -> "npt.NDArray[np.intp] | slice":
+    """Which frames of *batch* were scored; a slice, which copies nothing, where all were."""
+    return slice(None) if len(verdicts.judged) == len(batch.seq) else chosen[verdicts.judged]
+
+
 def _tally(codes: npt.NDArray[np.uint8]) -> dict[int, int]:
-    found = np.bincount(codes).tolist() if len(codes) else []
-    return {code: n for code, n in enumerate(found) if n}
+    """How many frames have each of the codes that say why they are not judged."""
+    if not codes.any():
+        return {}
+    return {code: n for code, n in enumerate(np.bincount(codes).tolist()) if n and code}

@@ -31,6 +31,7 @@ from monitor.ring import Ring
 from monitor.shared import Arrays
 from monitor.types import Pixels
 from monitor.voice import Voice
+from monitor.warmth import WARM_FRAMES, idle_frames, sizes
 from monitor.watch import Parts, Watch
 from monitor.wire.native import WireLimits
 
@@ -133,6 +134,8 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     if bundle:
         witness = witness_of(config, bundle.manifest, epoch, memory.vitals, memory.blocks, memory.units)
     engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns, witness)
+    if judge is not None and judge.scorer.tiling is None:
+        engine.idle_frames = idle_frames(WARM_FRAMES, received.height, received.width, received.dtype)
     silence_ns = int(config.input.silence_s * 1e9)
     admission = bundle.admission if bundle else None
     ingest = ingests.Ingest(config.camera, admission, _wire_limits(config), silence_ns, backlog)
@@ -175,35 +178,37 @@ def _threads(parts: Parts, socket: "zmq.Socket[bytes]") -> Loop:
 
 def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -> "Judge":
     """The judge of *bundle*, warmed up: the first frames must not wait for the first calls into torch."""
-    import numpy as np
     import torch
 
     from models.cuda import pin
     from models.scorer import Scorer
-    from monitor import device
+    from monitor import device as devices
     from monitor.judge import Judge
 
     config = received.config
-    torch.set_num_threads(config.engine.threads)
-    device.require(config.engine.device)
+    torch.set_num_threads(1)  # the scorer shares frames out among threads itself
+    devices.require(config.engine.device)
     held = bundle.manifest
-    if other := device.other_than(held.engine, config.engine.device):
+    if other := devices.other_than(held.engine, config.engine.device):
         log.warning("%s: %s", bundle.path, other)
     try:
-        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, config.engine.device, held.precision)
+        device, threads = config.engine.device, config.engine.threads
+        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, device, held.precision, threads)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
     if scorer.device.type == "cuda" and not pin(ring, scorer.device):
         log.warning("the driver does not lock the ring's memory: frames are copied twice")
-    most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
-    for count in (1, most, most):
-        scorer(np.zeros((count, held.height, held.width), held.dtype))
 
     def beat() -> None:
         board["engine_beat_ns"][0] = time.monotonic_ns()
 
     rule = held.rule_for(config.events)
-    return Judge(scorer, held.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory, beat)
+    judge = Judge(scorer, held.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory, beat)
+    most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
+    frames = idle_frames(most, held.height, held.width, held.dtype)
+    for count in (*sizes(most), most):
+        judge.warm(frames[:count])
+    return judge
 
 
 def _wait_for_the_end(watch: Watch, supervisor_pid: int) -> None:

@@ -11,9 +11,10 @@ from monitor.backlog import Backlog
 from monitor.ring import Codes
 from monitor.sequence import step
 from monitor.types import Admission, Header, Message, Unjudged
-from monitor.wire.native import REASONS, Part, WireError, WireLimits, decode
+from monitor.wire.native import REASONS, Decoder, Part, WireError, WireLimits
 
-POLL_MS = 50  # how late a stop may be noticed
+POLL_MS = 100  # how late a stop may be noticed
+WAITING_LEAST = 64  # messages that may wait at the socket, however large they are
 LAST_PORT = 65_535
 RECEIVE_BUFFER_BYTES = 8 * 2**20  # bridges the moments in which the I/O thread does not run
 
@@ -30,6 +31,7 @@ class Ingest:
 
     - `last_heard_ns`: when a message was last accepted, None before the first
     - `idle`: the last accepted message was a keep-alive or held no active frame
+    - `largest`: most frames of any message accepted
     - `mismatch`: why the frames that come now are not judged ('no bundle', 'frame size ...'), None if they are
     - `rejections`: the last message refused, by reason: a closed set, each put in once and then replaced
     """
@@ -39,13 +41,14 @@ class Ingest:
     ) -> None:
         self._camera = camera
         self._admission = admission
-        self._limits = limits
+        self._decode = Decoder(limits)
         self._silence_ns = silence_ns
         self._backlog = backlog
         self._sequence = backlog.ledger.sequence  # where a process before this one left off
         self._kind: tuple[object, ...] = ()  # what the two below were worked out for
         self._code = int(Unjudged.UNCALIBRATED)
         self.mismatch: str | None = None if admission else "no bundle"
+        self.largest = 0
         self.last_heard_ns: int | None = None
         self.idle = False
         self.rejections: dict[str, Rejection | None] = dict.fromkeys(REASONS)
@@ -53,7 +56,7 @@ class Ingest:
     def take(self, parts: Sequence[Part], now_ns: int) -> None:
         """Account for one multipart message that came in at *now_ns* (monotonic). No peer can make it raise."""
         try:
-            message = decode(parts, self._limits)
+            message = self._decode(parts)
         except WireError as error:
             self._reject(error.reason, error.detail, now_ns)
             return
@@ -67,6 +70,7 @@ class Ingest:
             self._reject("second_stream", f"stream {header.stream!r} while {speaks!r} is alive", now_ns)
             return
         self.last_heard_ns = now_ns
+        self.largest = max(self.largest, header.count)
         codes = self._codes(message)
         enters = self._admission is not None
         self._backlog.offer(message, verdict, self._sequence, codes, now_ns, enters=enters)
@@ -125,6 +129,7 @@ def receive(socket: "zmq.Socket[bytes]", ingest: Ingest, stop: threading.Event, 
     # A blocking receive with a timeout is one call a message where poll, receive and `Again` are three; and
     # recv_multipart asks the socket after each part whether more follow, which `frame.more` knows already.
     socket.setsockopt(zmq.RCVTIMEO, POLL_MS)
+    most, largest = int(socket.getsockopt(zmq.RCVHWM)), 1
     while not stop.is_set():
         try:
             frame = socket.recv(copy=False)
@@ -135,6 +140,10 @@ def receive(socket: "zmq.Socket[bytes]", ingest: Ingest, stop: threading.Event, 
             frame = socket.recv(copy=False)
             parts.append(frame.buffer)
         ingest.take(parts, clock())
+        if ingest.largest > largest:
+            # ZeroMQ counts messages: in large ones, as many as the ring holds frames would fill the memory.
+            largest = ingest.largest
+            socket.setsockopt(zmq.RCVHWM, max(WAITING_LEAST, most // largest))
 
 
 def open_socket(

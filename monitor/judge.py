@@ -130,7 +130,7 @@ class Judge:
         judged = np.flatnonzero(good)
         scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged], self._beat)
         rows = _rows(batch, positions)
-        chart_rows = rows[judged]
+        chart_rows = rows.copy() if len(judged) == len(rows) else rows[judged]
         values = self._values(segments, scores, judged, chart_rows["context"])
         joint_scores, source, limits = self._joint(values, chart_rows["context"])
         chart_rows["joint"], chart_rows["source"] = joint_scores, source
@@ -140,6 +140,13 @@ class Judge:
         return Verdicts(
             fault, finite, judged, scores, values, joint_scores, chart_rows, values > limits, tuple(changes)
         )
+
+    def warm(self, pixels: Pixels) -> None:
+        """Go the way of frames *pixels* (n, h, w) as far as nothing is remembered of them, nor said."""
+        check(self._camera_limits, CameraState(), pixels)
+        scores = self.scorer(pixels, self._beat)
+        if self._memory is not None:
+            memories.step(self._memory, {}, scores.latent, scores.t2, np.full(len(pixels), b""))
 
     def _values(
         self,
@@ -154,7 +161,7 @@ class Judge:
             return values
         remembered = np.empty(len(values))
         for lo, hi, fresh in segments:
-            among = slice(*np.searchsorted(judged, (lo, hi)))
+            among = _among(judged, lo, hi)
             before: memories.State = {} if fresh else self._remembered
             self._remembered, remembered[among] = memories.step(
                 self._memory, before, scores.latent[among], scores.t2[among], contexts[among]
@@ -191,7 +198,7 @@ class Judge:
         for lo, hi, fresh in segments:
             if fresh:
                 changes += self._reset()
-            among = slice(*np.searchsorted(judged, (lo, hi)))
+            among = _among(judged, lo, hi)
             self._charts, found = step(self._rule, self._charts, chart_rows[among])
             changes += [SourcedChange(CHART_RULE, self.charts[one.event.peak["source"]], one) for one in found]
             changes += self._find_faults(rows[lo:hi], fault[lo:hi])
@@ -215,6 +222,13 @@ class Judge:
             self._faults[name], found = reset(self._fault_rule, self._faults[name])
             changes += [SourcedChange(name, name, one) for one in found]
         return changes
+
+
+def _among(judged: npt.NDArray[np.intp], lo: int, hi: int) -> slice:
+    """Where those of *judged*, which rise, lie that are from *lo* up to *hi*."""
+    if len(judged) == 0 or (judged[0] >= lo and judged[-1] < hi):
+        return slice(0, len(judged))
+    return slice(*np.searchsorted(judged, (lo, hi)).tolist())
 
 
 def _finite(pixels: Pixels) -> npt.NDArray[np.bool_]:

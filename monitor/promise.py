@@ -32,6 +32,12 @@ BLOCK_S: Final = 10.0
 PAUSE: Final = 10.0
 """Times as long between two frames as their number takes, and the process was off: no time was judged."""
 
+GATHERED: Final = 512
+"""Judged frames that are taken in together."""
+
+GATHERED_NS: Final = 100_000_000
+"""... or those of so long, where they are fewer."""
+
 SHARE_MOST: Final = 0.02
 """... but no longer than leaves so small a share of them above the limit: a fifth of what a limit can be set from."""
 
@@ -159,7 +165,11 @@ class JudgedTime:
 
 
 class Witness:
-    """Counts judged time, keeps blocks and watches for drift, and says all of it in shared memory."""
+    """Counts judged time, keeps blocks and watches for drift, and says all of it in shared memory.
+
+    Judged frames may be gathered and taken in together: nearly all of what that costs is a price a call, whatever their
+    number. A process that is killed takes those it has gathered with it.
+    """
 
     def __init__(
         self,
@@ -176,6 +186,26 @@ class Witness:
         self.rates = rates
         self._board = board
         self._log = log
+        self._gathered: list[Rows] = []
+        self._frames = 0  # gathered
+        self._taken_ns = 0
+
+    def gather(self, rows: Rows) -> None:
+        """Judged frames *rows* (m,), in order, to be taken in soon."""
+        if len(rows):
+            self._gathered.append(rows)
+            self._frames += len(rows)
+
+    def turn(self, now_ns: int, t_ns: int) -> None:
+        """Take in what was gathered, where it is much or the last time was long ago, at *now_ns* (monotonic)."""
+        if self._gathered and (self._frames >= GATHERED or now_ns - self._taken_ns >= GATHERED_NS):
+            self._taken_ns = now_ns
+            self._take_gathered(t_ns)
+
+    def _take_gathered(self, t_ns: int) -> None:
+        gathered, self._gathered, self._frames = self._gathered, [], 0
+        if gathered:
+            self.take(gathered[0] if len(gathered) == 1 else np.concatenate(gathered), t_ns)
 
     def take(self, rows: Rows, t_ns: int) -> None:
         """Judged frames *rows* (m,), in order, of one stream or several, at *t_ns* (Unix)."""
@@ -186,6 +216,7 @@ class Witness:
 
     def finish(self, t_ns: int) -> None:
         """No more frames come."""
+        self._take_gathered(t_ns)
         if self._keeper is not None:
             blocklog.append(self._log, self._keeper.finish(t_ns))
 

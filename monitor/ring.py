@@ -25,6 +25,7 @@ RECORD = np.dtype(
         ("seq", "<i8"),
         ("t_ns", "<i8"),
         ("received_ns", "<i8"),
+        ("judged_ns", "<i8"),
         ("layer", "<i8"),
         ("xy", "<f4", (2,)),
         ("t2", "<f4"),
@@ -42,8 +43,9 @@ RECORD = np.dtype(
 )
 """What lies beside the pixels of a slot. Kept as one record, since it is then written in one call a message."""
 
-_PACK = struct.Struct(f"<{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sqqqq2f6f2hBBBx")
+_PACK = struct.Struct(f"<{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sqqqqq2f6f2hBBBx")
 _NAN = float("nan")
+_NOT_YET_NS = 0
 _UNSCORED = (_NAN,) * 6 + (-1, -1)  # t2, s2, offset, local, mewma, joint, and where
 
 GIL_FREE_COPY_BYTES = 2**20
@@ -60,6 +62,7 @@ class FrameBatch(NamedTuple):
     seq: npt.NDArray[np.int64]
     t_ns: npt.NDArray[np.int64]  # exposure on the sender's clock: never compared with ours
     received_ns: npt.NDArray[np.int64]  # the machine's monotonic clock
+    judged_ns: npt.NDArray[np.int64]  # the same clock, when the scores were written; 0 until then
     layer: npt.NDArray[np.int64]  # -1: none was given
     xy: npt.NDArray[np.float32]  # (n, 2), NaN: none was given
     active: npt.NDArray[np.uint8]
@@ -208,6 +211,7 @@ class Ring:
             header.seq + first,
             header.t_ns + first * header.dt_ns,
             received_ns,
+            _NOT_YET_NS,
             -1 if header.layer is None else header.layer,
             x,
             y,

@@ -57,7 +57,7 @@ def training() -> Iterator["Report"]:
         yield move
 
 
-def _table(title: str | None = None) -> Table:
+def plain_table(title: str | None = None) -> Table:
     """A table with a line under its headings in a terminal, and nothing but its words in a log."""
     box = SIMPLE_HEAD if out.is_terminal else None
     return Table(title=title, title_justify="left", box=box, pad_edge=False, padding=(0, 1))
@@ -66,7 +66,7 @@ def _table(title: str | None = None) -> Table:
 def show_bundle(bundle: "Bundle") -> None:
     """What a calibration found, for the person who ran it."""
     held = bundle.manifest
-    table = _table(f"bundle {bundle.path}  ({held.height}x{held.width} {held.dtype})")
+    table = plain_table(f"bundle {bundle.path}  ({held.height}x{held.width} {held.dtype})")
     table.add_column("chart")
     for heading in ("limit", "90 % interval", "median", "frames", "independent"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -123,7 +123,7 @@ def _limit_cells(limit: "FittedLimit", per_frame: bool) -> tuple[str, ...]:
 
 def show_replacement(old: "Manifest", new: "Manifest") -> None:
     """Limits beside those that are to take their place."""
-    table = _table("limits")
+    table = plain_table("limits")
     table.add_column("chart")
     for heading in ("now", "new", "times"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -167,13 +167,13 @@ def agreed(question: str) -> bool:
 def show_evaluation(evaluation: "Evaluation") -> None:
     """Rates and areas with their intervals."""
     counts, found = evaluation.counts, evaluation.performance
-    table = _table("frames judged")
+    table = plain_table("frames judged")
     for heading in ("", "flagged", "passed"):
         table.add_column(heading, justify="right")
     table.add_row("anomalous", str(counts.anomalous_flagged), str(counts.anomalous_passed))
     table.add_row("normal", str(counts.normal_flagged), str(counts.normal_passed))
     out.print(table)
-    rates = _table("rates, with 95 % intervals for independent frames")
+    rates = plain_table("rates, with 95 % intervals for independent frames")
     rates.add_column("")
     rates.add_column("value", justify="right")
     rates.add_column("interval", justify="right")
@@ -192,7 +192,7 @@ def show_comparison(comparison: "Comparison") -> None:
     indent = " " * INDENT
     say(f"{indent}anomalies shown {overall.shown}, found {overall.found}; false alarms {false}")
     if overall.shown:
-        table = _table()
+        table = plain_table()
         table.add_column("anomaly")
         for heading in ("shown", "found", "median delay", "longest"):
             table.add_column(heading, justify="right", no_wrap=True)

@@ -1,5 +1,6 @@
 """Who may speak for a camera, and which frames were lost on the way. Pure functions of a state and a header."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from monitor.types import Header
@@ -38,6 +39,8 @@ def step(state: SequenceState, header: Header, now_ns: int, silence_ns: int) -> 
     """
     seq, count = header.seq, header.count
     expected, refused, restarted = state.next_seq, state.refused, False
+    if header.stream == state.stream and seq == expected:  # nearly always
+        return SequenceState(state.stream, seq + count, now_ns, header.end, refused), _in_order(count)
     if header.stream != state.stream:
         if state.stream is not None and not state.ended and now_ns - state.last_heard_ns < silence_ns:
             return state._replace(refused=_remember(refused, header)), Verdict(accepted=False)
@@ -52,6 +55,12 @@ def step(state: SequenceState, header: Header, now_ns: int, silence_ns: int) -> 
         verdict = Verdict(True, 0, passed, count - passed, restarted)
         end = max(end, expected)
     return SequenceState(header.stream, end, now_ns, header.end, refused), verdict
+
+
+@lru_cache(maxsize=64)
+def _in_order(count: int) -> Verdict:
+    """Of *count* frames where they were awaited: senders use few sizes of messages."""
+    return Verdict(accepted=True, new=count)
 
 
 def _remember(refused: tuple[tuple[str, int], ...], header: Header) -> tuple[tuple[str, int], ...]:

@@ -120,7 +120,7 @@ def run(config: Config, source: str) -> int:
     """
     logs.set_up(config.log, "framewatch")
     bundle = read(Path(config.bundle)) if config.bundle else None
-    orders = _prepare(config, source, bundle)
+    orders = prepare(config, source, bundle)
     if bundle and bundle.manifest.budget and (other := bundle.manifest.budget.other_than(config.calibration)):
         log.warning("%s: %s; recalibrate to have it so", source, other)
     memory = open_memory(orders)
@@ -185,7 +185,7 @@ def _promise(held: Manifest) -> Promise | None:
     )
 
 
-def _prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
+def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     if bundle is None and config.bundle:
         raise BundleError(f"{config.bundle}: is missing")
     height, width, dtype = frame_of(bundle)
@@ -223,7 +223,7 @@ def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Even
     announced = False
     while not stopping.wait(LOOK_S):
         side.settled = side.settled or bool(memory.vitals["side_beat_ns"][0])
-        hot.settled = hot.settled or _is_ready(memory)
+        hot.settled = hot.settled or is_ready(memory)
         if side.settled and hot.settled and not announced:
             announced = True
             log.info("running: %s", welcome)
@@ -240,7 +240,7 @@ def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Even
     return 0
 
 
-def _is_ready(memory: Memory) -> bool:
+def is_ready(memory: Memory) -> bool:
     """Whether the hot process has loaded its network and opened the camera's socket."""
     state, why = STATES[int(memory.vitals["state"][0])], bytes(memory.vitals["why"][0]).decode(errors="replace")
     return state is not State.STARTING or why.startswith(WAITING)

@@ -37,8 +37,8 @@ from monitor.vitals import read_text, write_text
 from monitor.voice import Heartbeat, Permit
 from monitor.web.app import application
 
-TICK_S: Final = 0.1
-"""The event log is read at least so often, should the bell be missed."""
+TICK_S: Final = 0.2
+"""The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
 
 SETTLE_NS: Final = 500_000_000
 """Alarms wait so long after the socket is bound: subscribers of a side process that died are still connecting again."""

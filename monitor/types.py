@@ -51,24 +51,27 @@ class Dropped(StrEnum):
     STOPPING = "stopping"  # the daemon was told to stop before its turn came
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a camera says about *count* consecutive frames of one size; a keep-alive has count 0."""
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """What a camera says about *count* consecutive frames of one size; a keep-alive has count 0.
 
+    What differs from message to message comes first.
+    """
+
+    seq: int  # of the first frame; of the next to come where count is 0
+    t_ns: int  # first exposure, Unix nanoseconds on the sender's clock
+    xy: tuple[float, float] | None  # of the first frame: millimetres, nanometres, or scan column and row
     camera: str
     stream: str
-    seq: int  # of the first frame; of the next to come where count is 0
     count: int
     height: int
     width: int
     dtype: PixelType
-    t_ns: int  # first exposure, Unix nanoseconds on the sender's clock
     dt_ns: int  # between frames of this message
     active: bool
     context: str
     settings: str
     job: str
     layer: int | None
-    xy: tuple[float, float] | None  # of the first frame: millimetres, nanometres, or scan column and row
     end: bool
 
     @property

@@ -4,6 +4,7 @@ The ledger has a snapshot of its own (`ledger.py`), since its numbers must close
 Each array has one writer. Times are CLOCK_MONOTONIC nanoseconds, which all processes of a machine share.
 """
 
+from bisect import bisect_left
 from typing import Final, get_args
 
 import numpy as np
@@ -37,6 +38,8 @@ HISTOGRAMS: Final = {
     "fall": FALL_BOUNDS,
 }
 """Name -> upper bounds of its buckets (seconds; frames for `batch`)."""
+
+_BOUNDS: Final = {name: np.array(bounds) for name, bounds in HISTOGRAMS.items()}
 
 
 def fields(charts: int) -> Fields:
@@ -84,10 +87,16 @@ def open_priorities(arrays: Arrays) -> tuple[Priority, ...]:
 
 def observe(arrays: Arrays, histogram: str, values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
     """Count *values* (n,) into the buckets of *histogram*; a bound belongs to the bucket below it, as in Prometheus."""
-    bounds = HISTOGRAMS[histogram]
-    buckets = np.searchsorted(bounds, values, side="left")
-    arrays[f"{histogram}_counts"][:] += np.bincount(buckets, minlength=len(bounds) + 1)
-    arrays[f"{histogram}_sum"][0] += float(values.sum())
+    bounds = _BOUNDS[histogram]
+    buckets = bounds.searchsorted(values)
+    arrays[f"{histogram}_counts"] += np.bincount(buckets, minlength=len(bounds) + 1)
+    arrays[f"{histogram}_sum"] += values.sum()
+
+
+def observe_one(arrays: Arrays, histogram: str, value: float) -> None:
+    """As `observe` of one value, for a tenth of its price."""
+    arrays[f"{histogram}_counts"][bisect_left(HISTOGRAMS[histogram], value)] += 1
+    arrays[f"{histogram}_sum"] += value
 
 
 def quantile(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", bounds: tuple[float, ...], q: float) -> float:

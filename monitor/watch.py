@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # these load torch, which takes seconds: the watch speaks bef
     from monitor.rates import RateWatch
 
 PERIOD_S = 0.05
+PAUSED_PERIOD_S = 0.1
+PAUSE_NS = 1_000_000_000
 HEARTBEAT_NS = 1_000_000_000
 COVERAGE_NS = 10_000_000_000
 IDLE_TURNS = 3  # one keep-alive between two frames is not a process that is off
@@ -111,8 +113,16 @@ class Watch:
 
     def run(self) -> None:
         """Turn until `finished`; the last words are spoken by `say_goodbye`."""
-        while not self.finished.wait(PERIOD_S):
+        while not self.finished.wait(self.period_s):
             self.turn()
+
+    @property
+    def period_s(self) -> float:
+        """Seconds to the next turn: in a pause of the camera no more turns than permits are due."""
+        heard_ns = self.parts.ingest.last_heard_ns if self.parts is not None else None
+        if heard_ns is None or self._clock() - heard_ns < PAUSE_NS:
+            return PERIOD_S
+        return max(PERIOD_S, min(PAUSED_PERIOD_S, self._config.permit.period_ms / 1e3))
 
     def turn(self) -> None:
         """Look at everything once."""
@@ -138,7 +148,7 @@ class Watch:
         """The engine has reported an event whose latest frame came in at *received_ns*: the permit may fall now."""
         fell = self.say_permit(self._clock())
         if fell:
-            vitals.observe(self._board, "fall", np.array([(self._clock() - received_ns) / 1e9]))
+            vitals.observe_one(self._board, "fall", (self._clock() - received_ns) / 1e9)
 
     def say_permit(self, now_ns: int) -> bool:
         """Work the permit out anew and say it where it changed or is due; returns whether it has just fallen."""

@@ -97,6 +97,15 @@ def test_the_supervisor_does_not_import_torch() -> None:
     assert not any(roots(imported) & {"torch", "models"} for imported in closure("monitor.service").values())
 
 
+def test_no_process_of_the_daemon_waits_for_parts_of_libraries_that_only_calibration_needs() -> None:
+    slow = {"sklearn", "scipy.stats", "scipy.signal", "scipy.optimize", "scipy.sparse", "scipy.linalg"}
+    for process in ("monitor.service", "monitor.side", "monitor.hot"):
+        reached = {name: imported for name, imported in closure(process).items() if name.startswith("calibration")}
+        assert reached
+        found = {name for name, imported in reached.items() for one in imported if one.startswith(tuple(slow))}
+        assert found == set(), f"{process}: import scipy and ask it for the part where it is used"
+
+
 def test_the_closure_knows_what_imports_torch() -> None:
     assert any("torch" in roots(imported) for imported in closure("monitor.calibrate").values())
 

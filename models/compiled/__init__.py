@@ -23,3 +23,8 @@ def compiled(loop: F) -> F:
         return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=_SUMS)(loop))
     except RuntimeError:  # no folder to keep it in: each start compiles anew
         return cast(F, njit(nogil=True, error_model="numpy", fastmath=_SUMS)(loop))
+
+
+def inlined(part: F) -> F:
+    """A *part* of compiled loops, for each row of a frame or so: as a call it would take longer than what it does."""
+    return cast(F, njit(forceinline=True, nogil=True, error_model="numpy", fastmath=_SUMS)(part))

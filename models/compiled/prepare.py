@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.alignment import LIGHT_CAP, ROUND
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 
 Array = npt.NDArray[Any]
 
@@ -35,15 +35,18 @@ def prepare(
     is dark, are scratch.
     """
     height, width = ground.shape
+    scaled = np.empty(padded.shape, np.float32)
     straight, picked = np.arange(width).astype(np.uint32), np.empty(width, np.uint32)
     for index in range(len(frames)):
         _bin(frames[index], binning, ground, sums[0], padded)
         if align:
             _pose(padded, light, sums, poses[index])
-            _turn(padded, poses[index], normal, stride, picked, patches[index])
+        _normalise(padded, normal, scaled)
+        if align:
+            _turn(scaled, poses[index], stride, picked, patches[index])
         else:
             for row in range(height):
-                _lay(padded[row + 1, 1:], straight, normal, row, stride, patches[index])
+                _lay(scaled[row + 1, 1:], straight, row, stride, patches[index])
         _repeat_edges(height, width, stride, patches[index])
 
 
@@ -149,13 +152,21 @@ def _bring_within_reach(light: Array, pose: Array) -> None:
 
 
 @compiled
-def _turn(padded: Array, pose: Array, normal: Array, stride: int, picked: Array, patches: Array) -> None:
+def _normalise(padded: Array, normal: Array, scaled: Array) -> None:
+    shift, inverse = normal[0], normal[1]
+    pixels, out = padded.reshape(-1), scaled.reshape(-1)
+    for index in range(len(pixels)):
+        out[index] = (pixels[index] - shift) * inverse
+
+
+@compiled
+def _turn(scaled: Array, pose: Array, stride: int, picked: Array, patches: Array) -> None:
     """The nearest pixel of each place about the pool's middle; the dark border where there is none."""
-    height, width = padded.shape[0] - 2, padded.shape[1] - 2
+    height, width = scaled.shape[0] - 2, scaled.shape[1] - 2
     sine, cosine = np.float32(math.sin(pose[2])), np.float32(math.cos(pose[2]))
     top, left = np.float32(pose[0] + (height + 1) / 2), np.float32(pose[1] + (width + 1) / 2)
     row_last, column_last = np.float32(height + 1), np.float32(width + 1)
-    pixels, wide = padded.reshape(-1), np.float32(width + 2)
+    pixels, wide = scaled.reshape(-1), np.float32(width + 2)
     for row in range(height):
         y = np.float32(row - (height - 1) / 2)
         first_row, first_column = top + cosine * y, left - sine * y
@@ -167,30 +178,29 @@ def _turn(padded: Array, pose: Array, normal: Array, stride: int, picked: Array,
             from_column = np.float32(0.0) if from_column < 0 else from_column
             from_column = column_last if from_column > column_last else from_column
             picked[column] = np.uint32(np.rint(from_row) * wide + np.rint(from_column))  # exact: below 2**24
-        _lay(pixels, picked, normal, row, stride, patches)
+        _lay(pixels, picked, row, stride, patches)
 
 
-@compiled
-def _lay(pixels: Array, picked: Array, normal: Array, row: int, stride: int, patches: Array) -> None:
+@inlined
+def _lay(pixels: Array, picked: Array, row: int, stride: int, patches: Array) -> None:
     """A row of the frame, of *pixels* those *picked* (w,), to its place in *patches* (rows, columns, s * s)."""
     cells = patches[row // stride]
     if stride == 8:  # as constants, a stride's pixels move at once
-        _cut(pixels, picked, normal, row % 8 * 8, 8, cells)
+        _cut(pixels, picked, row % 8 * 8, 8, cells)
     elif stride == 4:
-        _cut(pixels, picked, normal, row % 4 * 4, 4, cells)
+        _cut(pixels, picked, row % 4 * 4, 4, cells)
     else:
-        _cut(pixels, picked, normal, row % stride * stride, stride, cells)
+        _cut(pixels, picked, row % stride * stride, stride, cells)
 
 
-@compiled
-def _cut(pixels: Array, picked: Array, normal: Array, first: int, stride: int, cells: Array) -> None:
-    shift, inverse = normal[0], normal[1]
+@inlined
+def _cut(pixels: Array, picked: Array, first: int, stride: int, cells: Array) -> None:
     whole = len(picked) // stride
     for cell in range(whole):
         for offset in range(stride):
-            cells[cell, first + offset] = (pixels[picked[cell * stride + offset]] - shift) * inverse
+            cells[cell, first + offset] = pixels[picked[cell * stride + offset]]
     for column in range(whole * stride, len(picked)):
-        cells[whole, first + column - whole * stride] = (pixels[picked[column]] - shift) * inverse
+        cells[whole, first + column - whole * stride] = pixels[picked[column]]
 
 
 @compiled

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 
 Array = npt.NDArray[Any]
 
@@ -15,6 +15,8 @@ Array = npt.NDArray[Any]
 def score(
     seen: Array,
     drawn: Array,
+    shift: int,
+    center: Array,
     inverse_scale: Array,
     latent: Array,
     offset: tuple[float, float],
@@ -28,11 +30,12 @@ def score(
 ) -> None:
     """t2, s2, offset and local of n frames into *charts* (4, n), and where local was largest into *where* (n, 2).
 
-    *seen* and *drawn* (n, rows, columns, s * s) are patches, *inverse_scale* (rows, columns, s * s) is zero where they
-    reach beyond the frame. *latent* (n, p) is whitened. *offset*: mean and inverse standard deviation of the frame's
-    mean residual. *windows*: s, the frame's height and width, a window's side. *first_row* and
-    *first_column* are where windows begin. *poses* (n, 4) and *sensor* (binning, height and width)
-    lead from a window back to the sensor.
+    *seen* and *drawn* (n, rows, columns, s * s) are patches; of *drawn* these are the bits, to be shifted left by
+    *shift* to be those of float32, and *center* (rows, columns, s * s) is to be added. *inverse_scale* (rows, columns,
+    s * s) is zero where patches reach beyond the frame. *latent* (n, p) is whitened. *offset*: mean and inverse
+    standard deviation of the frame's mean residual. *windows*: s, the frame's height and width, a window's side.
+    *first_row* and *first_column* are where windows begin. *poses* (n, 4) and *sensor* (binning, height and width) lead
+    from a window back to the sensor.
     """
     stride, height, width, window = windows
     sums = np.empty((len(first_row), width + window), np.float32)
@@ -45,12 +48,16 @@ def score(
         total, total_squares, begun, ended = 0.0, 0.0, 0, 0
         sums[:] = 0.0
         for cells in range(seen.shape[1]):
-            mean, power = _residual(
+            one, other, mean_drawn, scale = (
                 seen[index, cells].reshape(-1),
                 drawn[index, cells].reshape(-1),
+                center[cells].reshape(-1),
                 inverse_scale[cells].reshape(-1),
-                squares,
             )
+            if shift == 16:  # as a constant, sixteen are shifted at once
+                mean, power = _residual(one, other, 16, mean_drawn, scale, squares)
+            else:
+                mean, power = _residual(one, other, 0, mean_drawn, scale, squares)
             total += mean
             total_squares += power
             for row in range(cells * stride, min((cells + 1) * stride, height)):
@@ -72,12 +79,15 @@ def score(
         _place(down, right, height, width, poses[index], sensor, where[index])
 
 
-@compiled
-def _residual(seen: Array, drawn: Array, inverse_scale: Array, squares: Array) -> tuple[Any, Any]:
+@inlined
+def _residual(
+    seen: Array, drawn: Array, shift: int, center: Array, inverse_scale: Array, squares: Array
+) -> tuple[Any, Any]:
     """Sum and sum of squares of the scaled residual of a row of patches, and its squares."""
     total, power = np.float32(0.0), np.float32(0.0)
     for index in range(len(squares)):
-        e = (seen[index] - drawn[index]) * inverse_scale[index]
+        bits = np.uint32(drawn[index]) << np.uint32(shift)
+        e = (seen[index] - center[index] - np.uint32(bits).view(np.float32)) * inverse_scale[index]
         square = e * e
         total += e
         power += square
@@ -85,7 +95,7 @@ def _residual(seen: Array, drawn: Array, inverse_scale: Array, squares: Array) -
     return total, power
 
 
-@compiled
+@inlined
 def _take(squares: Array, row: int, stride: int, line: Array) -> None:
     """A row of the frame out of a row of patches."""
     if stride == 8:  # as constants, a stride's pixels move at once
@@ -96,7 +106,7 @@ def _take(squares: Array, row: int, stride: int, line: Array) -> None:
         _cut(squares, row, stride, line)
 
 
-@compiled
+@inlined
 def _cut(squares: Array, row: int, stride: int, line: Array) -> None:
     whole = len(line) // stride
     for cell in range(whole):
@@ -106,7 +116,7 @@ def _cut(squares: Array, row: int, stride: int, line: Array) -> None:
         line[column] = squares[(whole * stride + row) * stride + column - whole * stride]
 
 
-@compiled
+@inlined
 def _add(line: Array, sums: Array) -> None:
     for column in range(len(line)):
         sums[column] += line[column]
@@ -124,10 +134,12 @@ def _largest(
     of_column[:] = -1.0
     for row in range(len(first_row)):
         line, share = sums[row], np.float32(1.0 / min(window, height - first_row[row]))
-        means[:] = 0.0
-        for offset in range(window):  # beyond the frame the sums are zero
-            for column in range(len(means)):
-                means[column] += line[column + offset]
+        if window == 4:  # as a constant, all are added at once
+            _slide(line, 4, means)
+        elif window == 8:
+            _slide(line, 8, means)
+        else:
+            _slide(line, window, means)
         at = np.float32(row)
         for column in range(len(means)):
             mean = means[column] * share * shares[column]
@@ -142,6 +154,16 @@ def _largest(
         ):
             most, at_column = column, number
     return of_column[most], int(at_row[most]), at_column
+
+
+@inlined
+def _slide(line: Array, window: int, sums: Array) -> None:
+    """Sums over *window* columns from each on; beyond the frame *line* is zero."""
+    for column in range(len(sums)):
+        total = np.float32(0.0)
+        for offset in range(window):
+            total += line[column + offset]
+        sums[column] = total
 
 
 @compiled

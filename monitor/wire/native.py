@@ -8,7 +8,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -95,6 +95,10 @@ class _Header(msgspec.Struct, gc=False):
     meta: str | None = None
 
 
+_Repeated = tuple[str, str, int, int, int, PixelType, int, bool, str, str, str, int | None, bool]
+"""A Header's values from `camera` on, in its order."""
+
+
 class _Version(msgspec.Struct, gc=False):
     v: int
 
@@ -111,42 +115,85 @@ _control_character = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _key_in_error = re.compile(r"(?:\$\.|field `)(\w+)").search
 
 
-def decode(parts: Sequence[Part], limits: WireLimits) -> Message:
-    """The message in *parts*; its pixels are a view into part 3, which is not copied.
+class _Known(NamedTuple):
+    """What a camera repeats from message to message, checked: all but the first frame's number, time and place."""
 
-    A keep-alive has no pixels, and its height and width mean nothing. Raises WireError on any other bytes.
+    camera: bytes
+    wire: _Header  # with those three at nothing
+    frames: int
+    pixel_bytes: int
+    header: _Repeated
+
+
+class Decoder:
+    """Decodes messages that keep *limits*, quickest where they are like the one before.
+
+    A message that breaks the protocol raises WireError and leaves the decoder as it was.
     """
-    if not 3 <= len(parts) <= 4:
-        raise WireError("parts", f"3 or 4 parts make a message, not {len(parts)}")
-    if _is_camera(parts[0]) is None:
-        raise WireError("camera", "a camera's name is 1 to 64 of A-Z a-z 0-9 . _ -")
-    wire = _read_header(parts[1])
+
+    def __init__(self, limits: WireLimits) -> None:
+        self._limits = limits
+        self._known: _Known | None = None
+
+    def __call__(self, parts: Sequence[Part]) -> Message:
+        """The message in *parts*; its pixels are a view into part 3, which is not copied.
+
+        A keep-alive has no pixels, and its height and width mean nothing. Raises WireError on any other bytes.
+        """
+        if not 3 <= len(parts) <= 4:
+            raise WireError("parts", f"3 or 4 parts make a message, not {len(parts)}")
+        known = self._known
+        same_camera = known is not None and parts[0] == known.camera
+        if not same_camera and _is_camera(parts[0]) is None:
+            raise WireError("camera", "a camera's name is 1 to 64 of A-Z a-z 0-9 . _ -")
+        wire = _read_header(parts[1])
+        seq, t_ns, xy = wire.seq, wire.t_ns, wire.xy
+        wire.seq, wire.t_ns, wire.xy = 0, 0, None
+        if known is None or not same_camera or wire != known.wire:
+            known = self._known = _learn(bytes(parts[0]), wire, self._limits)
+        count = known.frames
+        if seq + count > INT64_MAX:
+            raise WireError("seq", "the last sequence number exceeds 64 bits")
+        if wire.dt_ns and t_ns + count * wire.dt_ns > INT64_MAX:
+            raise WireError("time", "the last exposure exceeds 64 bits")
+        # Places live in the ring as float32; the comparison also refuses infinity and NaN.
+        if xy and not (abs(xy[0]) <= FLOAT32_MAX and abs(xy[1]) <= FLOAT32_MAX):
+            raise WireError("xy", "a place must be finite in single precision")
+        pixels = _bytes_view(parts[2])
+        if len(pixels) != known.pixel_bytes:
+            raise WireError("length", f"{len(pixels)} bytes of pixels do not match the shape")
+        places = None if wire.meta is None and len(parts) == 3 else _places(parts, wire.meta, count)
+        return Message(Header(seq, t_ns, xy, *known.header), pixels, places)
+
+
+def decode(parts: Sequence[Part], limits: WireLimits) -> Message:
+    """The message in *parts*, by a decoder that knows nothing of others."""
+    return Decoder(limits)(parts)
+
+
+def _learn(camera: bytes, wire: _Header, limits: WireLimits) -> _Known:
+    """What *wire* says of messages like its own. Raises WireError."""
     count, height, width = _sizes(wire, limits)
-    _check_ranges(wire, count)
-    pixels = _bytes_view(parts[2])
-    if len(pixels) != count * height * width * ITEM_BYTES[wire.dtype]:
-        raise WireError("length", f"{len(pixels)} bytes of pixels do not match the shape")
+    if wire.codec is not None and wire.codec != "raw":
+        raise WireError("codec", "only raw pixels are understood")
     layer = wire.layer
-    header = Header(
-        camera=str(parts[0], "ascii"),
-        stream=_text(wire.stream),
-        seq=wire.seq,
-        count=count,
-        height=height,
-        width=width,
-        dtype=wire.dtype,
-        t_ns=wire.t_ns,
-        dt_ns=wire.dt_ns or 0,
-        active=wire.active is not False,
-        context=_text(wire.context) if wire.context else "",
-        settings=_text(wire.settings) if wire.settings else "",
-        job=_text(wire.job) if wire.job else "",
+    header = (
+        camera.decode("ascii"),
+        _text(wire.stream),
+        count,
+        height,
+        width,
+        wire.dtype,
+        wire.dt_ns or 0,
+        wire.active is not False,
+        _text(wire.context) if wire.context else "",
+        _text(wire.settings) if wire.settings else "",
+        _text(wire.job) if wire.job else "",
         # Senders say -1 for "no layer yet"; no layer lies below the plate.
-        layer=None if layer is None or layer < 0 else layer,
-        xy=wire.xy,
-        end=wire.end is True,
+        None if layer is None or layer < 0 else layer,
+        wire.end is True,
     )
-    return Message(header, pixels, _places(parts, wire.meta, count))
+    return _Known(camera, wire, count, count * height * width * ITEM_BYTES[wire.dtype], header)
 
 
 def encode(
@@ -244,18 +291,6 @@ def _sizes(wire: _Header, limits: WireLimits) -> tuple[int, int, int]:
     if count * frame_bytes > limits.max_message_bytes:
         raise WireError("size", f"{count * frame_bytes} bytes a message, {limits.max_message_bytes} are allowed")
     return count, height, width
-
-
-def _check_ranges(wire: _Header, count: int) -> None:
-    if wire.codec is not None and wire.codec != "raw":
-        raise WireError("codec", "only raw pixels are understood")
-    if wire.seq + count > INT64_MAX:
-        raise WireError("seq", "the last sequence number exceeds 64 bits")
-    if wire.dt_ns and wire.t_ns + count * wire.dt_ns > INT64_MAX:
-        raise WireError("time", "the last exposure exceeds 64 bits")
-    # Places live in the ring as float32; the comparison also refuses infinity and NaN.
-    if wire.xy and not (abs(wire.xy[0]) <= FLOAT32_MAX and abs(wire.xy[1]) <= FLOAT32_MAX):
-        raise WireError("xy", "a place must be finite in single precision")
 
 
 def _text(text: str) -> str:

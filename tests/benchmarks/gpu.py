@@ -29,6 +29,7 @@ from models.cuda import CudaEngine
 from models.scores import CHARTS, Precision
 from models.tensors import ChartParameters
 from models.training import TrainingSettings, latents_and_residuals, train
+from monitor.bench.naive import DOWN, Naive
 from monitor.camera.meltpool import camera as meltpool
 from monitor.camera.stem import diffraction
 from monitor.device import name_of
@@ -205,10 +206,8 @@ def seconds_of(run: Callable[[], object], slice_s: float) -> float:
 
 def naive_way(side: int, dtype: str, device: str) -> Callable[[Frames], object]:
     """What one would write first: an eager network with upsampling, frames and scores moved one after the other."""
-    from tests.benchmarks.hold_rate import Naive
-
-    padded = side - side % -16
-    network = Naive(padded).eval().to(device)
+    padded = side - side % -DOWN
+    network = Naive(padded, padded).eval().to(device)
     white = 255 if dtype == "uint8" else 65535
 
     @torch.inference_mode()

@@ -19,6 +19,8 @@ from calibration.camera import (
     CameraLimits,
     CameraState,
     check,
+    constant_rows,
+    count,
     fit_camera,
 )
 
@@ -236,3 +238,22 @@ def test_real_frames_defective_or_not_are_no_camera_faults(seen: str, unseen: st
     folder = Path(os.environ["FRAMEWATCH_DATA"]) / "stem-sto"
     frames = np.load(folder / seen)
     assert not any(codes(fit_camera([frames], frames.dtype), np.load(folder / unseen)))
+
+
+@pytest.mark.parametrize("width", [1, 7, 15, 16, 17, 23, 24, 40])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_constant_row_is_found_in_rows_of_any_length(width: int, dtype: str) -> None:
+    random = np.random.default_rng(width)
+    frames = random.integers(0, 3, (6, 9, width)).astype(dtype)
+    frames[2, 4], frames[5, 0] = 1, 0
+    expected = (frames == frames[:, :, :1]).all(axis=2)
+    np.testing.assert_array_equal(constant_rows(frames), expected)
+    np.testing.assert_array_equal(constant_rows(frames[:, :, ::-1]), expected)
+    np.testing.assert_array_equal(constant_rows(frames[::2, 1:]), expected[::2, 1:])
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 63, 64, 2040, 2048, 8 * 255 * 3, 8 * 255 * 3 + 8, 5001])
+def test_flags_are_counted_however_many_there_are(size: int) -> None:
+    flags = np.random.default_rng(size).random((5, size)) < 0.6
+    flags[1], flags[2] = True, False
+    assert count(flags).tolist() == flags.sum(axis=1).tolist()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from calibration.charts import CalibrationError
-from calibration.tails import HEAVIEST, LIGHTEST, Tail, far_tail, fit_tail, rarity, score_of
+from calibration.tails import HEAVIEST, LIGHTEST, Rarities, Tail, far_tail, fit_tail, rarity, score_of
 
 KINDS = {
     "gaussian": stats.norm(),
@@ -138,3 +138,16 @@ def test_too_few_scores_and_scores_that_are_not_finite_are_refused() -> None:
         fit_tail(np.arange(19.0))
     with pytest.raises(CalibrationError, match="not finite"):
         fit_tail(np.r_[np.arange(300.0), np.nan])
+
+
+def test_charts_side_by_side_have_the_rarities_that_each_has_alone() -> None:
+    tails = [
+        *(fit_tail(drawn(kind)) for kind in KINDS),
+        Tail(np.linspace(0.0, 1.0, 65), 0.1, 0.0, 1.0),
+        Tail(np.linspace(0.0, 1.0, 65), 0.1, -0.3, 0.2),
+    ]
+    scores = np.column_stack([np.linspace(-1.0, 4.0, 40) * tail.body[-1] for tail in tails])
+    scores[3], scores[5], scores[7] = np.nan, np.inf, -np.inf
+    alone = np.column_stack([rarity(scores[:, index], tail) for index, tail in enumerate(tails)])
+    np.testing.assert_array_equal(Rarities(tails)(scores), alone)
+    np.testing.assert_array_equal(Rarities(tails)(scores[:1]), alone[:1])

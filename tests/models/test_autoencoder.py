@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.autoencoder import Architecture, Convolutional, Linear, build, fresh, operations
+from models.autoencoder import Architecture, Convolutional, Linear, build, fresh, lean, operations
 
 SIZES = [(16, 16), (17, 31), (31, 33), (33, 32), (64, 64), (61, 127), (120, 120), (16, 576), (576, 191)]
 
@@ -140,6 +140,24 @@ def test_patches_beyond_the_frame_repeat_its_last_row_and_column() -> None:
     assert torch.equal(full[:, :, 17:, :18], x[:, :, -1:].expand(-1, -1, 3, -1))
     assert torch.equal(full[:, :, :, 18:], full[:, :, :, 17:18].expand(-1, -1, -1, 2))
     assert torch.equal(network.pixels(network.patches(x)), x)
+
+
+@pytest.mark.parametrize(
+    ("side", "given", "rate_hz", "stem_px"),
+    [
+        (60, Architecture(), 10_000.0, None),  # a melt pool of 120 px, binned: 15 thousand million operations a second
+        (60, Architecture(), 20_000.0, 8),
+        (64, Architecture(), 25_000.0, 8),
+        (64, Architecture(), None, None),  # how fast they come is not known
+        (55, Architecture(), 1e6, None),  # patches of 8 would leave too small a grid
+        (64, Architecture(stem_px=4), 1e6, 4),  # a person's choice stands
+        (64, Architecture(linear=True), 1e6, None),
+    ],
+)
+def test_high_rates_get_larger_patches(
+    side: int, given: Architecture, rate_hz: float | None, stem_px: int | None
+) -> None:
+    assert lean(side, side + 1, given, rate_hz) == given._replace(stem_px=stem_px)
 
 
 @pytest.mark.parametrize("architecture", [Architecture(latent=2), Architecture(latent=2, linear=True)])

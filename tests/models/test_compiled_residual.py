@@ -24,8 +24,10 @@ def scores_of(
     latent = np.random.default_rng(1).normal(size=(count, 5)).astype(np.float32)
     found, where = np.empty((4, count), np.float32), np.empty((count, 2), np.int16)
     score(
-        seen + drawn,
-        drawn,
+        seen + drawn + 0.5,
+        drawn.view(np.uint32),
+        0,
+        np.full(drawn.shape[1:], 0.5, np.float32),
         in_patches(grid, stride, 1 / scale),
         latent,
         (OFFSET[0], 1 / OFFSET[1]),

@@ -32,7 +32,9 @@ def test_fused_statistics_are_those_of_torch(what: dict[str, Any], precision: Pr
     _, network, parameters = shown.folded
     plain = Step(*shown.folded, precision, DEVICE)
     plain._fused = None
-    fused = Fused(plain._inverse_scale, network.stride, shown.trained.preparation.size, *parameters[-2:])
+    fused = Fused(
+        plain._draw.center, plain._inverse_scale, network.stride, shown.trained.preparation.size, *parameters[-2:]
+    )
     patches = plain._network.patches(torch.from_numpy(shown.frames).to(DEVICE).float().unsqueeze(1)).contiguous()
     seen = (patches - 100) / 57
     drawn = (0.5 * seen).to(torch.bfloat16 if precision == "bfloat16" else torch.float32)
@@ -52,7 +54,7 @@ def test_windows_without_a_number_are_named_within_the_frame() -> None:
     shown = example(count=3)
     _, network, parameters = shown.folded
     inverse = torch.ones((*network.grid, network.stride**2), device=DEVICE)
-    fused = Fused(inverse, network.stride, shown.trained.preparation.size, *parameters[-2:])
+    fused = Fused(torch.zeros_like(inverse), inverse, network.stride, shown.trained.preparation.size, *parameters[-2:])
     seen = torch.full((3, *inverse.shape), np.nan, device=DEVICE)
     mean, power, _, peak = fused(seen, torch.zeros_like(seen))
     assert mean.isnan().all()

@@ -14,7 +14,7 @@ from calibration import charts, evaluation
 from models.autoencoder import Architecture, fresh
 from models.preparation import Preparation
 from models.scorer import Scorer
-from models.scores import CHARTS, Scores
+from models.scores import CHARTS, Precision, Scores
 from models.tensors import ChartParameters
 from models.training import Trained, TrainingSettings, latents_and_residuals, train
 
@@ -78,6 +78,32 @@ def test_scores_do_not_depend_on_how_the_stream_is_cut(scorer: Scorer) -> None:
     for cuts in ([0, 1, 2, 70], [0, 33, 70], list(range(0, 71, 7))):
         parts = [scorer(frames[first:last]) for first, last in itertools.pairwise(cuts)]
         assert_alike(Scores(*map(np.concatenate, zip(*parts, strict=True))), whole)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_several_threads_give_the_same_scores(
+    trained: Trained, parameters: ChartParameters, precision: Precision
+) -> None:
+    one = Scorer(trained, parameters, precision=precision)
+    several = Scorer(trained, parameters, precision=precision, threads=3)
+    for count in (1, 16, 17, 40, 300, 900):
+        frames = frames_of(count, seed=count)
+        found, expected = several(frames), one(frames)
+        if precision == "float32":
+            assert_alike(found, expected)
+        assert found.t2 == pytest.approx(expected.t2, rel=1e-4, abs=1e-4)
+        assert found.s2 == pytest.approx(expected.s2, rel=1e-2)
+
+
+def test_a_decoder_in_bfloat16_moves_no_score_far(trained: Trained, parameters: ChartParameters) -> None:
+    frames = frames_of(60, seed=1)
+    exact, rounded = Scorer(trained, parameters), Scorer(trained, parameters, precision="bfloat16")
+    expected, found = exact(frames), rounded(frames)
+    assert np.array_equal(found.t2, expected.t2)
+    assert found.s2 == pytest.approx(expected.s2, rel=2e-3)
+    assert found.local == pytest.approx(expected.local, rel=1e-2)
+    assert not np.array_equal(found.s2, expected.s2)
+    assert exact.in_precision("bfloat16")(frames).s2.tolist() == found.s2.tolist()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

@@ -78,8 +78,9 @@ def test_a_decoder_in_bfloat16_moves_the_residuals_alone(shown: Example) -> None
     exact, found = scored(shown, shown.frames), scored(shown, shown.frames, "bfloat16")
     assert np.array_equal(found.latent, exact.latent)
     assert np.array_equal(found.t2, exact.t2)
-    assert not np.array_equal(found.s2, exact.s2)
-    assert_near(found, exact, 1e-2)
+    linear = shown.trained.network.architecture.linear  # a single product, which stays in float32
+    assert np.array_equal(found.s2, exact.s2) == linear
+    assert_near(found, exact, 5e-3)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

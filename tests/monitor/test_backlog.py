@@ -21,8 +21,8 @@ PATIENCE_S = 20.0  # how long a thread may take that should return at once
 class Bench:
     """A backlog over fresh memory, and a camera that counts on."""
 
-    def __init__(self, memory: tuple[Arrays, Arrays] | None = None) -> None:
-        layout = Ring.fields(SLOTS, 2, 2, "uint8"), Ledger.fields()
+    def __init__(self, memory: tuple[Arrays, Arrays] | None = None, slots: int = SLOTS) -> None:
+        layout = Ring.fields(slots, 2, 2, "uint8"), Ledger.fields()
         self.memory = memory or tuple(lay_out(bytearray(size_of(*layout)), *layout))
         self.ring = Ring(self.memory[0])
         self.backlog = Backlog(self.ring, Ledger(self.memory[1]), BATCH, MAX_WAIT_NS)
@@ -43,7 +43,7 @@ class Bench:
         self.backlog.offer(message, verdict, self.sequence, codes, now_ns, enters=enters)
 
     def message(self, seq: int, count: int, side: int) -> Message:
-        return decode(encode("cam", "s", seq, 0, np.full((count, side, side), seq, np.uint8)), WireLimits())
+        return decode(encode("cam", "s", seq, 0, np.full((count, side, side), seq % 256, np.uint8)), WireLimits())
 
     def read(self) -> LedgerSnapshot:
         found = read(self.memory[1])
@@ -139,7 +139,60 @@ def test_when_the_ring_is_full_the_oldest_frames_are_dropped_and_counted() -> No
     bench.offer(5)
     assert bench.read().dropped[Dropped.OVERRUN] == 3
     assert (bench.read().in_flight, bench.backlog.pending) == (8, 8)
-    assert bench.backlog.claim(0) == (3, 6)
+
+
+def test_an_engine_that_was_overtaken_begins_anew_ahead_of_the_writer() -> None:
+    bench = Bench()
+    bench.offer(6)
+    bench.offer(5, codes=codes(1, 0, 0, 0, 0))
+    assert bench.backlog.claim(0) == (6, 8), "a batch ahead of slot 3, which is written next"
+    found = bench.read()
+    assert (found.dropped[Dropped.OVERRUN], found.unjudged[Unjudged.INACTIVE], found.in_flight) == (6, 0, 5)
+    bench.offer(1)
+    assert bench.backlog.claim(0) == (8, 11)
+    assert bench.read().dropped[Dropped.OVERRUN] == 6
+
+
+def test_the_headway_grows_while_the_engine_is_overtaken_again_and_again() -> None:
+    bench, given_up = Bench(slots=256), []
+    for _ in range(6):
+        bench.offer(256)
+        bench.offer(1)
+        before = bench.read().dropped[Dropped.OVERRUN]
+        assert bench.backlog.claim(0) is not None
+        given_up.append(bench.read().dropped[Dropped.OVERRUN] - before)
+    assert given_up == [8, 16, 32, 64, 128, 128]
+    while bench.backlog.claim(0):
+        pass
+    bench.offer(256)
+    bench.offer(1)
+    before = bench.read().dropped[Dropped.OVERRUN]
+    bench.backlog.claim(0)
+    assert bench.read().dropped[Dropped.OVERRUN] - before == 8, "it has caught up meanwhile"
+
+
+def test_a_full_ring_that_nobody_overwrote_is_judged_to_the_last_frame() -> None:
+    bench = Bench()
+    bench.offer(SLOTS)
+    assert bench.backlog.claim(0) == (0, 3)
+    assert bench.read().dropped[Dropped.OVERRUN] == 0
+
+
+def test_frames_that_come_faster_than_they_are_judged_leave_some_that_are() -> None:
+    """A batch takes as long as three frames to come: without headway each would be overtaken."""
+    bench, judged = Bench(), 0
+    bench.offer(SLOTS)
+    for _ in range(50):
+        claimed = bench.backlog.claim(0)
+        assert claimed is not None
+        bench.offer(3)
+        bench.offer(1)
+        lo, hi = claimed
+        overrun = min(max(0, bench.ring.oldest_intact() - lo), hi - lo)
+        bench.backlog.settle(lo, hi, hi - lo - overrun, {}, overrun)
+        judged += hi - lo - overrun
+    assert judged >= 50
+    assert bench.read().judged == judged
 
 
 def test_a_frame_that_was_not_to_be_judged_keeps_its_reason_when_it_is_overwritten() -> None:

@@ -17,7 +17,7 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "command", ["", "demo", "calibrate", "score", "evaluate", "run", "replay", "simulate", "doctor"]
+    "command", ["", "demo", "calibrate", "score", "evaluate", "run", "replay", "simulate", "doctor", "bench"]
 )
 def test_every_command_explains_itself(desk: Desk, command: str) -> None:
     ended = desk.run(*filter(None, (command, "--help")))

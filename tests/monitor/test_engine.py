@@ -19,6 +19,7 @@ from monitor.ring import Ring
 from monitor.score import load_scorer
 from monitor.shared import lay_out, size_of
 from monitor.types import Dropped, Unjudged
+from monitor.warmth import PAUSE_NS
 from monitor.wire import native
 from monitor.wire.native import WireLimits
 
@@ -107,6 +108,14 @@ def test_the_context_of_the_frame_judged_last_is_told(bench: Bench) -> None:
     bench.send(normal(10, 3), active=False)
     bench.judge_all()
     assert bench.board["context"][0] == b"contour"
+
+
+def test_a_frame_bears_the_time_when_it_was_judged_and_one_that_never_was_bears_none(bench: Bench) -> None:
+    bench.send(normal(10, 1), active=False)
+    bench.send(np.concatenate([normal(3, 2), np.zeros((1, 32, 32), np.uint8)]))
+    bench.clock.now_ns += 7_000
+    bench.judge_all()
+    assert bench.ring.view(0, 14).judged_ns.tolist() == [0] * 10 + [bench.clock.now_ns] * 3 + [0]
 
 
 def test_faulty_frames_are_counted_and_remembered(bench: Bench) -> None:
@@ -242,3 +251,25 @@ def test_the_loop_ends_when_told_to_and_nothing_is_left(bench: Bench) -> None:
     bench.engine.run(lambda: True)
     assert ledgers.read(bench.account).judged == 40
     assert bench.board["engine_beat_ns"][0] == bench.clock.now_ns
+
+
+def test_in_a_pause_the_engine_scores_frames_of_its_own_and_leaves_no_trace(bench: Bench) -> None:
+    bench.send(normal(20, 1))
+    bench.judge_all()
+    before, shown = ledgers.read(bench.account), {name: array.copy() for name, array in bench.board.items()}
+    assert not bench.engine.keep_warm(), "it was given no frames for that"
+    bench.engine.idle_frames = normal(4, 2)
+    assert not bench.engine.keep_warm(), "there is no pause"
+    bench.clock.now_ns += PAUSE_NS
+    assert bench.engine.keep_warm()
+    assert not bench.engine.keep_warm(), "it rests"
+    assert ledgers.read(bench.account) == before
+    for name, array in shown.items():
+        np.testing.assert_array_equal(bench.board[name], array)
+
+
+def test_frames_that_wait_go_before_keeping_warm(bench: Bench) -> None:
+    bench.engine.idle_frames = normal(4, 2)
+    bench.clock.now_ns += PAUSE_NS
+    bench.send(normal(1, 1))
+    assert not bench.engine.keep_warm()

@@ -267,6 +267,27 @@ def test_frames_come_in_over_a_socket_until_it_is_told_to_stop(context: "zmq.Con
     assert found.closes
 
 
+@pytest.mark.parametrize(("counts", "mark"), [((1, 1), 4000), ((1, 8, 2), 500), ((64, 1), 64)])
+def test_large_messages_wait_in_smaller_numbers(
+    context: "zmq.Context[Any]", counts: tuple[int, ...], mark: int
+) -> None:
+    socket = open_socket(context, "tcp://127.0.0.1:*", "pull", True, "cam", 4000, 10**6)
+    sender = context.socket(zmq.PUSH)
+    sender.connect(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+    bench, stop, seq = Bench(), threading.Event(), 0
+    thread = threading.Thread(target=receive, args=(socket, bench.ingest, stop, lambda: 7))
+    thread.start()
+    for count in counts:
+        sender.send_multipart(frames(seq, count))
+        seq += count
+    until(lambda: read(bench.memory[1]).announced == seq)
+    stop.set()
+    thread.join(PATIENCE_S)
+    assert socket.getsockopt(zmq.RCVHWM) == mark
+    socket.close()
+    sender.close(linger=0)
+
+
 def until(holds: Any) -> None:
     """Wait for another thread by trying again, for a while."""
     tick = threading.Event()

@@ -32,6 +32,7 @@ def batch_of(frames: np.ndarray, first_seq: int = 0, stream: bytes = b"one") -> 
         seq=np.arange(first_seq, first_seq + count),
         t_ns=np.arange(count),
         received_ns=np.arange(count),
+        judged_ns=np.zeros(count, np.int64),
         layer=np.full(count, 3),
         xy=np.zeros((count, 2), np.float32),
         active=np.ones(count, np.uint8),
@@ -334,3 +335,13 @@ def test_without_a_memory_there_are_the_charts_of_single_frames_only(judge: Judg
     verdicts = judge.judge(frames, batch_of(frames), np.arange(6))
     np.testing.assert_array_equal(verdicts.values, verdicts.scores.values)
     assert verdicts.over.shape == (6, len(CHARTS))
+
+
+def test_keeping_warm_leaves_no_trace() -> None:
+    judge, untouched, frames = remembering(), remembering(), frames_of(shifted())
+    for one in (judge, untouched):
+        remembered(one, frames[:100])
+    before = judge.snapshot()
+    judge.warm(frames[100:104])
+    assert judge.snapshot() == before
+    np.testing.assert_array_equal(remembered(judge, frames[100:], 100), remembered(untouched, frames[100:], 100))

@@ -226,6 +226,7 @@ class EveryFrame(RuleBasedStateMachine):
         self.waiting: deque[Frame] = deque()
         self.claims: dict[tuple[int, int], list[Frame]] = {}
         self.accepting, self.abandoned = True, False
+        self.overtaken = False  # by the writer, once
 
     # What happens
 
@@ -265,9 +266,10 @@ class EveryFrame(RuleBasedStateMachine):
 
     @rule()
     def the_engine_claims(self) -> None:
+        claimed = self.backlog.claim(self.now_ns)
+        self.shed(len(self.waiting) - self.backlog.pending - (claimed[1] - claimed[0] if claimed else 0))
         waited_ns = self.now_ns - self.waiting[0].received_ns if self.waiting else -1
         due = len(self.waiting) >= BATCH or waited_ns >= MAX_WAIT_NS or (self.waiting and not self.accepting)
-        claimed = self.backlog.claim(self.now_ns)
         assert (claimed is not None) == bool(due)
         if claimed is None:
             return
@@ -276,6 +278,13 @@ class EveryFrame(RuleBasedStateMachine):
             taken.append(self.waiting.popleft())
         assert claimed == (taken[0].position, taken[-1].position + 1)
         self.claims[claimed] = taken
+
+    def shed(self, count: int) -> None:
+        """The engine gave up *count* frames before it claimed: the writer had overtaken it."""
+        assert 0 <= count <= SLOTS // 2
+        assert count == 0 or self.overtaken
+        for _ in range(count):
+            self.end(self.waiting.popleft().fate, "overrun")
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -288,6 +297,7 @@ class EveryFrame(RuleBasedStateMachine):
         )
         unjudged = {reason: fates[reason.label] for reason in Unjudged}
         self.backlog.settle(*claimed, fates["judged"], unjudged, fates["overrun"])
+        self.overtaken |= fates["overrun"] > 0
         self.counts += fates
 
     @rule()
@@ -344,6 +354,7 @@ class EveryFrame(RuleBasedStateMachine):
             self.waiting.append(Frame(self.written, self.now_ns, fate))
             self.written += 1
             while self.waiting[0].position < self.written - SLOTS:
+                self.overtaken = True
                 self.end(self.waiting.popleft().fate, "overrun")
 
     def end(self, fate: str, if_to_be_judged: str) -> None:

@@ -23,6 +23,8 @@ from monitor.bundle import Bundle
 from monitor.manifest import FittedDrift
 from monitor.promise import (
     BLOCK_S,
+    GATHERED,
+    GATHERED_NS,
     SHARE_MOST,
     BlockKeeper,
     DriftWatch,
@@ -353,3 +355,30 @@ def test_what_has_drifted_is_stale_until_a_new_calibration(small_bundle: Bundle,
     watching.take(rows(fresh(3000, 10)), T_NS)
     bench.pass_time(0.4, frames=True)
     assert bench.said.state == "stale"
+
+
+def test_frames_that_are_gathered_are_taken_in_when_they_are_many_or_have_waited() -> None:
+    frames = rows(fresh(GATHERED + 100, 3))
+    board, log = memory()
+    watching = witness(None, board, log)
+    watching.turn(10**12, T_NS)
+    watching.gather(frames[:10])
+    watching.turn(10**12, T_NS)
+    assert board["judged_s"][0] == pytest.approx(0.1), "the first has waited since for ever"
+    watching.gather(frames[10:20])
+    watching.turn(10**12 + GATHERED_NS - 1, T_NS)
+    assert board["judged_s"][0] == pytest.approx(0.1)
+    watching.turn(10**12 + GATHERED_NS, T_NS)
+    assert board["judged_s"][0] == pytest.approx(0.2)
+    for first in range(20, 20 + GATHERED, 64):
+        watching.gather(frames[first : first + 64])
+    watching.turn(10**12 + GATHERED_NS, T_NS)
+    assert board["judged_s"][0] == pytest.approx((20 + GATHERED) / RATE_HZ)
+    watching.gather(frames[20 + GATHERED :])
+    watching.finish(T_NS)
+    assert board["judged_s"][0] == pytest.approx(len(frames) / RATE_HZ)
+    found, expected = (
+        [(one.first_seq, one.last_seq, one.frames, one.extreme) for one in blocks]
+        for blocks in (blocklog.read(log, blocklog.START, SCALE)[0], seen(frames, None, 7)[1])
+    )
+    assert found[: len(expected)] == expected

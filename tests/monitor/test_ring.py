@@ -53,6 +53,7 @@ def test_what_is_written_can_be_read(dtype: PixelType) -> None:
     assert batch.seq.tolist() == [40, 41, 42]
     assert batch.t_ns.tolist() == [40_000, 40_010, 40_020]
     assert batch.received_ns.tolist() == [77] * 3
+    assert batch.judged_ns.tolist() == [0] * 3
     assert [text(name) for name in batch.context] == ["häutung"] * 3
     assert [text(name) for name in batch.stream] == ["s"] * 3
     assert [text(name) for name in batch.job] == ["j"] * 3
@@ -81,14 +82,15 @@ def test_nothing_is_left_of_the_frame_that_was_in_the_slot_before() -> None:
     ring = new_ring()
     write(ring, 0, SLOTS, context="before", job="before", layer=3, xy=(1.0, 1.0))
     batch = ring.view(0, SLOTS)
-    for scores in (batch.t2, batch.s2, batch.offset, batch.local, batch.joint, batch.where, batch.fault):
-        scores[:] = 1
+    for left in (batch.t2, batch.s2, batch.offset, batch.local, batch.joint, batch.where, batch.fault, batch.judged_ns):
+        left[:] = 1
     write(ring, SLOTS, SLOTS)
     batch = ring.view(SLOTS, 2 * SLOTS)
     for scores in (batch.t2, batch.s2, batch.offset, batch.local, batch.joint, batch.xy):
         assert np.isnan(scores).all()
     assert (batch.where == -1).all()
     assert not batch.fault.any()
+    assert not batch.judged_ns.any()
     assert set(batch.context.tolist()) == set(batch.job.tolist()) == {b""}
     assert batch.layer.tolist() == [-1] * SLOTS
 

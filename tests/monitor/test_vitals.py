@@ -69,3 +69,12 @@ def test_the_quantile_of_values_beyond_all_bounds_is_the_last_bound() -> None:
     arrays = some_vitals()
     observe(arrays, "age", np.array([100.0]))
     assert quantile(arrays["age_counts"], AGE_BOUNDS, 0.99) == AGE_BOUNDS[-1]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.001, 0.0011, 0.3, 5.0, 99.0])
+def test_one_value_alone_counts_as_it_does_among_others(value: float) -> None:
+    one, other = some_vitals(), some_vitals()
+    vitals.observe(one, "age", np.array([value]))
+    vitals.observe_one(other, "age", value)
+    assert one["age_counts"].tolist() == other["age_counts"].tolist()
+    assert one["age_sum"][0] == other["age_sum"][0]

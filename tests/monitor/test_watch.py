@@ -23,7 +23,7 @@ from monitor.score import load_scorer
 from monitor.shared import lay_out, size_of
 from monitor.voice import Heartbeat
 from monitor.voice import Permit as PermitSaid
-from monitor.watch import Parts, Watch
+from monitor.watch import PERIOD_S, Parts, Watch
 from monitor.wire import native
 from monitor.wire.native import WireLimits
 
@@ -281,3 +281,15 @@ def test_goodbye_is_stopping_and_no_permit(bench: Bench) -> None:
     assert bench.said.state == "stopping"
     assert not bench.ear.permits[-1].permit
     assert bench.memory.vitals["state"][0] == vitals.STATES.index("stopping")
+
+
+def test_in_a_pause_of_the_camera_no_more_turns_are_taken_than_permits_are_due(bench: Bench) -> None:
+    assert bench.watch.period_s == PERIOD_S
+    bench.ready()
+    assert bench.watch.period_s == PERIOD_S, "nothing was heard yet"
+    bench.send(normal(4, 1))
+    assert bench.watch.period_s == PERIOD_S
+    bench.now_ns += 2 * SECOND
+    assert bench.watch.period_s == bench.config.permit.period_ms / 1000
+    bench.send(None)
+    assert bench.watch.period_s == PERIOD_S

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.types import TEXT_BYTES, Message
-from monitor.wire.native import FLOAT32_MAX, INT64_MAX, PLACE, REASONS, Part, WireError, WireLimits, decode, encode
+from monitor.wire.native import (
+    FLOAT32_MAX,
+    INT64_MAX,
+    PLACE,
+    REASONS,
+    Decoder,
+    Part,
+    WireError,
+    WireLimits,
+    decode,
+    encode,
+)
 
 LIMITS = WireLimits(max_frames=8, max_side_px=16, max_frame_bytes=256, max_message_bytes=1024)
 HEADER: dict[str, Any] = {"v": 1, "stream": "s", "seq": 7, "t_ns": 10, "shape": [2, 3, 4], "dtype": "uint8"}
@@ -318,3 +329,44 @@ def test_a_damaged_message_decodes_or_is_refused(part: int, at: int, inserted: b
 def test_text_that_is_not_unicode_is_refused(text: bytes) -> None:
     header = json.dumps(HEADER).encode().replace(b'"s"', b'"' + text + b'"')
     assert reason_of([b"cam", header, PIXELS]) in ("text", "header")
+
+
+def test_a_decoder_says_of_any_message_what_one_without_memory_says() -> None:
+    decoder = Decoder(LIMITS)
+    changes: list[dict[str, Any]] = [
+        {},
+        {"seq": 9, "t_ns": 99, "xy": [1.5, 2.5]},
+        {"seq": 9, "xy": [1e39, 0.0]},
+        {"context": "hatch"},
+        {"seq": -1},
+        {"seq": INT64_MAX},
+        {"dt_ns": 5, "t_ns": INT64_MAX},
+        {"shape": [1, 3, 4]},
+        {"shape": [24]},
+        {"active": False, "layer": 3, "end": True},
+        {"job": "\x00"},
+        {"codec": "lz4"},
+        {"meta": "xy-active-v1"},
+        {"v": 2},
+    ]
+    for before in changes:
+        for now in changes:
+            for parts in (message(**before), message(**now), [b"cam-2", *message(**now)[1:]], [b"\xff", b"", b""]):
+                assert outcome(decoder, parts) == outcome(Decoder(LIMITS), parts)
+
+
+def test_what_is_refused_does_not_change_what_comes_after() -> None:
+    decoder = Decoder(LIMITS)
+    decoder(message(context="hatch"))
+    with pytest.raises(WireError):
+        decoder(message(context="x" * 999))
+    with pytest.raises(WireError):
+        decoder(message(context="hatch", seq=INT64_MAX))
+    assert decoder(message(context="hatch", seq=8)).header.seq == 8
+
+
+def outcome(decoder: Decoder, parts: list[Part]) -> object:
+    try:
+        return decoder(parts)
+    except WireError as error:
+        return error.reason

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
+from monitor.bench.svg import BLUE, GRID, ORANGE, PALE, line, picture
 from tests.benchmarks.frontier.networks import DEFAULT
 from tests.benchmarks.frontier.points import Point, on_frontier
-from tests.benchmarks.svg import BLUE, GRID, ORANGE, PALE, line, picture
 
 WIDTH, HEIGHT = 860, 500
 LEFT, RIGHT, TOP, BOTTOM = 70, 30, 40, 60

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from monitor.bench.svg import BLUE, GRID, INK, ORANGE, line, picture
 from tests.benchmarks.promise.figures import OnStream
 from tests.benchmarks.promise.tables import in_order
-from tests.benchmarks.svg import BLUE, GRID, INK, ORANGE, line, picture
 
 WIDTH: Final = 860
 LEFT, RIGHT, TOP, BOTTOM = 200, 30, 104, 56
