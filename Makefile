@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit bench sizes ingest steady session cameras calibration evaluate frontier promise pictures clean
+.PHONY: demo test lint types unit bench bench-gpu sizes ingest steady session cameras calibration evaluate frontier promise pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -38,6 +38,11 @@ ingest: $(VENV)/ready
 # Ten million frames: a quarter of an hour of two cores.
 steady: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.steady_state
+
+# Scores of a GPU against float64 on the processor, and how many a second; exit status 2 without one.
+bench-gpu: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.gpu --json build/gpu.json
 
 cameras: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.camera_rate

@@ -1,4 +1,4 @@
-"""The decoder as it runs on the processor: in float32, or in bfloat16 around what it draws of the in-control mean.
+"""The decoder as it scores: in float32, or in bfloat16 around what it draws of the in-control mean.
 
 bfloat16 keeps eight binary digits, so rounding errors are a share of what is rounded. Each layer therefore sees only
 how far a frame's activations deviate from those of the whitened latent 0, the in-control mean; what the layer makes of
@@ -72,6 +72,47 @@ class _Rounded:
             x = out[: len(code)]
             next_deviation(_bits(drawn), center, _bits(x))
         return _bits(self._last(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous())
+
+
+class TensorDrawing:
+    """As `Drawing`, in operations of torch alone, on the network's device: it can be captured as a CUDA graph."""
+
+    @torch.inference_mode()
+    def __init__(self, network: Network, precision: Precision) -> None:
+        self._network = network
+        self._rounded = network if precision == "bfloat16" and isinstance(network, Convolutional) else None
+        self.center = torch.zeros((*network.grid, network.stride**2), device=network.to_latent.weight.device)
+        if self._rounded is not None:
+            self._work_out(self._rounded)
+
+    def _work_out(self, network: Convolutional) -> None:
+        """What each layer makes of the mean."""
+        *stages, (last, _) = network.drawing_layers()
+        x = network.as_grid(torch.relu(network.from_latent.bias)[None])
+        self._stages: list[tuple[nn.Module, Tensor, Tensor]] = []
+        for layer, (rows, columns) in stages:
+            x = layer(x)[:, :, :rows, :columns]  # (1, c, a, b)
+            below, above = x.clamp_max(0.0), -x.clamp_min(0.0).to(torch.bfloat16)
+            self._stages.append((_linear(layer), below, above))
+            x = torch.relu(x)
+        self._last = _linear(last)
+        self.center = last(x)[0].permute(1, 2, 0).contiguous()
+
+    def __call__(self, q: Tensor) -> Tensor:
+        """Patches (n, a, b, s * s) of *q* (n, p), less the center, in the precision that they are drawn in."""
+        code = self._network.from_latent(q)
+        if self._rounded is None:
+            return self._network.draw(code)
+        x = (torch.relu(code) - torch.relu(self._network.from_latent.bias)).to(torch.bfloat16)
+        x = self._rounded.as_grid(x)
+        for layer, below, above in self._stages:
+            rows, columns = below.shape[2:]
+            drawn = layer(x)[:, :, :rows, :columns]
+            # max(c + d, 0) - max(c, 0) = max(d + min(c, 0), -max(c, 0)): added in float32, kept in bfloat16.
+            x = torch.empty_like(drawn, memory_format=torch.channels_last)
+            torch.maximum(torch.add(drawn, below, out=x), above, out=x)
+        patches: Tensor = self._last(x).permute(0, 2, 3, 1)
+        return patches
 
 
 def _linear(layer: nn.Module) -> nn.Module:

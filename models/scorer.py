@@ -12,15 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models import cpu, cuda
 from models.autoencoder import Network
 from models.cpu import CpuEngine
+from models.cuda import CudaEngine
 from models.preparation import Preparer
 from models.scores import Precision, Scores, no_scores, of_images
 from models.tensors import ChartParameters, Tensors, from_tensors, to_tensors
 from models.tiles import Tiling
 from models.training import FRAME_DTYPES, Trained
 
-TILES: int = 32  # of an image, cut out at a time
+TILES: int = 32  # of an image, cut out at a time for the processor; a GPU takes its largest batch
 
 Float32s = npt.NDArray[np.float32]
 Frames = npt.NDArray[Any]  # (n, h, w) of uint8, uint16 or float32
@@ -58,11 +60,20 @@ class Scorer:
         self.latent = trained.network.latent
         self.tiling = tiling
         self.precision = precision
+        self.device = torch.device(device)
+        self._threads = threads
         self._tensors = to_tensors(trained, charts) | _tiling_tensors(tiling)
         self._preparation = trained.preparation
         self._network = _folded(trained.network, charts)
         self._scale = np.float32(charts.residual_scale)
-        self._engine = CpuEngine(trained.preparation, copy.deepcopy(self._network), charts, precision, threads)
+        made_of = trained.preparation, copy.deepcopy(self._network), charts, precision
+        self._engine: CpuEngine | CudaEngine
+        if self.device.type == "cpu":
+            self._engine = CpuEngine(*made_of, threads)
+        elif self.device.type == "cuda":
+            self._engine = CudaEngine(*made_of, self.device)
+        else:
+            raise ValueError(f"frames are scored on cpu or cuda, not {self.device}")
 
     @classmethod
     def from_tensors(
@@ -82,7 +93,7 @@ class Scorer:
 
     def in_precision(self, precision: Precision) -> "Scorer":
         """The same scorer, whose decoder draws in *precision*."""
-        return Scorer.from_tensors(self._tensors, self.height, self.width, precision=precision)
+        return Scorer.from_tensors(self._tensors, self.height, self.width, self.device, precision, self._threads)
 
     def tensors(self) -> Tensors:
         """All that makes this scorer, as plain arrays: the network before folding, and the charts' parameters."""
@@ -102,7 +113,8 @@ class Scorer:
         """
         assert self.tiling is not None
         self._require_fit(images)
-        parts = [self._engine(tiles, after_chunk) for tiles in _tiles(self.tiling, images)]
+        most = self._engine.sizes[-1] if isinstance(self._engine, CudaEngine) else TILES
+        parts = [self._engine(tiles, after_chunk) for tiles in _tiles(self.tiling, images, most)]
         scores = Scores(*map(np.concatenate, zip(no_scores(self.latent), *parts, strict=True)))
         corners = np.tile(self.tiling.corners, (len(images), 1))
         return scores._replace(where=(scores.where + corners).astype(np.int16))
@@ -124,7 +136,7 @@ class Scorer:
 
     def _reconstruct_image(self, tiling: Tiling, image: Frames) -> Reconstruction:
         """*image* (1, h, w) as it is seen and drawn, in its own pixels (h, w) whatever the binning."""
-        parts = [self._reconstruct(tiles) for tiles in _tiles(tiling, image)]
+        parts = [self._reconstruct(tiles) for tiles in _tiles(tiling, image, TILES)]
         bins, side = self._preparation.binning, tiling.side
         seen = (np.concatenate(tiles) for tiles in zip(*parts, strict=True))
         tiles = (binned.repeat(bins, 1).repeat(bins, 2)[:, :side, :side] for binned in seen)
@@ -143,10 +155,15 @@ class Scorer:
         return Reconstruction(seen, drawn, (x - x_hat)[:, 0].numpy() / self._scale)
 
 
-def _tiles(tiling: Tiling, images: Frames) -> Iterator[Frames]:
-    """All tiles of *images* (n, h, w), image by image, TILES at a time."""
-    for first in range(0, len(images) * tiling.count, TILES):
-        yield tiling.cut(images, first, first + TILES)
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether *device* multiplies bfloat16 faster than float32."""
+    return cpu.has_bfloat16() if device.type == "cpu" else cuda.has_bfloat16(device)
+
+
+def _tiles(tiling: Tiling, images: Frames, most: int) -> Iterator[Frames]:
+    """All tiles of *images* (n, h, w), image by image, *most* at a time."""
+    for first in range(0, len(images) * tiling.count, most):
+        yield tiling.cut(images, first, first + most)
 
 
 def _tiling_tensors(tiling: Tiling | None) -> Tensors:

@@ -33,6 +33,7 @@ from models.tensors import ChartParameters
 from models.tiles import Tiling
 from models.training import Trained, TrainingSettings, dimming_of, latents_and_residuals, train
 from monitor import bundle as bundles
+from monitor import device as devices
 from monitor.bundle import Bundle
 from monitor.camera.recordings import Recording
 from monitor.cautions import about_faults, about_frames, about_limits
@@ -79,6 +80,7 @@ def calibrate(
     events: Events = EVENTS,
     rate_hz: float | None = None,
     exclusions: Sequence[Exclusion] = (),
+    device: str = devices.CPU,
     progress: Progress = lambda done, steps, loss, what: None,
 ) -> Bundle:
     """Train, fit and write the bundle to *out*. Raises CalibrationError, BundleError or OSError in one line.
@@ -86,9 +88,11 @@ def calibrate(
     *contexts* are admitted besides those of the *recordings*; where neither names any, all are. *stretches*
     are clean frames in the stream's own order that set the limits; without them groups of the *recordings* are held out
     for that. The limits keep to a budget for the rule of *events* at *rate_hz* judged frames a second; without a rate
-    they are per frame. *exclusions* are held-out frames that a person marked as not normal: they set no limit.
+    they are per frame. *exclusions* are held-out frames that a person marked as not normal: they set no limit. Limits
+    are set on the scores of *device*; the network is trained on the processor.
     """
     bundles.require_writable(out)
+    devices.require(device)
     whole = with_stretches(recordings, stretches) if stretches else split(recordings, settings.held_out)
     if stretches:
         require_unseen(groups_of(stretches, "limits"), groups_of(recordings, "train"))
@@ -100,7 +104,7 @@ def calibrate(
         settings, shown = without_pools(settings), tiles_of(parts.train, tiling, settings.seed)
     _check_counts(shown, parts.limits, settings)
     with _threads(settings.threads):
-        fitted, limits_of = _fit(parts, shown, tiling, settings, events, rate_hz, progress)
+        fitted, limits_of = _fit(parts, shown, tiling, settings, events, rate_hz, device, progress)
         with_excluded = limits_of(whole.limits)[0] if exclusions else None
     manifest = _manifest(recordings, parts, settings, fitted, contexts or (), camera_settings)
     if with_excluded is not None:
@@ -144,7 +148,7 @@ def _manifest(
         width=width,
         dtype=dtype,
         settings=camera_settings,
-        engine=f"torch {torch.__version__} cpu",
+        engine=devices.engine_of(str(fitted.chosen.scorer.device)),
         precision=fitted.chosen.scorer.precision,
         precision_error=fitted.chosen.error,
         training=_training(settings, fitted),
@@ -180,6 +184,7 @@ def _fit(
     settings: Calibration,
     events: Events,
     rate_hz: float | None,
+    device: str,
     progress: Progress,
 ) -> tuple[Fitted, SetLimits]:
     """Everything from *parts*, and how limits are set; *shown* is what the network trains with: frames or tiles."""
@@ -191,14 +196,14 @@ def _fit(
         raise CalibrationError(str(error)) from None
     normal = learned, stopping
     charts = fit(lambda: chain.from_iterable(latents_and_residuals(trained, part) for part in normal))
-    exact = Scorer(trained, _parameters(charts), tiling=tiling)
+    exact = Scorer(trained, _parameters(charts), device, tiling)
     centers = _centers(parts.train, exact)
     resampled = None if tiling is not None else refits(_latents(trained, normal), seed=settings.seed)
 
     def limits_by(scorer: Scorer) -> SetLimits:
         tails = None
         if tiling is not None:
-            tails = tails_of(Scorer(trained, _parameters(charts), precision=scorer.precision), normal)
+            tails = tails_of(Scorer(trained, _parameters(charts), device, precision=scorer.precision), normal)
         return partial(
             set_limits,
             scorer=scorer,

@@ -59,6 +59,7 @@ def calibrate(options: argparse.Namespace) -> int:
             exclusions=options.exclude,
             events=config.events,
             rate_hz=options.rate or rate_hz,
+            device=config.engine.device,
             progress=progress,
         )
     screen.show_bundle(bundle)

@@ -75,7 +75,7 @@ class Engine(_Section, frozen=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     """Threads that score, each with frames of its own; on two cores one leaves the other to the socket."""
     device: Annotated[str, msgspec.Meta(pattern=_DEVICE)] = "cpu"
-    """`cpu` or `cuda`."""
+    """`cpu`, `cuda` or `cuda:N`. Calibrating with this configuration sets limits on the scores of this device."""
 
 
 class Events(_Section, frozen=True):

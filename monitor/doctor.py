@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import torch
 
+from models.cuda import is_there
 from monitor.bundle import Bundle, read
 from monitor.config import Config
+from monitor.device import lacking, other_than
 from monitor.journal import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.score import load_scorer
@@ -54,12 +56,12 @@ def _device(config: Config) -> Finding:
     if config.engine.device == "cpu":
         there = f", {torch.cuda.get_device_name()} is there too" if torch.cuda.is_available() else ""
         return Finding("device", "ok", f"cpu, {config.engine.threads} thread(s){there}")
-    if torch.cuda.is_available():
-        return Finding("device", "ok", f"{config.engine.device}: {torch.cuda.get_device_name()}")
+    if is_there(config.engine.device):
+        return Finding("device", "ok", f"{config.engine.device}: {torch.cuda.get_device_name(config.engine.device)}")
     return Finding(
         "device",
         "fault",
-        f"{config.engine.device} was asked for but torch sees no CUDA device",
+        lacking(config.engine.device),
         "set engine.device to cpu, or install a driver and a CUDA build of torch",
     )
 
@@ -98,6 +100,10 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
     if budget is not None and (other := budget.other_than(config.calibration)):
         return bundle, Finding(
             "bundle", "warning", f"{found}; {other}", "recalibrate, or set it to what the limits keep"
+        )
+    if other := other_than(held.engine, config.engine.device):
+        return bundle, Finding(
+            "bundle", "warning", f"{found}; {other}", "calibrate anew with this configuration, or set engine.device"
         )
     if held.extrapolated:
         more = "calibrate on more held-out frames"

@@ -29,6 +29,7 @@ from monitor.ledger import Ledger
 from monitor.orders import Memory, Orders
 from monitor.ring import Ring
 from monitor.shared import Arrays
+from monitor.types import Pixels
 from monitor.voice import Voice
 from monitor.warmth import WARM_FRAMES, idle_frames, sizes
 from monitor.watch import Parts, Watch
@@ -128,7 +129,7 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
         handover.report(changes)
         watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
 
-    judge = _make_judge(received, bundle, memory.vitals) if bundle else None
+    judge = _make_judge(received, bundle, memory.vitals, ring.pixels) if bundle else None
     witness = None
     if bundle:
         witness = witness_of(config, bundle.manifest, epoch, memory.vitals, memory.blocks, memory.units)
@@ -175,23 +176,28 @@ def _threads(parts: Parts, socket: "zmq.Socket[bytes]") -> Loop:
     return Loop(socket, stop_receiving, stop_judging, ingest, engine)
 
 
-def _make_judge(received: Orders, bundle: Bundle, board: Arrays) -> "Judge":
+def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -> "Judge":
     """The judge of *bundle*, warmed up: the first frames must not wait for the first calls into torch."""
     import torch
 
+    from models.cuda import pin
     from models.scorer import Scorer
+    from monitor import device as devices
     from monitor.judge import Judge
 
     config = received.config
     torch.set_num_threads(1)  # the scorer shares frames out among threads itself
-    if config.engine.device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"engine.device: {config.engine.device} was asked for but torch sees no CUDA device; use cpu")
+    devices.require(config.engine.device)
     held = bundle.manifest
+    if other := devices.other_than(held.engine, config.engine.device):
+        log.warning("%s: %s", bundle.path, other)
     try:
         device, threads = config.engine.device, config.engine.threads
         scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, device, held.precision, threads)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
+    if scorer.device.type == "cuda" and not pin(ring, scorer.device):
+        log.warning("the driver does not lock the ring's memory: frames are copied twice")
 
     def beat() -> None:
         board["engine_beat_ns"][0] = time.monotonic_ns()

@@ -1,4 +1,4 @@
-"""In which precision a bundle's decoder draws: in bfloat16 where the processor has it and the scores hardly tell."""
+"""In which precision a bundle's decoder draws: in bfloat16 where the device has it and the scores hardly tell."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, NamedTuple
@@ -6,8 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.cpu import has_bfloat16
-from models.scorer import Scorer
+from models.scorer import Scorer, has_bfloat16
 from models.scores import CHARTS, Precision, Scores
 from monitor.camera.recordings import Recording
 from monitor.limits import Held, Limiting, held_of
@@ -39,10 +38,10 @@ def choose(
 ) -> Chosen:
     """The scorer whose limits *recordings* set: *exact*, which is in float32, or the same in what is *wanted*.
 
-    `auto` takes bfloat16 where the processor has instructions for it and rounding moves no chart's scores by more than
-    is tolerated.
+    `auto` takes bfloat16 where the scorer's device has instructions for it and rounding moves no chart's scores by more
+    than is tolerated.
     """
-    if wanted == "float32" or (wanted == "auto" and not has_bfloat16()):
+    if wanted == "float32" or (wanted == "auto" and not has_bfloat16(exact.device)):
         return _with(exact, limits_by, recordings)
     rounded = _with(exact.in_precision("bfloat16"), limits_by, recordings)
     limiting, held, _ = rounded.limiting

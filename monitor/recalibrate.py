@@ -16,6 +16,7 @@ from calibration.budget import budget_limit
 from calibration.charts import CalibrationError
 from calibration.tails import score_of
 from monitor import bundle as bundles
+from monitor import device
 from monitor.blockstore import Block
 from monitor.bundle import Bundle
 from monitor.calibrate import groups_of, require_unseen
@@ -63,7 +64,8 @@ def from_stretches(
     """
     settings, held = config.calibration, bundle.manifest
     require_fit(bundle, stretches)
-    scorer = load_scorer(bundle)
+    device.require(config.engine.device)
+    scorer = load_scorer(bundle, config.engine.device)
     if scorer.tiling is not None:
         raise CalibrationError("images that are judged as tiles have limits per image: calibrate anew")
     trained = tuple(group for group in held.groups if group.role == "train")
@@ -87,6 +89,7 @@ def from_stretches(
     manifest = msgspec.structs.replace(
         held,
         created_ns=now_ns,
+        engine=device.engine_of(config.engine.device),
         groups=(*trained, *groups),
         false_alarm_rate=settings.false_alarm_rate,
         budget=found.budget,

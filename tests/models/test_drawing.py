@@ -1,12 +1,16 @@
 """Drawing in bfloat16 around the in-control mean: the same function, rounded to a share of the deviation from it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from models.autoencoder import Architecture, Network, fresh
-from models.drawing import Drawing
+from models.drawing import Drawing, TensorDrawing
 from models.scores import Precision
+
+Way = Callable[[Network, Precision, torch.Tensor], np.ndarray]
 
 ARCHITECTURES = [
     Architecture(6),
@@ -24,6 +28,15 @@ def drawn_by(network: Network, precision: Precision, q: torch.Tensor) -> np.ndar
     return wide.view(np.float32) + drawing.center
 
 
+def drawn_by_tensors(network: Network, precision: Precision, q: torch.Tensor) -> np.ndarray:
+    drawing = TensorDrawing(network, precision)
+    drawn: np.ndarray = (drawing(q).float() + drawing.center).numpy()
+    return drawn
+
+
+WAYS = [drawn_by, drawn_by_tensors]
+
+
 @torch.inference_mode()
 def reference(network: Network, q: torch.Tensor) -> np.ndarray:
     drawn: np.ndarray = network.draw(network.from_latent(q)).contiguous().numpy()
@@ -34,16 +47,18 @@ def latents(scale: float) -> torch.Tensor:
     return scale * torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("drawn_by", WAYS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @torch.inference_mode()
-def test_in_float32_it_is_the_network(architecture: Architecture) -> None:
+def test_in_float32_it_is_the_network(architecture: Architecture, drawn_by: Way) -> None:
     network = fresh(37, 50, architecture, seed=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     np.testing.assert_allclose(drawn_by(network, "float32", latents(1.0)), reference(network, latents(1.0)), atol=1e-6)
 
 
+@pytest.mark.parametrize("drawn_by", WAYS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @torch.inference_mode()
-def test_in_bfloat16_errors_shrink_with_the_deviation_from_the_mean(architecture: Architecture) -> None:
+def test_in_bfloat16_errors_shrink_with_the_deviation_from_the_mean(architecture: Architecture, drawn_by: Way) -> None:
     network = fresh(37, 50, architecture, seed=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     at_mean = reference(network, latents(0.0))
     for scale in (1.0, 0.1, 0.0):

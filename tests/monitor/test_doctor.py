@@ -89,6 +89,14 @@ def test_a_budget_for_another_event_rule_is_a_fault(config: Config, promising: B
     assert "set for 2 of 3 frames, not 3 of 5" in seen.found
 
 
+def test_limits_of_another_device_are_a_warning(config: Config, small_bundle: Bundle, tmp_path: Path) -> None:
+    other = msgspec.structs.replace(small_bundle.manifest, engine="torch 2.13.0 cuda NVIDIA H100")
+    write(tmp_path / "other", other, small_bundle.tensors, None)
+    seen = found(msgspec.structs.replace(config, bundle=str(tmp_path / "other")), "bundle")
+    assert seen.grade == "warning"
+    assert "limits were set on scores of cuda NVIDIA H100, engine.device scores on cpu" in seen.found
+
+
 def test_an_expired_bundle_is_a_warning(config: Config, small_bundle: Bundle, tmp_path: Path) -> None:
     old = msgspec.structs.replace(small_bundle.manifest, created_ns=time.time_ns() - 10 * DAY_NS)
     write(tmp_path / "old", old, small_bundle.tensors, None)

@@ -46,7 +46,7 @@ def test_the_bundle_says_what_was_taken_and_what_it_costs(
     tolerated: float,
     taken: Precision,
 ) -> None:
-    monkeypatch.setattr(precisions, "has_bfloat16", lambda: has)
+    monkeypatch.setattr(precisions, "has_bfloat16", lambda device: has)
     monkeypatch.setattr(precisions, "TOLERATED", tolerated)
     settings = Calibration(latent=2, max_steps=15, false_alarm_rate=0.01, precision=wanted)
     bundle = calibrate(RUNS, settings, tmp_path / "bundle")

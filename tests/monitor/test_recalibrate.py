@@ -19,6 +19,7 @@ from monitor.blockstore import Block
 from monitor.bundle import REPORT, Bundle
 from monitor.camera.recordings import Recording, RecordingError
 from monitor.config import Calibration
+from monitor.device import engine_of
 from monitor.limits import EXTRAPOLATED, INDEPENDENT
 from monitor.manifest import FittedBudget, FittedLimit, GroupsShift, Manifest
 from monitor.promise import kept_block_frames
@@ -91,6 +92,14 @@ def test_the_network_stays_as_it_is_bit_for_bit(
         budgeted.manifest.camera,
     )
     assert "stretch 1" in (copy.path / REPORT).read_text()
+
+
+def test_the_manifest_says_what_scored_the_frames(budgeted: Bundle) -> None:
+    elsewhere = msgspec.structs.replace(budgeted.manifest, engine="torch 2.13.0 cuda NVIDIA H100")
+    manifest, _ = from_stretches(
+        budgeted._replace(manifest=elsewhere), stretches(2, 800, seed=80), CONFIG, RATE_HZ, APPROVAL
+    )
+    assert manifest.engine == engine_of("cpu")
 
 
 def test_frames_that_trained_the_network_set_no_limit(budgeted: Bundle) -> None:

@@ -1,0 +1,42 @@
+"""What frames are scored on: whether it is there, what it is called, and whether limits were set on its scores."""
+
+from typing import Final
+
+import torch
+
+from models.cuda import is_there
+
+CPU: Final = "cpu"
+
+
+def require(device: str) -> None:
+    """Raises ValueError, in one line, where the configured *device* is not there."""
+    if device != CPU and not is_there(device):
+        raise ValueError(f"engine.device: {lacking(device)}; use cpu")
+
+
+def lacking(device: str) -> str:
+    """What torch sees in place of *device*, which is not there."""
+    seen = f"only {torch.cuda.device_count()} of them" if torch.cuda.is_available() else "no CUDA device"
+    return f"{device} was asked for but torch sees {seen}"
+
+
+def name_of(device: str) -> str:
+    """*device* as a bundle names it: `cpu`, or `cuda` and the name that it is sold under."""
+    return f"cuda {torch.cuda.get_device_name(device)}" if device != CPU and is_there(device) else device
+
+
+def engine_of(device: str) -> str:
+    """What scores on *device*, for a bundle's manifest."""
+    return f"torch {torch.__version__} {name_of(device)}"
+
+
+def other_than(engine: str, device: str) -> str:
+    """That the limits of a bundle's *engine* meet scores of another *device*, in one line; empty where they do not.
+
+    Devices round otherwise: scores differ in the last digits, with a decoder in bfloat16 in the third.
+    """
+    held, found = engine.split(" ", 2)[-1], name_of(device)
+    if held == found:
+        return ""
+    return f"the bundle's limits were set on scores of {held}, engine.device scores on {found}"
