@@ -17,7 +17,7 @@ from models.scores import Precision, Scores
 from models.tensors import ChartParameters
 
 CHUNK_MIN: Final = 8
-CHUNK_MAX: Final = 128  # frames a pass: each call into torch costs the same few microseconds, however many they are ...
+CHUNK_MAX: Final = 64  # frames a pass: each call into torch costs the same few microseconds, however many they are ...
 CHUNK_PIXELS: Final = 2**19  # ... while what a pass works on stays in the cache
 SHARED_MIN: Final = 16  # frames that are worth handing to another thread
 

@@ -279,6 +279,12 @@ def _add_bench(commands: "_Commands[_Parser]") -> None:
     bench.add_argument(
         "--rate", type=take.rate, metavar="HZ", help="measure this rate instead of searching the highest"
     )
+    bench.add_argument(
+        "--for-rate",
+        type=take.rate,
+        metavar="HZ",
+        help="without --bundle: train for a camera of this rate (default 1000)",
+    )
     bench.add_argument("--seconds", type=take.positive, help="of each trial that counts (default 10, --quick 3)")
     bench.add_argument(
         "--busy",
@@ -287,8 +293,8 @@ def _add_bench(commands: "_Commands[_Parser]") -> None:
     )
     bench.add_argument("--quick", action="store_true", help="a rough answer in a fraction of the time")
     bench.add_argument("--frames-per-message", type=take.count, help="default: 1, above 2,000 frames/s those of 2 ms")
-    bench.add_argument("--batch", type=take.count, default=32, help="engine.batch (default 32)")
-    bench.add_argument("--max-wait-ms", type=take.not_negative, default=2.0, help="engine.max_wait_ms (default 2)")
+    bench.add_argument("--batch", type=take.count, default=128, help="engine.batch (default 128)")
+    bench.add_argument("--max-wait-ms", type=take.not_negative, default=1.0, help="engine.max_wait_ms (default 1)")
     bench.add_argument("--threads", type=take.count, default=1, help="engine.threads (default 1)")
     bench.add_argument("--device", type=take.device, default="cpu", help="engine.device (default cpu)")
     bench.add_argument(

@@ -68,9 +68,9 @@ class Input(_Section, frozen=True):
 class Engine(_Section, frozen=True):
     """How frames are scored."""
 
-    batch: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
-    """Most frames scored together."""
-    max_wait_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 2.0
+    batch: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 128
+    """Most frames scored together: as many are taken only where frames come faster than small batches are judged."""
+    max_wait_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 1.0
     """A batch is scored when it is full or when its oldest frame has waited so long."""
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     """Threads that score, each with frames of its own; on two cores one leaves the other to the socket."""

@@ -32,7 +32,7 @@ BLOCK_S: Final = 10.0
 PAUSE: Final = 10.0
 """Times as long between two frames as their number takes, and the process was off: no time was judged."""
 
-GATHERED: Final = 512
+GATHERED: Final = 256
 """Judged frames that are taken in together."""
 
 GATHERED_NS: Final = 100_000_000
@@ -205,7 +205,7 @@ class Witness:
     def _take_gathered(self, t_ns: int) -> None:
         gathered, self._gathered, self._frames = self._gathered, [], 0
         if gathered:
-            self.take(gathered[0] if len(gathered) == 1 else np.concatenate(gathered), t_ns)
+            self.take(_together(gathered), t_ns)
 
     def take(self, rows: Rows, t_ns: int) -> None:
         """Judged frames *rows* (m,), in order, of one stream or several, at *t_ns* (Unix)."""
@@ -247,3 +247,10 @@ def witness_of(config: Config, manifest: Manifest, epoch: str, board: Arrays, bl
     return Witness(
         JudgedTime(budget.rate_hz), BlockKeeper(budget, manifest.scale, epoch), watched, rates, board, blocks
     )
+
+
+def _together(parts: list[Rows]) -> Rows:
+    """*parts* one after the other, as bytes: numpy looks at each field of a record for each part."""
+    plain = np.dtype((np.void, parts[0].dtype.itemsize))
+    together: Rows = np.concatenate([part.view(plain) for part in parts]).view(parts[0].dtype)
+    return together

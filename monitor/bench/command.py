@@ -15,7 +15,7 @@ from monitor.bench.measure import QUICK, Plan
 from monitor.bench.picture import picture_of
 from monitor.bench.report import Report
 from monitor.bench.show import show_report
-from monitor.bench.subject import Subject, subject_of, trained
+from monitor.bench.subject import RATE_HZ, Subject, subject_of, trained
 from monitor.camera.recordings import groups
 from monitor.types import PixelType
 
@@ -51,8 +51,8 @@ def bench(options: argparse.Namespace) -> Report:
 
 def check(options: argparse.Namespace) -> None:
     """Raises UsageError before anything takes time."""
-    if options.bundle and (options.size is not None or options.dtype is not None):
-        raise UsageError("--size and --dtype are those of the bundle: leave them out with --bundle")
+    if options.bundle and not options.size is options.dtype is options.for_rate is None:
+        raise UsageError("--size, --dtype and --for-rate are those of the bundle: leave them out with --bundle")
     if options.frames and not options.bundle:
         raise UsageError("--frames are judged by the bundle that was calibrated for them: give --bundle too")
     for name, value, most in (
@@ -98,7 +98,7 @@ def _subject(options: argparse.Namespace, folder: Path) -> Subject:
     side_px = options.size or SIDE_PX
     dtype: PixelType = options.dtype or "uint8"
     _say(f"training a network for a simulated melt pool of {side_px} x {side_px} px")
-    bundle = trained(folder, side_px, dtype)
+    bundle = trained(folder, side_px, dtype, options.for_rate or options.rate or RATE_HZ)
     return subject_of(folder, bundle, [], "of a simulated melt pool, judged by a bundle trained for this run")
 
 

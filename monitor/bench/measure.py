@@ -54,8 +54,8 @@ Say = Callable[[str], None]
 class Plan(NamedTuple):
     """What is to be measured, and for how long."""
 
-    batch: int = 32
-    max_wait_ms: float = 2.0
+    batch: int = 128
+    max_wait_ms: float = 1.0
     threads: int = 1
     device: str = "cpu"
     frames_per_message: int | None = None
@@ -152,7 +152,7 @@ def _condition(plan: Plan, subject: Subject, folder: Path, count: int, say: Say)
 
 
 def _score(plan: Plan, subject: Subject) -> Scored:
-    batches = sorted({1, 8, plan.batch, 128})
+    batches = sorted({1, 8, 32, plan.batch})
     order = ScoringOrder(str(subject.bundle.path), str(subject.bank), plan.device, plan.threads, batches, plan.alone_s)
     return ask("monitor.bench.scoring", order, Scored, service.MALLOC)
 

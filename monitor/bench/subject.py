@@ -57,8 +57,8 @@ def bank_frames(height: int, width: int, dtype: PixelType) -> int:
     return min(max(fits, BANK_FRAMES[0]), BANK_FRAMES[1])
 
 
-def trained(folder: Path, side_px: int, dtype: PixelType) -> Bundle:
-    """A bundle trained in seconds on a simulated melt pool: it costs what any costs, and finds little.
+def trained(folder: Path, side_px: int, dtype: PixelType, rate_hz: float = RATE_HZ) -> Bundle:
+    """A bundle trained in seconds on a simulated melt pool: it costs what any costs at that rate, and finds little.
 
     Raises ValueError where the side is none that a network can have.
     """
@@ -70,8 +70,8 @@ def trained(folder: Path, side_px: int, dtype: PixelType) -> Bundle:
             for seed in range(first, first + runs)
         ]
 
-    settings = Calibration(max_steps=STEPS, memories_s=(MEMORY_FRAMES / RATE_HZ,))
-    return calibrate(runs(0, *TRAINING), settings, folder / "bundle", stretches=runs(100, *CLEAN), rate_hz=RATE_HZ)
+    settings = Calibration(max_steps=STEPS, memories_s=(MEMORY_FRAMES / rate_hz,))
+    return calibrate(runs(0, *TRAINING), settings, folder / "bundle", stretches=runs(100, *CLEAN), rate_hz=rate_hz)
 
 
 def subject_of(folder: Path, bundle: Bundle, recordings: Sequence[Recording], told: str) -> Subject:

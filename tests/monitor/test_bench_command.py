@@ -77,7 +77,7 @@ def test_a_rate_is_measured_shown_and_written(small_bundle: Bundle, tmp_path: Pa
     assert delays.sent_to_permit is not None
     assert delays.sent_to_permit.count == delays.dark_frames == 7
     assert delays.sent_to_permit.p50_ms > 0
-    assert [row.batch for row in found.scoring] == [1, 8, 128] * 2
+    assert [row.batch for row in found.scoring] == [1, 8, 32] * 2
     assert [row.batch for row in found.naive] == [1, 8]
     assert found.resources.hot_mib > found.resources.side_mib > 0
     assert found.resources.start_s > 0
