@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit bench bench-gpu sizes ingest steady session cameras calibration evaluate frontier promise pictures clean
+.PHONY: demo test lint types unit bench sizes scoring bench-gpu ingest steady session cameras calibration evaluate frontier \
+  promise pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -30,6 +31,9 @@ bench: $(VENV)/ready
 sizes: $(VENV)/ready
 	@mkdir -p build
 	$(BIN)/python -m tests.benchmarks.frame_sizes --json build/frame-sizes.json --pictures docs/pictures
+
+scoring: $(VENV)/ready
+	$(BIN)/python -m tests.benchmarks.scoring_cost
 
 ingest: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.ingest_rate

@@ -1,0 +1,123 @@
+"""What scoring a frame costs on the processor, and where it goes: `make scoring`, or
+
+    python -m tests.benchmarks.scoring_cost --size 64 --size 120
+
+Microseconds of one thread's processor time a frame, in batches of 64, the best of seven rounds: preparation, encoder,
+decoder and statistics, all of them together, and beside them the same step as plain operations of torch.
+"""
+
+import argparse
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import numpy as np
+import torch
+
+from calibration import charts
+from models import cpu
+from models.autoencoder import Architecture, fresh, operations
+from models.cuda import CudaEngine
+from models.preparation import fit_preparation
+from models.scorer import Scorer
+from models.scores import Precision
+from models.tensors import ChartParameters
+from models.training import Trained, latents_and_residuals
+from monitor.camera.meltpool.camera import normal_frames
+from monitor.service import MALLOC
+
+BATCH, ROUNDS, CALLS = 64, 7, 40
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+
+
+def made(side_px: int, stem_px: int, precision: Precision) -> tuple[Scorer, Any, Trained]:
+    """A scorer of an untrained network, which costs what a trained one does; the same as operations of torch."""
+    frames = normal_frames(300, 3, side_px, side_px)
+    preparation = fit_preparation(frames, "auto", "auto")
+    trained = Trained(fresh(*preparation.size, Architecture(stem_px=stem_px), 0), preparation, ())
+    parameters = ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, frames))[:7])
+    scorer = Scorer(trained, parameters, precision=precision)
+    return scorer, CudaEngine(preparation, scorer._network, parameters, precision, "cpu"), trained
+
+
+def microseconds(call: Callable[[], object], frames: int = BATCH) -> float:
+    """Of processor time a frame, of *call* on so many *frames*."""
+    call()
+    best = float("inf")
+    for _ in range(ROUNDS):
+        begun = time.thread_time()
+        for _ in range(CALLS):
+            call()
+        best = min(best, time.thread_time() - begun)
+    return best / CALLS / frames * 1e6
+
+
+class Stopwatch:
+    """Processor time that the calls of functions of a module take."""
+
+    def __init__(self, *names: str) -> None:
+        self.seconds = dict.fromkeys(names, 0.0)
+        self._plain = {name: getattr(cpu, name) for name in names}
+        for name in names:
+            setattr(cpu, name, self._timed(name))
+
+    def stop(self) -> None:
+        for name, plain in self._plain.items():
+            setattr(cpu, name, plain)
+
+    def _timed(self, name: str) -> Callable[..., object]:
+        def call(*given: object) -> object:
+            begun = time.thread_time()
+            found = self._plain[name](*given)
+            self.seconds[name] += time.thread_time() - begun
+            return found
+
+        return call
+
+
+def parts(scorer: Scorer, frames: np.ndarray) -> tuple[float, float]:
+    """Microseconds a frame of preparation and statistics."""
+    watch = Stopwatch("prepare", "score")
+    for _ in range(CALLS):
+        scorer(frames)
+    watch.stop()
+    return tuple(watch.seconds[name] / CALLS / len(frames) * 1e6 for name in ("prepare", "score"))  # type: ignore[return-value]  # two of them
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, action="append", help="side of the frames, px (default 64 and 120)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    say = sys.stdout.write
+    say("| frames | stem | operations | decoder | preparation | network | statistics | together | torch | ratio |\n")
+    say("|---|---|---|---|---|---|---|---|---|---|\n")
+    for side_px, stem_px, precision in itertools.product(options.size or (64, 120), (4, 8), PRECISIONS):
+        say(row(side_px, stem_px, precision))
+
+
+def row(side_px: int, stem_px: int, precision: Precision) -> str:
+    """One line of the table."""
+    frames = normal_frames(BATCH, 1, side_px, side_px)
+    scorer, plain, trained = made(side_px, stem_px, precision)
+    whole, by_torch = microseconds(lambda: scorer(frames)), microseconds(lambda: plain(frames, lambda: None))
+    before, after = parts(scorer, frames)
+    cells = (before, whole - before - after, after, whole, by_torch, by_torch / whole)
+    told = f"| {side_px} px | {stem_px} | {operations(trained.network) / 1e6:.2f} million | {precision} | "
+    return told + " | ".join(f"{cell:.1f}" for cell in cells) + " |\n"
+
+
+if __name__ == "__main__":
+    # The C library reads these as a process starts.
+    if any(os.environ.get(name) != value for name, value in MALLOC.items()):
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.benchmarks.scoring_cost", *sys.argv[1:]],
+            {**os.environ, **MALLOC},
+        )
+    main()
