@@ -82,7 +82,12 @@ def watch(bundle: Bundle, frames: np.ndarray, folder: Path, send: Callable[[Daem
     assert sum(ledger.dropped.values()) == sum(ledger.rejected.values()) == 0
     raised = sorted(daemon.raised(), key=lambda alarm: alarm.first_seq)
     assert [alarm.first_seq for alarm in raised] == [first for first, _, _ in expected]
-    counted = sum(value for key, value in found.items() if key[0] == "framewatch_alarms_total" and "blind" not in key)
+    about_service = {"blind", "degraded"}  # a process that a busy machine lets wait is missed for a moment
+    counted = sum(
+        value
+        for key, value in found.items()
+        if key[0] == "framewatch_alarms_total" and not about_service.intersection(key)
+    )
     assert counted == len(raised)
     last = daemon.last_of_each()
     told = [(one.first_seq, one.last_seq, one.frames_over) for one in (last[alarm.id] for alarm in raised)]
