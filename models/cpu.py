@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models.alignment import LIGHT_CAP, ROUND, Alignment
 from models.autoencoder import Network
 from models.compiled.prepare import prepare
 from models.compiled.residual import score
@@ -79,8 +80,7 @@ class _Lane:
         self._size, self._binning = (held.height, held.width), held.binning
         self._align = alignment is not None
         self._ground = np.zeros((height, width), np.float32) if alignment is None else alignment.ground
-        light = (0.0,) * 4 if alignment is None else alignment[1:]
-        self._light = np.array(light, np.float32)
+        self._light = light_of(alignment)
         self._normal = np.array([held.shift, 1.0 / held.scale], np.float32)
         self._offset = float(charts.offset_mean), 1.0 / float(charts.offset_sd)
         self._windows = stride, height, width, charts.window
@@ -138,6 +138,13 @@ def _plain(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if frames.flags.c_contiguous and frames.flags.writeable and frames.dtype.isnative:
         return frames
     return np.array(frames, frames.dtype.newbyteorder("="), order="C")
+
+
+def light_of(alignment: Alignment | None) -> npt.NDArray[np.float32]:
+    """Threshold, usual row and column, reach, most that a pixel counts, and the squared elongation of round pools."""
+    if alignment is None:
+        return np.zeros(6, np.float32)
+    return np.array([*alignment[1:], LIGHT_CAP * alignment.threshold, ROUND**2], np.float32)
 
 
 def starts(side: int, window: int, stride: int) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ _SUMS = {"reassoc", "contract", "nsz", "arcp"}
 
 
 def compiled(loop: F) -> F:
-    """*loop* as machine code. What it calls must stand in the same file: by its date the kept code is renewed."""
+    """*loop* as machine code. What it calls or names must stand in its file, by whose date kept code is renewed."""
     try:
         return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=_SUMS)(loop))
     except RuntimeError:  # no folder to keep it in: each start compiles anew

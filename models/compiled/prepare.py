@@ -6,12 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.alignment import LIGHT_CAP, ROUND
 from models.compiled import compiled, inlined
 
 Array = npt.NDArray[Any]
-
-ROUND_SQUARED = ROUND**2
 
 
 @compiled
@@ -30,7 +27,7 @@ def prepare(
 ) -> None:
     """*frames* (n, h, w) -> *patches* (n, rows, columns, s * s) and *poses* (n, 4): row, column, angle, length.
 
-    *ground* (H, W) is what is subtracted of binned pixels; *light*: threshold, usual row and column, reach; *normal*:
+    *ground* (H, W) is what is subtracted of binned pixels; *light* is what `models.cpu.light_of` says; *normal*:
     shift and the inverse of the scale; *stride* is s. *sums* (4, at least w) and *padded* (H + 2, W + 2), whose border
     is dark, are scratch.
     """
@@ -90,7 +87,7 @@ def _pose(padded: Array, light: Array, sums: Array, pose: Array) -> None:
     """Where the pool is and where its tail points, by image moments: see `models.alignment.Aligner.pose`."""
     height, width = padded.shape[0] - 2, padded.shape[1] - 2
     threshold = light[0]
-    cap = np.float32(LIGHT_CAP) * threshold
+    cap = light[4]
     s0, s1, s2, s3 = sums[0], sums[1], sums[2], sums[3]
     sums[:] = 0.0
     for row in range(height):
@@ -137,7 +134,7 @@ def _pose(padded: Array, light: Array, sums: Array, pose: Array) -> None:
     if third < 0:
         angle += math.pi
     half, mean = math.hypot((right - down) / 2, across), (right + down) / 2
-    if not mean + half > ROUND_SQUARED * (mean - half):
+    if not mean + half > light[5] * (mean - half):
         angle = 0.0
     pose[0], pose[1], pose[2], pose[3] = m01, m10, angle, math.sqrt(max(mean + half, 0.0))
     _bring_within_reach(light, pose)

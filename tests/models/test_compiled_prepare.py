@@ -13,6 +13,7 @@ from pool_examples import everywhere
 from models.alignment import fit_alignment
 from models.autoencoder import Architecture, build
 from models.compiled.prepare import prepare
+from models.cpu import light_of
 from models.preparation import Preparation, Preparer, binned
 
 DTYPES = ("uint8", "uint16", "float32")
@@ -28,7 +29,7 @@ def compiled(preparation: Preparation, frames: npt.NDArray[Any], stride: int) ->
         preparation.binning,
         np.zeros((height, width), np.float32) if alignment is None else alignment.ground,
         alignment is not None,
-        np.array((0.0,) * 4 if alignment is None else alignment[1:], np.float32),
+        light_of(alignment),
         np.array([preparation.shift, 1.0 / preparation.scale], np.float32),
         stride,
         np.empty((4, frames.shape[2]), np.float32),
