@@ -35,6 +35,9 @@ be infinitely rare."""
 
 LN10: Final = np.log(10.0)
 
+SHAPELESS: Final = 1e-12
+"""A tail of less shape is exponential to the last digits that matter, and its own formula loses them."""
+
 
 class Tail(NamedTuple):
     """How often in-control scores exceed a value: by *body* up to its last value, by a Pareto tail beyond."""
@@ -124,7 +127,7 @@ def score_of(rare: float, tail: Tail) -> float:
     if rare <= known[-1]:
         return float(np.interp(rare, known, tail.body))
     beyond = (rare - float(known[-1])) * np.log(10.0)
-    if tail.shape == 0.0:
+    if abs(tail.shape) < SHAPELESS:
         return float(tail.body[-1] + tail.scale * beyond)
     _end, slope = _join(tail.shape)
     held = min(beyond, -np.log(JOINED)) if tail.shape < 0.0 else beyond
@@ -134,7 +137,7 @@ def score_of(rare: float, tail: Tail) -> float:
 
 def _survival_log(excess: Float64s, shape: float) -> Float64s:
     """Minus the natural logarithm of the share of a Pareto tail of unit scale above *excess*."""
-    if shape == 0.0:
+    if abs(shape) < SHAPELESS:
         return excess
     if shape > 0.0:
         pareto: Float64s = np.log1p(shape * excess) / shape

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from calibration.charts import CalibrationError
-from calibration.tails import HEAVIEST, LIGHTEST, Rarities, Tail, far_tail, fit_tail, rarity, score_of
+from calibration.tails import BODY_POINTS, HEAVIEST, LIGHTEST, Rarities, Tail, far_tail, fit_tail, rarity, score_of
 
 KINDS = {
     "gaussian": stats.norm(),
@@ -151,3 +151,12 @@ def test_charts_side_by_side_have_the_rarities_that_each_has_alone() -> None:
     alone = np.column_stack([rarity(scores[:, index], tail) for index, tail in enumerate(tails)])
     np.testing.assert_array_equal(Rarities(tails)(scores), alone)
     np.testing.assert_array_equal(Rarities(tails)(scores[:1]), alone[:1])
+
+
+@pytest.mark.parametrize("shape", [-5e-324, 5e-324, -1e-300, 1e-14, -1e-11])
+def test_a_tail_of_next_to_no_shape_is_exponential(shape: float) -> None:
+    plain = Tail(np.arange(float(BODY_POINTS)), 0.1, 0.0, 1.0)
+    bent = plain._replace(shape=shape)
+    for score in (62.0, 70.0, 90.0):
+        assert float(rarity(score, bent)) == pytest.approx(float(rarity(score, plain)), rel=1e-9)
+        assert score_of(float(rarity(score, bent)), bent) == pytest.approx(score, rel=1e-9)
