@@ -1,4 +1,4 @@
-"""Scores on the processor: loops over pixels compiled, matrix products and convolutions by torch, all in one layout."""
+"""Scores on the processor: compiled loops from pixels to scores, in one layout; networks that do not fit in torch."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -9,12 +9,14 @@ import numpy.typing as npt
 import torch
 
 from models.alignment import LIGHT_CAP, ROUND, Alignment
-from models.autoencoder import Network
+from models.autoencoder import Convolutional, Network
+from models.compiled.network import pass_through
 from models.compiled.prepare import prepare
 from models.compiled.residual import score
-from models.drawing import Drawing
+from models.drawing import Bits, Drawing
+from models.plan import fits, plan_of
 from models.preparation import Preparation
-from models.scores import Precision, Scores
+from models.scores import Float32s, Precision, Scores
 from models.tensors import ChartParameters
 
 CHUNK_MIN: Final = 8
@@ -73,8 +75,7 @@ class _Lane:
     def __init__(
         self, preparation: Preparation, network: Network, charts: ChartParameters, precision: Precision, most: int
     ) -> None:
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self._draw = Drawing(self._network, precision, most)
+        self._through = _Compiled(network, most) if compiles(network, precision) else _InTorch(network, precision, most)
         held, (height, width), stride = preparation, preparation.size, network.stride
         alignment = held.alignment
         self._size, self._binning = (held.height, held.width), held.binning
@@ -89,10 +90,9 @@ class _Lane:
         self._inverse_scale = in_patches(network.grid, stride, 1.0 / charts.residual_scale)
         self._sums = np.empty((4, held.width), np.float32)
         self._padded = np.zeros((height + 2, width + 2), np.float32)
-        self._patches = torch.empty((most, *network.grid, stride**2))
+        self._patches = np.empty((most, *network.grid, stride**2), np.float32)
         self._poses = np.zeros((most, 4))
 
-    @torch.inference_mode()
     def __call__(self, frames: npt.NDArray[Any]) -> Scores:
         """Scores of *frames* (n, h, w), at least one and at most as many as there is scratch memory for."""
         count = len(frames)
@@ -104,21 +104,19 @@ class _Lane:
             self._align,
             self._light,
             self._normal,
-            self._network.stride,
+            self._windows[0],
             self._sums,
             self._padded,
-            patches.numpy(),
+            patches,
             poses,
         )
-        q = self._network.to_latent(self._network.features(patches))  # (n, p), whitened
-        drawn = self._draw(q)  # (n, a, b, s * s)
+        latent, drawn = self._through(patches)
         charts, where = np.empty((4, count), np.float32), np.empty((count, 2), np.int16)
-        latent: npt.NDArray[np.float32] = q.numpy()
         score(
-            patches.numpy(),
+            patches,
             drawn,
             32 - 8 * drawn.itemsize,
-            self._draw.center,
+            self._through.center,
             self._inverse_scale,
             latent,
             self._offset,
@@ -131,6 +129,62 @@ class _Lane:
             where,
         )
         return Scores(latent, charts[0], charts[1], charts[2], charts[3], where)
+
+
+def compiles(network: Network, precision: Precision) -> bool:
+    """Whether frames go through *network* in compiled loops, several times faster than in calls of torch."""
+    return precision == "float32" and fits(network)
+
+
+class _Compiled:
+    """Patches through the network in compiled loops."""
+
+    def __init__(self, network: Network, most: int) -> None:
+        assert isinstance(network, Convolutional)
+        self._plan = plan_of(network)
+        self._p = network.latent
+        self._scratch = np.zeros(self._plan.scratch, np.float32)
+        self._features, self._latent, self._codes = (
+            np.zeros((most, floats), np.float32)
+            for floats in (self._plan.features, self._plan.latent, self._plan.codes)
+        )
+        self.center = np.zeros((*network.grid, network.stride**2), np.float32)
+        self._drawn = np.empty((most, *self.center.shape), np.float32)
+
+    def __call__(self, patches: Float32s) -> tuple[Float32s, Bits]:
+        """Latents (n, p) of *patches* (n, a, b, s * s), and the bits of what is drawn of them, less the center."""
+        count, plan = len(patches), self._plan
+        latent, drawn = self._latent[:count], self._drawn[:count]
+        pass_through(
+            patches.reshape(count, -1),
+            plan.down,
+            plan.to_latent,
+            plan.from_latent,
+            plan.up,
+            plan.weights,
+            self._scratch,
+            self._features[:count],
+            latent,
+            self._codes[:count],
+            drawn.reshape(count, -1),
+        )
+        return latent[:, : self._p].copy(), drawn.view(np.uint32)
+
+
+class _InTorch:
+    """Patches through any network, with a decoder of any precision."""
+
+    def __init__(self, network: Network, precision: Precision, most: int) -> None:
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self._draw = Drawing(self._network, precision, most)
+        self.center = self._draw.center
+
+    @torch.inference_mode()
+    def __call__(self, patches: Float32s) -> tuple[Float32s, Bits]:
+        """As of `_Compiled`."""
+        q = self._network.to_latent(self._network.features(torch.from_numpy(patches)))  # (n, p), whitened
+        latent: Float32s = q.numpy()
+        return latent, self._draw(q)
 
 
 def _plain(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -99,7 +99,7 @@ def test_a_decoder_in_bfloat16_moves_no_score_far(trained: Trained, parameters: 
     frames = frames_of(60, seed=1)
     exact, rounded = Scorer(trained, parameters), Scorer(trained, parameters, precision="bfloat16")
     expected, found = exact(frames), rounded(frames)
-    assert np.array_equal(found.t2, expected.t2)
+    assert found.t2 == pytest.approx(expected.t2, rel=1e-5)  # the encoder is in float32, by another engine
     assert found.s2 == pytest.approx(expected.s2, rel=2e-3)
     assert found.local == pytest.approx(expected.local, rel=1e-2)
     assert not np.array_equal(found.s2, expected.s2)
