@@ -33,7 +33,7 @@ def prepare(
     """
     height, width = ground.shape
     scaled = np.empty(padded.shape, np.float32)
-    straight, picked = np.arange(width).astype(np.uint32), np.empty(width, np.uint32)
+    straight, picked = np.arange(width).astype(np.uint32), np.empty(width, np.int32)
     for index in range(len(frames)):
         _bin(frames[index], binning, ground, sums[0], padded)
         if align:
@@ -163,19 +163,20 @@ def _turn(scaled: Array, pose: Array, stride: int, picked: Array, patches: Array
     sine, cosine = np.float32(math.sin(pose[2])), np.float32(math.cos(pose[2]))
     top, left = np.float32(pose[0] + (height + 1) / 2), np.float32(pose[1] + (width + 1) / 2)
     row_last, column_last = np.float32(height + 1), np.float32(width + 1)
-    pixels, wide = scaled.reshape(-1), np.float32(width + 2)
+    pixels, wide, middle = scaled.reshape(-1), np.float32(width + 2), np.float32((width - 1) / 2)
+    places = picked.view(np.uint32)  # none is negative, and numba need not look for that
     for row in range(height):
         y = np.float32(row - (height - 1) / 2)
         first_row, first_column = top + cosine * y, left - sine * y
-        for column in range(width):
-            x = np.float32(column - (width - 1) / 2)
+        for column in range(width):  # in 32 bits, signed: of these, eight are converted at once
+            x = np.float32(np.int32(column)) - middle
             from_row, from_column = first_row + sine * x, first_column + cosine * x
             from_row = np.float32(0.0) if from_row < 0 else from_row
             from_row = row_last if from_row > row_last else from_row
             from_column = np.float32(0.0) if from_column < 0 else from_column
             from_column = column_last if from_column > column_last else from_column
-            picked[column] = np.uint32(np.rint(from_row) * wide + np.rint(from_column))  # exact: below 2**24
-        _lay(pixels, picked, row, stride, patches)
+            picked[column] = np.int32(np.rint(from_row) * wide + np.rint(from_column))  # exact: below 2**24
+        _lay(pixels, places, row, stride, patches)
 
 
 @inlined
