@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from calibration.layout import laid_out
+
 Frames = npt.NDArray[Any]  # (n, h, w) of uint8, uint16 or float32
 Float64s = npt.NDArray[np.float64]
 
@@ -84,7 +86,7 @@ def check(limits: CameraLimits, state: CameraState, frames: Frames) -> tuple[Cam
     codes = np.zeros(len(frames), np.uint8)
     if len(frames) == 0:
         return state, codes
-    frames = _laid_out(frames)
+    frames = laid_out(frames, frames.dtype)
     last, follows = _before(state, frames)
     repeats = find_faults(frames, last, follows, state.repeats, *limits, CODES, codes)
     return CameraState(frames[-1].copy(), repeats), codes
@@ -95,15 +97,10 @@ def _measure(level: float, state: CameraState, frames: Frames) -> tuple[CameraSt
     from calibration.compiled.pixels import measure
 
     found, repeated = np.empty((3, len(frames))), np.empty(len(frames), np.int64)
-    frames = _laid_out(frames)
+    frames = laid_out(frames, frames.dtype)
     last, follows = _before(state, frames)
     measure(frames, last, follows, state.repeats, level, found, repeated)
     return CameraState(frames[-1].copy(), int(repeated[-1])), found, repeated
-
-
-def _laid_out(frames: Frames) -> Frames:
-    """*frames* as they lie in the ring: for each other way loops would be compiled anew."""
-    return frames if frames.flags.carray else frames.copy()
 
 
 def _before(state: CameraState, frames: Frames) -> tuple[Frames, bool]:

@@ -85,7 +85,7 @@ def _range(values: Any) -> Any:
 
 @inlined
 def _row_contrast(frame: Any, spread: Any) -> Any:
-    """Largest spread of a row that touches a constant row, over *spread*, that of the frame; 0 where none is constant."""
+    """Largest spread of a row that touches a constant row, over the *spread* of the frame; 0 where none is constant."""
     contrast, before = 0.0, False
     for row in range(len(frame)):
         constant = _constant(frame[row])
