@@ -52,12 +52,12 @@ class ContextScale:
 
         *contexts* (m,) are UTF-8, as frames bring them.
         """
-        found = distinct(contexts) if self._own else []
+        found, values = distinct(contexts) if self._own else [], np.empty(scores.shape)
         if len(found) < 2:
             scale = self._own.get(found[0], self._pooled) if found else self._pooled
-            return *scale(scores), np.broadcast_to(scale.values, scores.shape)
+            values[:] = scale.values
+            return *scale(scores), values
         joint, source = np.empty(len(scores)), np.empty(len(scores), np.uint8)
-        values = np.empty(scores.shape)
         for context in found:
             rows, scale = contexts == context, self._own.get(context, self._pooled)
             joint[rows], source[rows] = scale(scores[rows])
