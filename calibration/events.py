@@ -69,9 +69,12 @@ def step(rule: EventRule, state: EventState, rows: Rows) -> tuple[EventState, li
 
     An event that begins, or grows, is told once a call, with all its members up to the call's end.
     """
+    exceeding = (rows["joint"] > 1).nonzero()[0]
+    if state.event is None and len(exceeding) == 0:  # nearly always
+        return state._replace(judged=state.judged + len(rows)), []
     changes: list[Change] = []
     told = state.event  # as the caller knows it
-    for index in np.flatnonzero(rows["joint"] > 1).tolist():
+    for index in exceeding.tolist():
         position = state.judged + index
         recent = (*state.recent, Exceedance(position, rows[index].copy(), taken=False))[-rule.k :]
         state = state._replace(recent=recent)

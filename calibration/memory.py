@@ -6,7 +6,6 @@ winsorised): a short anomaly is told by the other charts, and must not be rememb
 up all the same, however large. The score is the rarity (`calibration.tails`) of the most extreme memory.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration import mewma
+from calibration.layout import distinct, laid_out
 from calibration.mewma import Mewma, MewmaState
 from calibration.mewma_arl import ARL_MAX, mewma_limit
-from calibration.tails import BODY_POINTS, SHARE, Tail, fit_tail, rarity
+from calibration.tails import BODY_POINTS, SHARE, Rarities, Tail, fit_tail, rarity, tables_of
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -105,8 +105,40 @@ def step(memory: MemoryChart, state: State, q: Floats, t2: Floats, contexts: Con
 
     *q* (n, p) are whitened latents, *t2* (n,) their squared lengths, *contexts* (n,) what the frames show.
     """
-    state, statistics = _statistics(memory, state, q, t2, contexts)
-    return state, _rarest(memory, statistics)
+    return Memory(memory)(state, q, t2, contexts)
+
+
+class Memory:
+    """`step` of one chart: made once, asked at every batch of frames."""
+
+    def __init__(self, memory: MemoryChart) -> None:
+        self._chart = memory.chart
+        self._centers = {name: laid_out(center, np.float64) for name, center in memory.centers.items()}
+        self._strange = float(memory.strange)
+        self._fixed = np.array(memory.chart.weights), memory.chart.exact_start, *tables_of(memory.tails)
+
+    def __call__(self, state: State, q: Floats, t2: Floats, contexts: Contexts) -> tuple[State, Float64s]:
+        names, known = distinct(contexts), dict(state)
+        if len(names) == 1:
+            known[names[0]], scores = self._of_one(names[0], state, q, t2)
+            return known, scores
+        scores = np.empty(len(q))
+        for name in names:
+            rows = contexts == name
+            known[name], scores[rows] = self._of_one(name, state, q[rows], t2[rows])
+        return known, scores
+
+    def _of_one(self, context: bytes, state: State, q: Floats, t2: Floats) -> tuple[MewmaState, Float64s]:
+        from calibration.compiled.memory import remember
+
+        held = state.get(context) or mewma.start(self._chart, q.shape[1])
+        center = self._centers.get(context)
+        if center is None:
+            center = np.zeros(q.shape[1])
+        q, t2 = laid_out(q, q.dtype), laid_out(t2, t2.dtype)
+        memory, scores = held.memory.copy(), np.empty(len(q))
+        taken = remember(q, t2, center, self._strange, *self._fixed, memory, held.taken, scores)
+        return MewmaState(memory, taken), scores
 
 
 def independent_limit(memory: MemoryChart, p: int, arl0: float) -> float:
@@ -138,5 +170,5 @@ def _statistics(memory: MemoryChart, state: State, q: Floats, t2: Floats, contex
 
 
 def _rarest(memory: MemoryChart, statistics: Float64s) -> Float64s:
-    rarities = [rarity(values, tail) for values, tail in zip(statistics.T, memory.tails, strict=True)]
-    return functools.reduce(np.maximum, rarities)
+    rarest: Float64s = Rarities(memory.tails)(statistics).max(axis=1)
+    return rarest

@@ -6,13 +6,13 @@ statistic tends to a chi-square of p degrees of freedom. How long it runs is in 
 whose frames are not independent, the limit comes from the chart's own block extremes instead.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy
+
+from calibration.layout import laid_out
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -75,44 +75,12 @@ def step(
     """
     if q.ndim != 2 or q.shape[1] != state.memory.shape[1]:
         raise ValueError(f"latents must be of shape (n, {state.memory.shape[1]}), not {q.shape}")
-    latents: Float64s = q.astype(np.float64)
-    finite: Flags = np.asarray(np.isfinite(latents).all(axis=1))
-    taken = finite if skip is None else finite & ~skip
-    if begin is None:
-        state, statistics = _stretch(chart, state, latents, taken)
-        statistics[~finite] = np.inf
-        return state, statistics
-    begins = np.flatnonzero(begin)
-    statistics = np.empty((len(latents), len(chart.weights)))
-    for first, last in itertools.pairwise([0, *begins.tolist(), len(latents)]):
-        if first < last and begin[first]:
-            state = start(chart, latents.shape[1])
-        state, statistics[first:last] = _stretch(chart, state, latents[first:last], taken[first:last])
-    statistics[~finite] = np.inf
-    return state, statistics
+    from calibration.compiled.memory import follow
 
-
-def _stretch(chart: Mewma, state: MewmaState, q: Float64s, taken: Flags) -> tuple[MewmaState, Float64s]:
-    """`step` without resets, on latents of which those *taken* are finite."""
-    all_taken = bool(taken.all())
-    entering = q if all_taken else q[taken]
-    path = np.empty((len(entering) + 1, *state.memory.shape))  # each memory before the first frame, and after each
-    path[0] = state.memory
-    for index, weight in enumerate(chart.weights if len(entering) else ()):
-        # A recursion frame by frame, in C: a product with powers of 1 - l would round by the length of the batch.
-        held = (1.0 - weight) * state.memory[index : index + 1]
-        path[1:, index], _ = scipy.signal.lfilter([weight], [1.0, weight - 1.0], entering, axis=0, zi=held)
-    ages = state.taken + np.arange(len(path))
-    statistics: Float64s = np.square(path).sum(axis=2) / _variance(chart, ages)
-    state = MewmaState(path[-1].copy(), state.taken + len(entering))
-    return state, statistics[1:] if all_taken else statistics[np.cumsum(taken)]
-
-
-def _variance(chart: Mewma, ages: npt.NDArray[np.int64]) -> Float64s:
-    """Of each coordinate of Z after as many frames as *ages* (n,): (n, k), or (k,); of an empty memory any will do."""
+    nowhere = np.zeros(len(q), np.bool_)
+    skipped, begun = (nowhere if given is None else laid_out(given, np.bool_) for given in (skip, begin))
+    memory, statistics = state.memory.copy(), np.empty((len(q), len(chart.weights)))
     weights = np.array(chart.weights)
-    steady: Float64s = weights / (2.0 - weights)
-    if not chart.exact_start:
-        return steady
-    exact: Float64s = steady * (1.0 - (1.0 - weights) ** (2 * np.maximum(ages, 1)[:, None]))
-    return exact
+    latents = laid_out(q, np.float64)
+    taken = follow(latents, skipped, begun, weights, chart.exact_start, memory, state.taken, statistics)
+    return MewmaState(memory, taken), statistics

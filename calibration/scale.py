@@ -6,8 +6,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from calibration.layout import distinct, laid_out
 from calibration.limits import ContextLimits, Limit
-from calibration.tails import Rarities, rarity
+from calibration.tails import rarity, tables_of
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -24,18 +25,17 @@ class JointScale:
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self.values = np.array([limit.value for limit in limits])
-        self._rarities = Rarities([limit.tail for limit in limits])
+        self._tables = tables_of([limit.tail for limit in limits])
         self._at_limit = np.array([float(rarity(limit.value, limit.tail)) for limit in limits])
 
     def __call__(self, scores: Floats) -> tuple[Float64s, npt.NDArray[np.uint8]]:
         """Joint scores (m,) of *scores* (m, c), and the index of the chart that each comes from (m,)."""
-        x = np.asarray(scores, np.float64)
-        rare = self._rarities(x)
-        rare /= self._at_limit
-        # Rounding must not make the two ways of asking, joint score and chart by chart, disagree.
-        over = ~(x <= self.values)
-        scaled = np.where(over, np.maximum(rare, ABOVE_ONE), np.minimum(rare, 1.0))
-        return scaled.max(axis=1), scaled.argmax(axis=1).astype(np.uint8)
+        from calibration.compiled.memory import joint_scores
+
+        joint, source = np.empty(len(scores)), np.empty(len(scores), np.uint8)
+        x = laid_out(scores, np.float64)
+        joint_scores(x, self.values, self._at_limit, ABOVE_ONE, *self._tables, joint, source)
+        return joint, source
 
 
 class ContextScale:
@@ -52,12 +52,12 @@ class ContextScale:
 
         *contexts* (m,) are UTF-8, as frames bring them.
         """
-        found = set(contexts.tolist()) if self._own else set()
+        found, values = distinct(contexts) if self._own else [], np.empty(scores.shape)
         if len(found) < 2:
-            scale = self._own.get(found.pop(), self._pooled) if found else self._pooled
-            return *scale(scores), np.broadcast_to(scale.values, scores.shape)
+            scale = self._own.get(found[0], self._pooled) if found else self._pooled
+            values[:] = scale.values
+            return *scale(scores), values
         joint, source = np.empty(len(scores)), np.empty(len(scores), np.uint8)
-        values = np.empty(scores.shape)
         for context in found:
             rows, scale = contexts == context, self._own.get(context, self._pooled)
             joint[rows], source[rows] = scale(scores[rows])

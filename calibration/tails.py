@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.charts import CalibrationError
+from calibration.layout import laid_out
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -32,8 +33,6 @@ JOINED: Final = 1e-3
 """Share of a tail of negative shape from which on it falls exponentially: it would end somewhere, and everything beyond
 be infinitely rare."""
 
-
-LN10: Final = np.log(10.0)
 
 SHAPELESS: Final = 1e-12
 """A tail of less shape is exponential to the last digits that matter, and its own formula loses them."""
@@ -93,31 +92,36 @@ def rarity(scores: npt.ArrayLike, tail: Tail) -> Float64s:
     It rises with the score and has no end; what is not a number is infinitely rare.
     """
     x = np.asarray(scores, np.float64)
-    body = np.interp(x, tail.body, _body_rarity(tail.share))
-    excess = np.maximum(x - tail.body[-1], 0.0) / tail.scale
-    beyond = _survival_log(excess, tail.shape)
-    rare: Float64s = body + beyond / LN10
-    return np.where(np.isnan(x), np.inf, rare)
+    return Rarities([tail])(x.reshape(-1, 1)).reshape(x.shape)
+
+
+class Tables(NamedTuple):
+    """The tails of c charts, as compiled loops read them."""
+
+    bodies: Float64s  # (c, BODY_POINTS) rising
+    known: Float64s  # (c, BODY_POINTS) how rare they are
+    laws: Float64s  # (c, 5) of the tail: where it begins, scale, shape; excess where it becomes exponential, rate there
+
+
+def tables_of(tails: Sequence[Tail]) -> Tables:
+    """*tails* side by side. Raises ValueError for a body of another number of values than BODY_POINTS."""
+    bodies = np.array([tail.body for tail in tails]).reshape(len(tails), BODY_POINTS)
+    known = np.array([_body_rarity(tail.share) for tail in tails]).reshape(len(tails), BODY_POINTS)
+    return Tables(bodies, known, np.array([_law(tail) for tail in tails]).reshape(len(tails), 5))
 
 
 class Rarities:
-    """`rarity` of several charts' scores side by side, each by its own of *tails*. Made once, asked at every batch."""
+    """`rarity` of several charts' scores side by side, each by its own of *tails*."""
 
     def __init__(self, tails: Sequence[Tail]) -> None:
-        self._bodies = [(tail.body, _body_rarity(tail.share)) for tail in tails]
-        self._begins = np.array([tail.body[-1] for tail in tails])
-        self._scales = np.array([tail.scale for tail in tails])
-        self._shapes = [(index, tail.shape) for index, tail in enumerate(tails) if tail.shape != 0.0]
+        self.tables = tables_of(tails)
 
     def __call__(self, scores: Float64s) -> Float64s:
         """The rarities (m, c) of *scores* (m, c), to the last bit those of `rarity`."""
-        rare: Float64s = np.maximum(scores - self._begins, 0.0) / self._scales
-        for index, shape in self._shapes:
-            rare[:, index] = _survival_log(rare[:, index], shape)
-        rare /= LN10
-        for index, (body, known) in enumerate(self._bodies):
-            rare[:, index] += np.interp(scores[:, index], body, known)
-        rare[np.isnan(scores)] = np.inf
+        from calibration.compiled.memory import rarities
+
+        rare = np.empty(scores.shape)
+        rarities(laid_out(scores, np.float64), *self.tables, rare)
         return rare
 
 
@@ -135,16 +139,9 @@ def score_of(rare: float, tail: Tail) -> float:
     return float(tail.body[-1] + tail.scale * excess)
 
 
-def _survival_log(excess: Float64s, shape: float) -> Float64s:
-    """Minus the natural logarithm of the share of a Pareto tail of unit scale above *excess*."""
-    if abs(shape) < SHAPELESS:
-        return excess
-    if shape > 0.0:
-        pareto: Float64s = np.log1p(shape * excess) / shape
-        return pareto
-    end, slope = _join(shape)
-    joined: Float64s = np.log1p(shape * np.minimum(excess, end)) / shape + np.maximum(excess - end, 0.0) * slope
-    return joined
+def _law(tail: Tail) -> tuple[float, ...]:
+    shape = tail.shape if abs(tail.shape) >= SHAPELESS else 0.0
+    return tail.body[-1], tail.scale, shape, *(_join(shape) if shape < 0.0 else (np.inf, 0.0))
 
 
 def _join(shape: float) -> tuple[float, float]:

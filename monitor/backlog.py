@@ -186,8 +186,9 @@ class Backlog:
             self.ledger.judged += judged
             for reason, count in unjudged.items():
                 self.ledger.unjudged[reason] += count
-            self.ledger.dropped[Dropped.OVERRUN] += overrun
-            self._overtaken = self._overtaken or overrun > 0
+            if overrun:
+                self.ledger.dropped[Dropped.OVERRUN] += overrun
+                self._overtaken = True
             self.ledger.publish()
 
     # Stopping

@@ -4,7 +4,6 @@ It reads the ring without a lock: it copies what it needs, then asks whether the
 gives up the frames that were.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,6 +20,9 @@ from monitor.warmth import Warmth
 
 TURN_S = 0.1
 """Longest the loop waits for frames: it turns, and says so, even where nothing comes."""
+
+NEVER_NS = 2**63 - 1
+"""A delay longer than all."""
 
 Handover = Callable[[Sequence[SourcedChange]], None]
 
@@ -47,7 +49,7 @@ class Engine:
         self._clock = clock
         self._wall_clock = wall_clock
         board["chart_score"][:] = np.nan  # nothing judged yet
-        self._least_delay_ns: int | None = None
+        self._least_delay_ns = NEVER_NS
         self._delay_stream = b""
         self._warmth = Warmth(clock())
         self.idle_frames: Pixels | None = None  # what keeps the network warm in pauses; None: nothing does
@@ -86,7 +88,7 @@ class Engine:
         started_ns = self._clock()
         batch = _steady(self._ring.view(lo, hi))
         codes = batch.unjudged.copy()
-        to_judge = np.flatnonzero(codes == 0)
+        to_judge = (codes == 0).nonzero()[0]
         chosen, verdicts, overrun = self._judge_intact(batch, to_judge, lo)
         if verdicts is not None and verdicts.changes:
             # Before the account: a process killed in between leaves an alarm too many, not one too few.
@@ -103,7 +105,7 @@ class Engine:
         """Judge what of *to_judge* was not overwritten meanwhile: (frames chosen, verdicts, how many were lapped)."""
         overrun = 0
         while True:
-            chosen = to_judge[to_judge >= overrun]
+            chosen = to_judge[to_judge >= overrun] if overrun else to_judge
             if self._judge is None or len(chosen) == 0:
                 return chosen, None, self._lapped(lo, len(batch.seq))
             carried = self._judge.snapshot()
@@ -129,14 +131,15 @@ class Engine:
         verdicts: Verdicts | None,
         overrun: int,
     ) -> None:
-        unjudged = Counter({Unjudged(code): n for code, n in _tally(codes[overrun:]).items()})
+        unjudged = _tally(codes[overrun:])
         judged = 0
         if verdicts is not None:
             judged = len(verdicts.judged)
-            if judged < len(chosen):
-                faults = int((verdicts.fault != 0).sum())
-                unjudged[Unjudged.CAMERA_FAULT] += faults
-                unjudged[Unjudged.NOT_FINITE] += len(chosen) - faults - judged
+            if judged < len(chosen):  # of frames without a code
+                faults = int(np.count_nonzero(verdicts.fault))
+                unjudged[Unjudged.CAMERA_FAULT] = unjudged.get(Unjudged.CAMERA_FAULT, 0) + faults
+                not_finite = len(chosen) - faults - judged
+                unjudged[Unjudged.NOT_FINITE] = unjudged.get(Unjudged.NOT_FINITE, 0) + not_finite
             self._write_scores(batch, chosen, verdicts)
         self._backlog.settle(lo, hi, judged, unjudged, overrun)
 
@@ -153,8 +156,8 @@ class Engine:
     def _observe(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts, started_ns: int) -> None:
         """Histograms and latest values, once a batch."""
         now_ns = self._clock()
-        bad = np.flatnonzero(verdicts.fault)
-        if len(bad):
+        if np.count_nonzero(verdicts.fault):
+            bad = np.flatnonzero(verdicts.fault)
             self.fault_seen = int(verdicts.fault[bad[-1]]), now_ns
         count = len(verdicts.judged)
         if count == 0:
@@ -164,22 +167,19 @@ class Engine:
         board["judged_ns"][0] = now_ns
         board["last_seq"][0] = batch.seq[last]
         board["context"][0] = batch.context[last]
-        board["exceedances"][:] += verdicts.over.sum(axis=0)
+        board["exceedances"] += np.add.reduce(verdicts.over, axis=0)
         board["chart_score"][:] = verdicts.values[-1]
-        vitals.observe(board, "age", (now_ns - batch.received_ns[scored]) / 1e9)
-        vitals.observe(board, "delay", self._delays_s(batch.t_ns[scored], bytes(batch.stream[last])))
+        vitals.observe_since(board, "age", batch.received_ns[scored], now_ns, 0)
+        self._observe_delays(batch.t_ns[scored], bytes(batch.stream[last]))
         vitals.observe_one(board, "score", (now_ns - started_ns) / 1e9)
         vitals.observe_one(board, "batch", float(count))
 
-    def _delays_s(self, t_ns: npt.NDArray[np.int64], stream: bytes) -> npt.NDArray[np.float64]:
+    def _observe_delays(self, t_ns: npt.NDArray[np.int64], stream: bytes) -> None:
         """Exposure to judged, less the least ever seen of this *stream*: the two clocks' offset cancels."""
-        delays_ns = self._wall_clock() - t_ns
-        least_ns = int(delays_ns.min())
-        if stream != self._delay_stream or self._least_delay_ns is None:
-            self._delay_stream, self._least_delay_ns = stream, least_ns
-        self._least_delay_ns = min(self._least_delay_ns, least_ns)
-        delays_s: npt.NDArray[np.float64] = (delays_ns - self._least_delay_ns) / 1e9
-        return delays_s
+        if stream != self._delay_stream:
+            self._delay_stream, self._least_delay_ns = stream, NEVER_NS
+        least_ns = vitals.observe_since(self._board, "delay", t_ns, self._wall_clock(), self._least_delay_ns)
+        self._least_delay_ns = least_ns
 
 
 def _steady(batch: FrameBatch) -> FrameBatch:
@@ -207,8 +207,8 @@ def _scored(batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts)
     return slice(None) if len(verdicts.judged) == len(batch.seq) else chosen[verdicts.judged]
 
 
-def _tally(codes: npt.NDArray[np.uint8]) -> dict[int, int]:
+def _tally(codes: npt.NDArray[np.uint8]) -> dict[Unjudged, int]:
     """How many frames have each of the codes that say why they are not judged."""
-    if not codes.any():
+    if np.count_nonzero(codes) == 0:
         return {}
-    return {code: n for code, n in enumerate(np.bincount(codes).tolist()) if n and code}
+    return {Unjudged(code): n for code, n in enumerate(np.bincount(codes).tolist()) if n and code}

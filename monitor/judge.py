@@ -14,8 +14,9 @@ import numpy.typing as npt
 from calibration import memory as memories
 from calibration.camera import FAULTS, CameraLimits, CameraState, check
 from calibration.events import Change, EventRule, EventState, reset, start, step
+from calibration.layout import distinct
 from calibration.limits import ContextLimits
-from calibration.memory import MemoryChart
+from calibration.memory import Memory, MemoryChart
 from calibration.scale import ContextScale
 from models.scorer import Scorer
 from models.scores import CHARTS, Scores
@@ -106,7 +107,7 @@ class Judge:
         self._camera = CameraState()
         self._rule = rule
         self._charts: EventState = start(rule)
-        self._memory = memory
+        self._memory = None if memory is None else Memory(memory)
         self._remembered: memories.State = {}
         # A single bad frame is a fault. No budget counts faults: the dead time of the charts would only join them.
         self._fault_rule = EventRule(1, 1, min(rule.clear_frames, CLEAR_FRAMES))
@@ -126,13 +127,14 @@ class Judge:
         segments = self._segments(batch.stream)
         fault = self._check(pixels, segments)
         finite = _finite(pixels)
-        good = (fault == 0) & finite
-        judged = np.flatnonzero(good)
-        scores = self.scorer(pixels if len(judged) == len(pixels) else pixels[judged], self._beat)
+        judged = ((fault == 0) & finite).nonzero()[0]
+        whole = len(judged) == len(pixels)
+        scores = self.scorer(pixels if whole else pixels[judged], self._beat)
         rows = _rows(batch, positions)
-        chart_rows = rows.copy() if len(judged) == len(rows) else rows[judged]
-        values = self._values(segments, scores, judged, chart_rows["context"])
-        joint_scores, source, limits = self._joint(values, chart_rows["context"])
+        chart_rows = rows if whole else rows[judged]
+        contexts = batch.context if whole else batch.context[judged]
+        values = self._values(segments, scores, judged, contexts)
+        joint_scores, source, limits = self._joint(values, contexts)
         chart_rows["joint"], chart_rows["source"] = joint_scores, source
         chart_rows["where"] = scores.where
         chart_rows["scores"][:, : len(self.charts)], chart_rows["limits"][:, : len(self.charts)] = values, limits
@@ -142,11 +144,14 @@ class Judge:
         )
 
     def warm(self, pixels: Pixels) -> None:
-        """Go the way of frames *pixels* (n, h, w) as far as nothing is remembered of them, nor said."""
-        check(self._camera_limits, CameraState(), pixels)
+        """Go the way of frames *pixels* (n, h, w) up to their joint scores; nothing is remembered of them, nor said."""
+        carried = self.snapshot()
+        contexts = np.full(len(pixels), b"")
+        segments = [Segment(0, len(pixels), fresh=True)]
+        self._check(pixels, segments)
         scores = self.scorer(pixels, self._beat)
-        if self._memory is not None:
-            memories.step(self._memory, {}, scores.latent, scores.t2, np.full(len(pixels), b""))
+        self._joint(self._values(segments, scores, np.arange(len(pixels)), contexts), contexts)
+        self.restore(carried)
 
     def _values(
         self,
@@ -156,21 +161,22 @@ class Judge:
         contexts: npt.NDArray[np.bytes_],
     ) -> npt.NDArray[np.float64]:
         """What every chart says of the frames *judged* (m,): (m, charts). Another stream is not remembered."""
-        values = scores.values.astype(np.float64)
+        values = np.empty((len(contexts), len(self.charts)))
+        for index, chart in enumerate(CHARTS):
+            values[:, index] = getattr(scores, chart)
         if self._memory is None:
             return values
-        remembered = np.empty(len(values))
         for lo, hi, fresh in segments:
             among = _among(judged, lo, hi)
             before: memories.State = {} if fresh else self._remembered
-            self._remembered, remembered[among] = memories.step(
-                self._memory, before, scores.latent[among], scores.t2[among], contexts[among]
+            self._remembered, values[among, -1] = self._memory(
+                before, scores.latent[among], scores.t2[among], contexts[among]
             )
-        return np.column_stack((values, remembered))
+        return values
 
     def _segments(self, stream: npt.NDArray[np.bytes_]) -> list[Segment]:
         """The batch cut where the stream changes; nearly always one piece that goes on with the stream before."""
-        segments = []
+        segments: list[Segment] = []
         for lo, hi in _stretches(stream):
             name = bytes(stream[lo])
             segments.append(Segment(lo, hi, name != self._stream))
@@ -205,12 +211,13 @@ class Judge:
         return changes
 
     def _find_faults(self, rows: Rows, fault: npt.NDArray[np.uint8]) -> list[SourcedChange]:
-        changes = []
-        some = bool(fault.any())
+        changes: list[SourcedChange] = []
+        some = bool(np.count_nonzero(fault))
         for code, name in enumerate(FAULTS, start=1):
             if some or self._faults[name].event is not None:
-                rows["joint"] = np.where(fault == code, 2.0, 0.0)
-                self._faults[name], found = step(self._fault_rule, self._faults[name], rows)
+                of_fault = rows.copy()
+                of_fault["joint"] = np.where(fault == code, 2.0, 0.0)
+                self._faults[name], found = step(self._fault_rule, self._faults[name], of_fault)
                 changes += [SourcedChange(name, name, one) for one in found]
         return changes
 
@@ -243,7 +250,6 @@ def _finite(pixels: Pixels) -> npt.NDArray[np.bool_]:
 def _rows(batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Rows:
     rows = np.zeros(len(positions), ROW)
     rows["position"] = positions
-    rows["source"] = 0
     for name in ("seq", "t_ns", "received_ns", "xy", "layer", "job", "context", "stream"):
         rows[name] = getattr(batch, name)
     return rows
@@ -251,9 +257,7 @@ def _rows(batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Rows:
 
 def _stretches(stream: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
     """Stretches (lo, hi) of equal values."""
-    if len(stream) == 0:
-        return []
-    if stream[0] == stream[-1] and (stream == stream[0]).all():
-        return [(0, len(stream))]
+    if len(distinct(stream)) < 2:
+        return [(0, len(stream))] if len(stream) else []
     edges = [0, *(np.flatnonzero(stream[1:] != stream[:-1]) + 1).tolist(), len(stream)]
     return list(pairwise(edges))

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from typing import Final, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from monitor.config import Priority
 from monitor.shared import Arrays, Fields
@@ -85,12 +86,23 @@ def open_priorities(arrays: Arrays) -> tuple[Priority, ...]:
     return tuple(name for name, count in zip(PRIORITIES, arrays["open_by_priority"].tolist(), strict=True) if count)
 
 
-def observe(arrays: Arrays, histogram: str, values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
+def observe(arrays: Arrays, histogram: str, values: npt.NDArray[np.float64]) -> None:
     """Count *values* (n,) into the buckets of *histogram*; a bound belongs to the bucket below it, as in Prometheus."""
     bounds = _BOUNDS[histogram]
     buckets = bounds.searchsorted(values)
     arrays[f"{histogram}_counts"] += np.bincount(buckets, minlength=len(bounds) + 1)
     arrays[f"{histogram}_sum"] += values.sum()
+
+
+def observe_since(arrays: Arrays, histogram: str, times_ns: npt.NDArray[np.int64], now_ns: int, least_ns: int) -> int:
+    """As `observe` of how long before *now_ns* each of *times_ns* (n,) was, less the least that it ever was: returned.
+
+    That is *least_ns*, or less.
+    """
+    from calibration.compiled.counts import count_since
+
+    counts, total = arrays[f"{histogram}_counts"], arrays[f"{histogram}_sum"]
+    return count_since(times_ns, now_ns, least_ns, _BOUNDS[histogram], counts, total)
 
 
 def observe_one(arrays: Arrays, histogram: str, value: float) -> None:
@@ -99,7 +111,7 @@ def observe_one(arrays: Arrays, histogram: str, value: float) -> None:
     arrays[f"{histogram}_sum"] += value
 
 
-def quantile(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]", bounds: tuple[float, ...], q: float) -> float:
+def quantile(counts: npt.NDArray[np.int64], bounds: tuple[float, ...], q: float) -> float:
     """The upper bound of the bucket that holds quantile *q* of what was counted; 0 where nothing was."""
     total = int(counts.sum())
     if total == 0:

@@ -11,9 +11,14 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from frames import QUICK, runs
+from hypothesis import settings
 
 from monitor.bundle import Bundle
 from monitor.calibrate import calibrate
+
+# The first call of a loop compiles it: seconds that say nothing of the example that they fall on.
+settings.register_profile("compiled", deadline=None)
+settings.load_profile("compiled")
 
 
 @pytest.fixture(scope="session")

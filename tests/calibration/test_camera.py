@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.camera import (
@@ -19,8 +19,6 @@ from calibration.camera import (
     CameraLimits,
     CameraState,
     check,
-    constant_rows,
-    count,
     fit_camera,
 )
 
@@ -240,20 +238,65 @@ def test_real_frames_defective_or_not_are_no_camera_faults(seen: str, unseen: st
     assert not any(codes(fit_camera([frames], frames.dtype), np.load(folder / unseen)))
 
 
-@pytest.mark.parametrize("width", [1, 7, 15, 16, 17, 23, 24, 40])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_a_constant_row_is_found_in_rows_of_any_length(width: int, dtype: str) -> None:
-    random = np.random.default_rng(width)
-    frames = random.integers(0, 3, (6, 9, width)).astype(dtype)
-    frames[2, 4], frames[5, 0] = 1, 0
-    expected = (frames == frames[:, :, :1]).all(axis=2)
-    np.testing.assert_array_equal(constant_rows(frames), expected)
-    np.testing.assert_array_equal(constant_rows(frames[:, :, ::-1]), expected)
-    np.testing.assert_array_equal(constant_rows(frames[::2, 1:]), expected[::2, 1:])
+def by_the_definitions(limits: CameraLimits, frames: Frames) -> list[int]:
+    """Codes of a stream's first *frames*, each check as it is defined, on all pixels at once."""
+    flat = frames.reshape(len(frames), -1)
+    low, high = flat.min(axis=1).astype(np.float64), flat.max(axis=1).astype(np.float64)
+    constant = (frames == frames[:, :, :1]).all(axis=2)
+    edges = np.pad(constant, ((0, 0), (1, 1)))
+    touching = (edges[:, 2:] | edges[:, :-2]) & ~constant
+    found, repeats = [], 0
+    with np.errstate(invalid="ignore"):
+        spread = high - low
+        rows = frames.max(axis=2).astype(np.float64) - frames.min(axis=2)
+        contrast = np.where(touching, rows / spread[:, None], 0.0).max(axis=1)
+    share = np.where(high == limits.saturated_level, (flat == limits.saturated_level).mean(axis=1), 0.0)
+    for index, frame in enumerate(frames):
+        repeats = repeats + 1 if index and np.array_equal(frame, frames[index - 1]) else 0
+        faults = (
+            (SATURATED, share[index] > limits.saturated_fraction),
+            (DARK, spread[index] < limits.dark_spread or spread[index] == 0),
+            (FROZEN, repeats >= limits.frozen_repeats),
+            (ROWS_MISSING, contrast[index] > limits.row_contrast),
+        )
+        found.append(next((code for code, holds in faults if holds), 0))
+    return found
 
 
-@pytest.mark.parametrize("size", [0, 1, 8, 63, 64, 2040, 2048, 8 * 255 * 3, 8 * 255 * 3 + 8, 5001])
-def test_flags_are_counted_however_many_there_are(size: int) -> None:
-    flags = np.random.default_rng(size).random((5, size)) < 0.6
-    flags[1], flags[2] = True, False
-    assert count(flags).tolist() == flags.sum(axis=1).tolist()
+@settings(deadline=None)
+@given(
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
+    shape=st.tuples(st.integers(1, 9), st.sampled_from([1, 7, 8, 15, 16, 17, 24, 40])),
+    seed=st.integers(0, 2**32 - 1),
+    odd=st.lists(st.tuples(st.integers(0, 11), st.sampled_from([np.nan, np.inf, -np.inf])), max_size=3),
+    cut=st.integers(0, 12),
+)
+def test_codes_are_those_of_the_definitions(
+    dtype: str, shape: tuple[int, int], seed: int, odd: list[tuple[int, float]], cut: int
+) -> None:
+    random = np.random.default_rng(seed)
+    frames = random.choice([0, 0, 7, 60, 90], (12, *shape)).astype(dtype)
+    frames[random.random((12, shape[0])) < 0.4] = random.choice([0, 90])  # constant rows
+    frames[random.integers(12)] = 90
+    for index in random.integers(1, 12, 5):
+        frames[index] = frames[index - 1]
+    if dtype == "float32":
+        for index, value in odd:
+            frames[index, random.integers(shape[0]), random.integers(shape[1])] = value
+    limits = CameraLimits(10.0, 90.0, 0.3, 0.7, 2)
+    expected = by_the_definitions(limits, frames)
+    state, before = check(limits, CameraState(), frames[:cut])
+    assert [*before.tolist(), *check(limits, state, frames[cut:])[1].tolist()] == expected
+    frames.setflags(write=False)
+    mirrored = frames[:, ::-1, ::-1]
+    assert codes(limits, frames) == expected
+    assert codes(limits, mirrored) == by_the_definitions(limits, mirrored)
+
+
+def test_a_checked_frame_may_be_overwritten_and_a_state_kept() -> None:
+    frames = np.repeat(pools(1), 3, axis=0)
+    kept, _ = check(LIMITS, CameraState(), frames[:2])
+    last = None if kept.last is None else kept.last.copy()
+    check(LIMITS, kept, pools(3, seed=5))
+    np.testing.assert_array_equal(kept.last, last)
+    assert check(LIMITS, kept, frames[2:])[1].tolist() == [FROZEN]

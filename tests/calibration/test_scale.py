@@ -1,5 +1,7 @@
 """Charts of any unit lie on one scale, where a limit is 1, whatever the context."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from calibration.limits import ContextLimits
 from calibration.scale import ContextScale, JointScale
+from calibration.tails import rarity
 from tests.calibration.limit_examples import exponential_limit
 
 
@@ -63,3 +66,21 @@ def test_contexts_are_told_apart_by_every_letter() -> None:
         np.zeros((2, 2)), np.array([name.encode() for name in ("schräg", "schrag")], "S128")
     )
     assert values[:, 0].tolist() == [own["schräg"][0].value, LIMITS_OF.pooled[0].value]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.sampled_from(["C", "F"]))
+def test_the_joint_score_is_the_largest_quotient_of_rarities_and_never_disagrees_with_a_limit(
+    seed: int, charts: int, order: Literal["C", "F"]
+) -> None:
+    random = np.random.default_rng(seed)
+    limits = [exponential_limit(10.0 ** random.uniform(-6, -1), 10.0 ** random.uniform(-3, 3)) for _ in range(charts)]
+    values = np.array([limit.value for limit in limits])
+    scores = values * random.choice([0.0, 0.5, 1.0, 1.0 + 1e-16, 1.0 + 1e-15, 2.0, np.inf, np.nan], (30, charts))
+    joint, source = JointScale(limits)(np.array(scores, order=order))
+    over = ~(scores <= values)
+    rare = np.column_stack([rarity(scores[:, i], limit.tail) for i, limit in enumerate(limits)])
+    rare /= [float(rarity(limit.value, limit.tail)) for limit in limits]
+    expected = np.where(over, np.maximum(rare, np.nextafter(1.0, 2.0)), np.minimum(rare, 1.0))
+    np.testing.assert_array_equal(joint, expected.max(axis=1))
+    np.testing.assert_array_equal(source, expected.argmax(axis=1))
+    np.testing.assert_array_equal(joint > 1, over.any(axis=1))

@@ -160,3 +160,41 @@ def test_a_tail_of_next_to_no_shape_is_exponential(shape: float) -> None:
     for score in (62.0, 70.0, 90.0):
         assert float(rarity(score, bent)) == pytest.approx(float(rarity(score, plain)), rel=1e-9)
         assert score_of(float(rarity(score, bent)), bent) == pytest.approx(score, rel=1e-9)
+
+
+def by_the_formulas(scores: np.ndarray, tail: Tail) -> np.ndarray:
+    """-log10 of the survival function: a body between its values, a Pareto tail that ends in an exponential one."""
+    body = np.interp(scores, tail.body, np.linspace(0.0, -np.log10(tail.share), BODY_POINTS))
+    excess = np.maximum(scores - tail.body[-1], 0.0) / tail.scale
+    if tail.shape == 0.0:
+        beyond = excess
+    elif tail.shape > 0.0:
+        beyond = np.log1p(tail.shape * excess) / tail.shape
+    else:
+        end = (0.001**-tail.shape - 1) / tail.shape  # what a thousandth of the tail lies above
+        rest = np.maximum(excess - end, 0.0) / (1 + tail.shape * end)
+        beyond = np.log1p(tail.shape * np.minimum(excess, end)) / tail.shape + rest
+    return np.where(np.isnan(scores), np.inf, body + beyond / np.log(10.0))
+
+
+@given(
+    steps=st.lists(st.sampled_from([0.0, 1e-6, 0.1, 1.0, 50.0]), min_size=BODY_POINTS, max_size=BODY_POINTS),
+    share=st.floats(0.001, 0.5),
+    shape=st.sampled_from([0.0, 1e-6, 0.2, HEAVIEST, -1e-6, -0.1, LIGHTEST]),
+    scale=st.floats(1e-3, 1e3),
+    scores=st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=20),
+)
+def test_rarities_are_those_of_the_formulas(
+    steps: list[float], share: float, shape: float, scale: float, scores: list[float]
+) -> None:
+    tail = Tail(np.cumsum(steps), share, shape, scale)
+    asked = np.array([*scores, *tail.body[::8], tail.body[-1] + scale])
+    np.testing.assert_allclose(rarity(asked, tail), by_the_formulas(asked, tail), rtol=1e-12, atol=1e-12)
+
+
+def test_rarities_keep_the_shape_of_the_scores_and_a_body_of_another_size_is_refused() -> None:
+    tail = fit_tail(drawn("gaussian"))
+    for shape in ((), (0,), (3,), (2, 3)):
+        assert rarity(np.ones(shape), tail).shape == shape
+    with pytest.raises(ValueError, match="reshape"):
+        rarity(1.0, tail._replace(body=tail.body[1:]))
