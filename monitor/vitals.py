@@ -99,7 +99,7 @@ def observe_since(arrays: Arrays, histogram: str, times_ns: npt.NDArray[np.int64
 
     That is *least_ns*, or less.
     """
-    from calibration.compiled.counts import count_since
+    from calibration.compiled.stream import count_since
 
     counts, total = arrays[f"{histogram}_counts"], arrays[f"{histogram}_sum"]
     return count_since(times_ns, now_ns, least_ns, _BOUNDS[histogram], counts, total)
