@@ -49,6 +49,8 @@ class Engine:
         self._clock = clock
         self._wall_clock = wall_clock
         board["chart_score"][:] = np.nan  # nothing judged yet
+        if judge is not None:  # compiled now and not at the first frames
+            vitals.observe_since(board, "delay", np.empty(0, np.int64), 0, NEVER_NS)
         self._least_delay_ns = NEVER_NS
         self._delay_stream = b""
         self._warmth = Warmth(clock())

@@ -60,6 +60,8 @@ class DriftWatch:
         self._blocks = begin_blocks(np.array(fitted.levels), fitted.block_frames)
         run_length = max(1.0, run_length_h * 3600 * budget.rate_hz / fitted.block_frames)
         self.drift: Drift = drifts.begin(np.array(fitted.values), run_length, fitted.tolerated)
+        # Compiled now and not at the first block, of which nothing is kept.
+        drifts.step(self.drift, block_values(self._blocks, np.zeros(fitted.block_frames))[1])
 
     def take(self, joint: Floats) -> bool:
         """The next judged frames' *joint* scores (m,), above 1 over the limit: whether they finish a block."""
@@ -85,6 +87,7 @@ class BlockKeeper:
         self._first_seq = 0  # of the unfinished block
         self._seconds = 0.0  # judged, in it
         self._last: Row | None = None  # judged frame
+        step(self._record, np.zeros(1))  # compiled now and not at the first frames, of which nothing is kept
 
     def take(self, rows: Rows, seconds: float, now_ns: int) -> list[Block]:
         """Judged frames *rows* (m,) of one stream, in order, that took *seconds*: the blocks that they finish.
@@ -147,6 +150,8 @@ class JudgedTime:
         self._period_s = 1.0 / rate_hz
         self._before: tuple[bytes, int, int] | None = None  # stream, seq and time of the frame before
         self._waiting = 0  # frames since time moved on
+        none = np.empty(0, np.int64)
+        judged_seconds(none, none, 0, 0, 0, self._period_s, PAUSE)  # compiled now and not at the first frames
 
     def take(self, rows: Rows) -> float:
         """Seconds of judged frames *rows* (m,) of one stream, in order."""
