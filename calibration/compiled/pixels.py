@@ -109,9 +109,10 @@ def _constant(row: Any) -> Any:
 @inlined
 def _share_at(frame: Any, level: Any) -> Any:
     flat = frame.reshape(-1)
-    value, count, whole = flat.dtype.type(level), 0, len(flat) // AT_ONCE * AT_ONCE
+    value, whole = flat.dtype.type(level), len(flat) // AT_ONCE * AT_ONCE
+    count: Any = 0
     for first in range(0, whole, AT_ONCE):
-        some, part = np.uint8(0), flat[first : first + AT_ONCE]
+        part, some = flat[first : first + AT_ONCE], np.uint8(0)
         for index in range(AT_ONCE):
             some = np.uint8(some + np.uint8(part[index] == value))
         count += some
