@@ -20,6 +20,7 @@ from calibration.autocorrelation import (
     within_stretches,
 )
 from calibration.charts import CalibrationError
+from calibration.layout import laid_out
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -31,7 +32,6 @@ WINDOWS: Final = 10
 
 LEVEL: Final = 0.01  # of the test for dependence: a needless doubling costs half of the blocks
 PERIODS: Final = 4  # times that the longest lag looked at must fit into the blocks
-CHUNK: Final = 1 << 18  # frames whose windows are laid out at once
 
 
 class BlockExtremes(NamedTuple):
@@ -62,13 +62,12 @@ def event_statistic(joint: Floats, k: int, n: int, borders: Indices | None = Non
     """
     if not 1 <= k <= n:
         raise ValueError(f"an event rule needs 1 <= k <= n, not {k} of {n}")
-    x = np.asarray(joint, np.float64)
+    from calibration.compiled.stream import kth_largest
+
+    x = laid_out(np.asarray(joint), np.float64)
     found = np.empty(len(x))
     for first, last in itertools.pairwise([0, len(x)] if borders is None else borders.tolist()):
-        padded = np.concatenate((np.full(n - 1, -np.inf), x[first:last]))
-        for start in range(0, last - first, CHUNK):
-            windows = np.lib.stride_tricks.sliding_window_view(padded[start : start + CHUNK + n - 1], n)
-            found[first + start : first + start + len(windows)] = np.partition(windows, n - k, axis=1)[:, n - k]
+        kth_largest(x[first:last], k, np.full(n, -np.inf), found[first:last])
     return found
 
 

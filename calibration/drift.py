@@ -20,6 +20,7 @@ towards what is known: ranks of independent blocks that are alike but for levels
 never more extreme than ranks of blocks that are alike, and the run length holds for them too.
 """
 
+import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from scipy.special import ndtri
 from calibration.autocorrelation import autocorrelation_time
 from calibration.blocks import BLOCKS_MIN, LEVEL, dependence
 from calibration.charts import CalibrationError
+from calibration.layout import laid_out
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -42,12 +44,14 @@ BLOCK_TIMES: Final = 20.0
 """Autocorrelation times in a block: means of neighbouring blocks of an AR(1) stream then correlate by 1 %."""
 
 SHIFTS: Final = np.array([0.25, 0.5, 1.0, 2.0])  # standard deviations of a block
+HALF_SQUARES: Final = np.square(SHIFTS) / 2
 BINS: Final = 4096
 """Of block values: 0.0004 decades wide at an in-control value. Values in one bin are ties, whose order is drawn."""
 
 RECENT: Final = 20  # blocks that the present shift is told from
 SEED: Final = 1  # of the order of ties
 EVIDENCE_MAX: Final = 1e300
+TINY: Final = np.finfo(np.float64).tiny
 
 
 class BlockMean(NamedTuple):
@@ -127,15 +131,12 @@ def block_values(blocks: BlockMean, joint: Floats) -> tuple[BlockMean, Float64s]
 
     Frames whose score is NaN are left out, as if they had not been judged.
     """
-    x = np.asarray(joint, np.float64)
-    exceeded = np.searchsorted(blocks.levels, x[~np.isnan(x)], side="left")
-    total = np.concatenate(([0], np.cumsum(exceeded))) + blocks.exceeded
-    finished, frames = divmod(blocks.frames + len(exceeded), blocks.block_frames)
-    ends = np.arange(1, finished + 1) * blocks.block_frames - blocks.frames
-    at_end = total[ends]
-    in_block = np.diff(at_end, prepend=0)
-    rest = int(total[-1]) - (int(at_end[-1]) if finished else 0)
-    return blocks._replace(frames=frames, exceeded=rest), HALVING * in_block / blocks.block_frames
+    from calibration.compiled.stream import count_blocks
+
+    x, length = laid_out(np.asarray(joint), np.float64), blocks.block_frames
+    sums = np.empty((blocks.frames + len(x)) // length)
+    finished, frames, exceeded = count_blocks(x, blocks.levels, length, blocks.frames, blocks.exceeded, sums)
+    return blocks._replace(frames=frames, exceeded=exceeded), HALVING * sums[:finished] / length
 
 
 def drift_frames(joint: Floats, levels: Floats, borders: Indices) -> int:
@@ -180,33 +181,42 @@ def step(drift: Drift, values: Floats) -> Drift:
     Every block joins what is known until the scores are stale: from then on only evidence and shift go on. Raises
     ValueError for values that are infinite.
     """
-    kept = np.asarray(values, np.float64)
-    kept = kept[~np.isnan(kept)]
-    if not np.isfinite(kept).all():
+    kept = [value for value in np.asarray(values, np.float64).tolist() if not math.isnan(value)]
+    if any(map(math.isinf, kept)):
         raise ValueError("a block value is infinite: give finite ones, or NaN for a block to leave out")
-    moved = kept[:, None] + drift.tolerated * np.array([-1, 0, 1])
     drift = drift._replace(known=drift.known.copy())
-    for value, (lowered, own, raised) in zip(kept.tolist(), _bins(moved).tolist(), strict=True):
-        drift = _judged(drift, value, lowered, raised)
+    for value in kept:
+        drift = _judged(drift, value)
         if not drift.stale:
-            drift.known[own] += 1
+            drift.known[_bin(value)] += 1
     return drift
 
 
-def _judged(drift: Drift, value: float, lowered: int, raised: int) -> Drift:
-    """*drift* after a block of *value*, compared from above in the bin *lowered* and from below in the bin *raised*."""
+def _judged(drift: Drift, value: float) -> Drift:
+    """*drift* after a block of *value*, compared from above and from below after a move towards what is known."""
+    from calibration.compiled.stream import shares_beyond
+
     known, judged = drift.known, drift.judged + 1
-    order = np.random.default_rng((SEED, judged)).random()  # among its ties, the same in every cut of the stream
-    beyond = np.array([known[lowered + 1 :].sum(), known[:raised].sum()])
-    ties = known[[lowered, raised]] + 1
-    p = (beyond + np.array([order, 1 - order]) * ties) / (known.sum() + 1)
-    z = -ndtri(np.maximum(p, np.finfo(np.float64).tiny))[:, None]
+    lowered, raised = _bin(value - drift.tolerated), _bin(value + drift.tolerated)
+    order = _drawn(judged)  # among its ties, the same in every cut of the stream
+    shares = shares_beyond(known, lowered, raised, order)
+    z = -ndtri(np.maximum(shares, TINY))[:, None]
     drift = drift._replace(
         judged=judged,
         recent=drift.recent + (value - drift.recent) / RECENT,
-        gathered=np.logaddexp(0, drift.gathered) + SHIFTS * z - np.square(SHIFTS) / 2,
+        gathered=np.logaddexp(0, drift.gathered) + SHIFTS * z - HALF_SQUARES,
     )
     return drift if drift.stale or drift.evidence < 1 else drift._replace(stale_since=judged)
+
+
+def _drawn(number: int) -> float:
+    """As `default_rng((SEED, number)).random()`, at half of its price."""
+    return (int(np.random.PCG64((SEED, number)).random_raw()) >> 11) * 2.0**-53
+
+
+def _bin(value: float) -> int:
+    """`_bins` of one."""
+    return min(int(BINS * (1 - 1 / (1 + max(value, 0.0)))), BINS - 1)
 
 
 def _bins(values: Float64s) -> Indices:

@@ -112,6 +112,9 @@ class Memory:
     """`step` of one chart: made once, asked at every batch of frames."""
 
     def __init__(self, memory: MemoryChart) -> None:
+        from calibration.compiled.memory import remember
+
+        self._remember = remember
         self._chart = memory.chart
         self._centers = {name: laid_out(center, np.float64) for name, center in memory.centers.items()}
         self._strange = float(memory.strange)
@@ -129,15 +132,13 @@ class Memory:
         return known, scores
 
     def _of_one(self, context: bytes, state: State, q: Floats, t2: Floats) -> tuple[MewmaState, Float64s]:
-        from calibration.compiled.memory import remember
-
         held = state.get(context) or mewma.start(self._chart, q.shape[1])
         center = self._centers.get(context)
         if center is None:
             center = np.zeros(q.shape[1])
         q, t2 = laid_out(q, q.dtype), laid_out(t2, t2.dtype)
         memory, scores = held.memory.copy(), np.empty(len(q))
-        taken = remember(q, t2, center, self._strange, *self._fixed, memory, held.taken, scores)
+        taken = self._remember(q, t2, center, self._strange, *self._fixed, memory, held.taken, scores)
         return MewmaState(memory, taken), scores
 
 

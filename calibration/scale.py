@@ -24,17 +24,18 @@ class JointScale:
     """
 
     def __init__(self, limits: Sequence[Limit]) -> None:
+        from calibration.compiled.memory import joint_scores
+
+        self._joint_scores = joint_scores
         self.values = np.array([limit.value for limit in limits])
         self._tables = tables_of([limit.tail for limit in limits])
         self._at_limit = np.array([float(rarity(limit.value, limit.tail)) for limit in limits])
 
     def __call__(self, scores: Floats) -> tuple[Float64s, npt.NDArray[np.uint8]]:
         """Joint scores (m,) of *scores* (m, c), and the index of the chart that each comes from (m,)."""
-        from calibration.compiled.memory import joint_scores
-
         joint, source = np.empty(len(scores)), np.empty(len(scores), np.uint8)
         x = laid_out(scores, np.float64)
-        joint_scores(x, self.values, self._at_limit, ABOVE_ONE, *self._tables, joint, source)
+        self._joint_scores(x, self.values, self._at_limit, ABOVE_ONE, *self._tables, joint, source)
         return joint, source
 
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from monitor import vitals
 from monitor.backlog import Backlog
 from monitor.judge import Judge, SourcedChange, Verdicts
 from monitor.promise import Witness
 from monitor.ring import FrameBatch
 from monitor.shared import Arrays
 from monitor.types import Pixels, Unjudged
+from monitor.vitals import Histogram
 from monitor.warmth import Warmth
 
 TURN_S = 0.1
@@ -49,6 +49,10 @@ class Engine:
         self._clock = clock
         self._wall_clock = wall_clock
         board["chart_score"][:] = np.nan  # nothing judged yet
+        if judge is not None:
+            self._ages, self._delays, self._scorings, self._batches = (
+                Histogram(board, name) for name in ("age", "delay", "score", "batch")
+            )
         self._least_delay_ns = NEVER_NS
         self._delay_stream = b""
         self._warmth = Warmth(clock())
@@ -169,17 +173,16 @@ class Engine:
         board["context"][0] = batch.context[last]
         board["exceedances"] += np.add.reduce(verdicts.over, axis=0)
         board["chart_score"][:] = verdicts.values[-1]
-        vitals.observe_since(board, "age", batch.received_ns[scored], now_ns, 0)
+        self._ages.since(batch.received_ns[scored], now_ns)
         self._observe_delays(batch.t_ns[scored], bytes(batch.stream[last]))
-        vitals.observe_one(board, "score", (now_ns - started_ns) / 1e9)
-        vitals.observe_one(board, "batch", float(count))
+        self._scorings.one((now_ns - started_ns) / 1e9)
+        self._batches.one(float(count))
 
     def _observe_delays(self, t_ns: npt.NDArray[np.int64], stream: bytes) -> None:
         """Exposure to judged, less the least ever seen of this *stream*: the two clocks' offset cancels."""
         if stream != self._delay_stream:
             self._delay_stream, self._least_delay_ns = stream, NEVER_NS
-        least_ns = vitals.observe_since(self._board, "delay", t_ns, self._wall_clock(), self._least_delay_ns)
-        self._least_delay_ns = least_ns
+        self._least_delay_ns = self._delays.since(t_ns, self._wall_clock(), self._least_delay_ns)
 
 
 def _steady(batch: FrameBatch) -> FrameBatch:

@@ -212,7 +212,7 @@ class Judge:
 
     def _find_faults(self, rows: Rows, fault: npt.NDArray[np.uint8]) -> list[SourcedChange]:
         changes: list[SourcedChange] = []
-        some = bool(np.count_nonzero(fault))
+        some = np.count_nonzero(fault) > 0
         for code, name in enumerate(FAULTS, start=1):
             if some or self._faults[name].event is not None:
                 of_fault = rows.copy()

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from calibration import drift as drifts
 from calibration.blocks import BlockExtremes, begin, step
+from calibration.compiled.stream import judged_seconds
 from calibration.drift import Drift, begin_blocks, block_values
+from calibration.layout import laid_out
 from monitor import blocklog, recordlog
 from monitor.blockstore import Block
 from monitor.config import Config
@@ -58,6 +60,8 @@ class DriftWatch:
         self._blocks = begin_blocks(np.array(fitted.levels), fitted.block_frames)
         run_length = max(1.0, run_length_h * 3600 * budget.rate_hz / fitted.block_frames)
         self.drift: Drift = drifts.begin(np.array(fitted.values), run_length, fitted.tolerated)
+        # Compiled now and not at the first block, of which nothing is kept.
+        drifts.step(self.drift, block_values(self._blocks, np.zeros(fitted.block_frames))[1])
 
     def take(self, joint: Floats) -> bool:
         """The next judged frames' *joint* scores (m,), above 1 over the limit: whether they finish a block."""
@@ -83,6 +87,7 @@ class BlockKeeper:
         self._first_seq = 0  # of the unfinished block
         self._seconds = 0.0  # judged, in it
         self._last: Row | None = None  # judged frame
+        step(self._record, np.zeros(1))  # compiled now and not at the first frames, of which nothing is kept
 
     def take(self, rows: Rows, seconds: float, now_ns: int) -> list[Block]:
         """Judged frames *rows* (m,) of one stream, in order, that took *seconds*: the blocks that they finish.
@@ -143,25 +148,21 @@ class JudgedTime:
 
     def __init__(self, rate_hz: float) -> None:
         self._period_s = 1.0 / rate_hz
-        self._before: Row | None = None  # the frame before
+        self._before: tuple[bytes, int, int] | None = None  # stream, seq and time of the frame before
         self._waiting = 0  # frames since time moved on
+        none = np.empty(0, np.int64)
+        judged_seconds(none, none, 0, 0, 0, self._period_s, PAUSE)  # compiled now and not at the first frames
 
     def take(self, rows: Rows) -> float:
         """Seconds of judged frames *rows* (m,) of one stream, in order."""
-        seq, t_ns = rows["seq"], rows["t_ns"]
-        before, self._before = self._before, rows[-1].copy()
+        stream, seq, t_ns = bytes(rows["stream"][0]), laid_out(rows["seq"], np.int64), laid_out(rows["t_ns"], np.int64)
+        before, self._before = self._before, (stream, int(seq[-1]), int(t_ns[-1]))
         first_s = 0.0
-        if before is not None and bytes(before["stream"]) == bytes(rows["stream"][0]):
-            seq, t_ns = np.append(before["seq"], seq), np.append(before["t_ns"], t_ns)
-        else:
+        if before is None or before[0] != stream:
             first_s, self._waiting = self._period_s * (1 + self._waiting), 0
-        follows, passed_s = np.diff(seq) == 1, np.diff(t_ns) / 1e9
-        moved = np.flatnonzero(~follows | (passed_s != 0.0))
-        frames = np.diff(moved, prepend=-1 - self._waiting)
-        self._waiting += len(follows) - int(frames.sum())
-        nominal_s, told_s = frames * self._period_s, passed_s[moved]
-        told = follows[moved] & (told_s > 0.0) & (told_s <= PAUSE * nominal_s)
-        return first_s + float(np.where(told, told_s, nominal_s).sum())
+            before, seq, t_ns = (stream, int(seq[0]), int(t_ns[0])), seq[1:], t_ns[1:]
+        passed_s, self._waiting = judged_seconds(seq, t_ns, *before[1:], self._waiting, self._period_s, PAUSE)
+        return first_s + passed_s
 
 
 class Witness:

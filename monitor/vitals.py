@@ -94,21 +94,31 @@ def observe(arrays: Arrays, histogram: str, values: npt.NDArray[np.float64]) -> 
     arrays[f"{histogram}_sum"] += values.sum()
 
 
-def observe_since(arrays: Arrays, histogram: str, times_ns: npt.NDArray[np.int64], now_ns: int, least_ns: int) -> int:
-    """As `observe` of how long before *now_ns* each of *times_ns* (n,) was, less the least that it ever was: returned.
-
-    That is *least_ns*, or less.
-    """
-    from calibration.compiled.counts import count_since
-
-    counts, total = arrays[f"{histogram}_counts"], arrays[f"{histogram}_sum"]
-    return count_since(times_ns, now_ns, least_ns, _BOUNDS[histogram], counts, total)
-
-
 def observe_one(arrays: Arrays, histogram: str, value: float) -> None:
     """As `observe` of one value, for a tenth of its price."""
     arrays[f"{histogram}_counts"][bisect_left(HISTOGRAMS[histogram], value)] += 1
     arrays[f"{histogram}_sum"] += value
+
+
+class Histogram:
+    """One of the HISTOGRAMS in *arrays*, for who counts at every batch: as `observe`, for a part of its price."""
+
+    def __init__(self, arrays: Arrays, name: str) -> None:
+        from calibration.compiled.stream import count_since
+
+        self._count_since = count_since
+        self._bounds, self._edges = _BOUNDS[name], HISTOGRAMS[name]
+        self._counts, self._total = arrays[f"{name}_counts"], arrays[f"{name}_sum"]
+        self.since(np.empty(0, np.int64), 0)  # compiled now and not at the first frames
+
+    def since(self, times_ns: npt.NDArray[np.int64], now_ns: int, least_ns: int = 0) -> int:
+        """Count the seconds from *times_ns* (n,) to *now_ns*, less the least of them and of *least_ns*: returned."""
+        return self._count_since(times_ns, now_ns, least_ns, self._bounds, self._counts, self._total)
+
+    def one(self, value: float) -> None:
+        """Count one *value*."""
+        self._counts[bisect_left(self._edges, value)] += 1
+        self._total[0] += value
 
 
 def quantile(counts: npt.NDArray[np.int64], bounds: tuple[float, ...], q: float) -> float:

@@ -98,7 +98,7 @@ def test_the_supervisor_does_not_import_torch() -> None:
 
 
 def test_no_process_of_the_daemon_waits_for_parts_of_libraries_that_only_calibration_needs() -> None:
-    slow = {"sklearn", "scipy.stats", "scipy.signal", "scipy.optimize", "scipy.sparse", "scipy.linalg"}
+    slow = {"sklearn", "scipy.stats", "scipy.signal", "scipy.optimize", "scipy.sparse", "scipy.linalg", "numba"}
     for process in ("monitor.service", "monitor.side", "monitor.hot"):
         reached = {name: imported for name, imported in closure(process).items() if name.startswith("calibration")}
         assert reached

@@ -40,7 +40,7 @@ from monitor.types import Pixels
 from monitor.wire.native import WireLimits, encode
 
 RATE_HZ = 2000.0
-BATCHES = (1, 4, 8, 32)
+BATCHES = (1, 4, 8, 32, 128)
 TIMED = 300
 SLOTS = 2048
 

@@ -76,11 +76,20 @@ def test_windows_do_not_reach_across_gaps(stretches: list[list[float]], rule: tu
     assert np.array_equal(whole, np.concatenate([event_statistic(np.array(one), *rule) for one in stretches]))
 
 
-def test_a_long_stretch_is_laid_out_in_pieces_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+@given(st.integers(1, 60), st.data())
+def test_of_a_long_stretch_it_is_the_kth_largest_of_each_window(n: int, data: st.DataObject) -> None:
+    k, seed = data.draw(st.integers(1, n)), data.draw(st.integers(0, 99))
+    joint = np.round(np.random.default_rng(seed).exponential(1.0, 300), data.draw(st.integers(0, 3)))
+    joint[::17] = np.inf
+    padded = np.concatenate((np.full(n - 1, -np.inf), joint))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, n)
+    assert np.array_equal(event_statistic(joint, k, n), np.sort(windows, axis=1)[:, n - k])
+
+
+def test_a_score_that_is_no_number_counts_as_infinite() -> None:
     joint = ar(0.5, 100)
-    whole = event_statistic(joint, 2, 4)
-    monkeypatch.setattr("calibration.blocks.CHUNK", 7)
-    assert np.array_equal(event_statistic(joint, 2, 4), whole)
+    joint[[3, 50, 51]] = np.nan
+    assert np.array_equal(event_statistic(joint, 2, 4), event_statistic(np.nan_to_num(joint, nan=np.inf), 2, 4))
 
 
 @given(st.lists(levels, min_size=1, max_size=5), rules, st.integers(1, 9))

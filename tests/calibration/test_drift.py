@@ -20,6 +20,7 @@ from calibration.drift import (
     SHIFTS,
     BlockMean,
     Drift,
+    _drawn,
     begin,
     begin_blocks,
     block_values,
@@ -292,3 +293,8 @@ def test_too_little_of_a_calibration_is_refused() -> None:
 def test_blocks_that_measure_nothing_are_refused(levels: list[float], length: int) -> None:
     with pytest.raises(ValueError, match="levels that rise"):
         begin_blocks(np.array(levels), length)
+
+
+def test_the_order_of_ties_is_drawn_from_the_number_of_the_block() -> None:
+    for number in (1, 2, 70_000):
+        assert _drawn(number) == np.random.default_rng((SEED, number)).random()

@@ -78,3 +78,22 @@ def test_one_value_alone_counts_as_it_does_among_others(value: float) -> None:
     vitals.observe_one(other, "age", value)
     assert one["age_counts"].tolist() == other["age_counts"].tolist()
     assert one["age_sum"][0] == other["age_sum"][0]
+
+
+@given(st.lists(st.integers(0, 12_000_000_000), max_size=30), st.integers(0, 30), st.booleans())
+def test_times_are_counted_as_how_long_ago_they_were_less_the_least_ever(
+    ago_ns: list[int], cut: int, known: bool
+) -> None:
+    plain, held = some_vitals(), some_vitals()
+    histogram = vitals.Histogram(held, "delay")
+    now_ns, least_ns = 2**60, 0 if known else 2**63 - 1
+    for part in (ago_ns[:cut], ago_ns[cut:]):
+        ago = np.array(part, np.int64)
+        found = histogram.since(now_ns - ago, now_ns, least_ns)
+        least_ns = min([least_ns, *part])
+        assert found == least_ns
+        observe(plain, "delay", (ago - least_ns) / 1e9)
+    histogram.one(0.3)
+    vitals.observe_one(plain, "delay", 0.3)
+    assert held["delay_counts"].tolist() == plain["delay_counts"].tolist()
+    assert held["delay_sum"][0] == pytest.approx(plain["delay_sum"][0], rel=1e-12)
