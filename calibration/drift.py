@@ -44,14 +44,13 @@ BLOCK_TIMES: Final = 20.0
 """Autocorrelation times in a block: means of neighbouring blocks of an AR(1) stream then correlate by 1 %."""
 
 SHIFTS: Final = np.array([0.25, 0.5, 1.0, 2.0])  # standard deviations of a block
-HALF_SQUARES: Final = np.square(SHIFTS) / 2
 BINS: Final = 4096
 """Of block values: 0.0004 decades wide at an in-control value. Values in one bin are ties, whose order is drawn."""
 
 RECENT: Final = 20  # blocks that the present shift is told from
 SEED: Final = 1  # of the order of ties
 EVIDENCE_MAX: Final = 1e300
-TINY: Final = np.finfo(np.float64).tiny
+TINY: Final = float(np.finfo(np.float64).tiny)
 
 
 class BlockMean(NamedTuple):
@@ -194,18 +193,16 @@ def step(drift: Drift, values: Floats) -> Drift:
 
 def _judged(drift: Drift, value: float) -> Drift:
     """*drift* after a block of *value*, compared from above and from below after a move towards what is known."""
-    from calibration.compiled.stream import shares_beyond
+    from calibration.compiled.stream import gather, shares_beyond
 
     known, judged = drift.known, drift.judged + 1
     lowered, raised = _bin(value - drift.tolerated), _bin(value + drift.tolerated)
     order = _drawn(judged)  # among its ties, the same in every cut of the stream
-    shares = shares_beyond(known, lowered, raised, order)
-    z = -ndtri(np.maximum(shares, TINY))[:, None]
-    drift = drift._replace(
-        judged=judged,
-        recent=drift.recent + (value - drift.recent) / RECENT,
-        gathered=np.logaddexp(0, drift.gathered) + SHIFTS * z - HALF_SQUARES,
-    )
+    above, below = shares_beyond(known, lowered, raised, order)
+    gathered = drift.gathered.copy()
+    gather(gathered, SHIFTS, -float(ndtri(max(above, TINY))), -float(ndtri(max(below, TINY))))
+    recent = drift.recent + (value - drift.recent) / RECENT
+    drift = drift._replace(judged=judged, recent=recent, gathered=gathered)
     return drift if drift.stale or drift.evidence < 1 else drift._replace(stale_since=judged)
 
 

@@ -113,3 +113,17 @@ def shares_beyond(known: Array, lowered: int, raised: int, order: float) -> tupl
         below += known[place] if place < raised else 0
     above_share = (above + order * (known[lowered] + 1)) / total
     return above_share, (below + (1 - order) * (known[raised] + 1)) / total
+
+
+@compiled
+def gather(gathered: Array, shifts: Array, above: float, below: float) -> None:
+    """The logarithms *gathered* (2, s) of R for *shifts* (s,) up and down, after bets on normal scores; in place."""
+    for index in range(len(shifts)):
+        shift = shifts[index]
+        gathered[0, index] = _log1p_exp(gathered[0, index]) + shift * above - shift * shift / 2
+        gathered[1, index] = _log1p_exp(gathered[1, index]) + shift * below - shift * shift / 2
+
+
+@inlined
+def _log1p_exp(x: Any) -> Any:
+    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))

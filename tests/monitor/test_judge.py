@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calibration.camera import FAULTS, CameraLimits
+from calibration.compiled.memory import joint_scores, remember
+from calibration.compiled.pixels import find_faults
 from calibration.events import EventRule
 from calibration.limits import ContextLimits, Limit
 from calibration.memory import RARITY_TAIL, fit_memory
@@ -345,3 +347,16 @@ def test_keeping_warm_leaves_no_trace() -> None:
     judge.warm(frames[100:104])
     assert judge.snapshot() == before
     np.testing.assert_array_equal(remembered(judge, frames[100:], 100), remembered(untouched, frames[100:], 100))
+
+
+def test_a_warm_judge_meets_no_loop_that_is_still_to_be_compiled() -> None:
+    loops = (find_faults, joint_scores, remember)
+    judge, frames = remembering(), frames_of(shifted())
+    for count in (1, 4):
+        judge.warm(frames[:count])
+    ways = [len(loop.signatures) for loop in loops]  # type: ignore[attr-defined]  # numba's
+    for lo, hi in ((0, 1), (1, 9), (9, 200)):
+        remembered(judge, frames[lo:hi], lo)
+    frames[5] = 7.0  # dark: the others are taken out
+    remembered(judge, frames[:20], 200)
+    assert [len(loop.signatures) for loop in loops] == ways  # type: ignore[attr-defined]
