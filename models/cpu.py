@@ -22,7 +22,7 @@ from models.tensors import ChartParameters
 CHUNK_MIN: Final = 8
 CHUNK_MAX: Final = 64  # frames a pass: each call into torch costs the same few microseconds, however many they are ...
 CHUNK_PIXELS: Final = 2**19  # ... while what a pass works on stays in the cache
-SHARED_MIN: Final = 16  # frames that are worth handing to another thread
+SHARED: Final = 16  # frames that are worth handing to another thread
 
 
 def has_bfloat16() -> bool:
@@ -51,22 +51,41 @@ class CpuEngine:
             self._others = ThreadPoolExecutor(threads - 1, "score", torch.set_num_threads, (1,))
 
     def __call__(self, frames: npt.NDArray[Any], after_chunk: Callable[[], None]) -> Scores:
-        """Scores of *frames* (n, h, w), one or more; *after_chunk* is called after each chunk."""
-        parts: list[Scores] = []
-        for first in range(0, len(frames), self._chunk * len(self._lanes)):
-            parts += self._side_by_side(frames[first : first + self._chunk * len(self._lanes)])
-            after_chunk()
-        return parts[0] if len(parts) == 1 else Scores(*map(np.concatenate, zip(*parts, strict=True)))
-
-    def _side_by_side(self, frames: npt.NDArray[Any]) -> list[Scores]:
-        if self._others is None or len(frames) <= SHARED_MIN:
-            return [self._lanes[0](_plain(frames))]
-        first, *rest = np.array_split(frames, min(len(self._lanes), -(-len(frames) // SHARED_MIN)))
-        found = [self._others.submit(lane, _plain(part)) for lane, part in zip(self._lanes[1:], rest, strict=False)]
+        """Scores of *frames* (n, h, w), one or more; *after_chunk* is called after each chunk of the calling thread."""
+        shared = self._others is not None and len(frames) > SHARED
+        each = min(self._chunk, SHARED) if shared else self._chunk
+        pieces = [_plain(frames[first : first + each]) for first in range(0, len(frames), each)]
+        work = _Work(pieces)
+        others = [self._others.submit(work.share, lane) for lane in self._lanes[1:]] if self._others and shared else []
         try:
-            return [self._lanes[0](_plain(first)), *(one.result() for one in found)]
+            work.share(self._lanes[0], after_chunk)
         finally:
-            wait(found)  # whatever happened: none may still read the frames
+            # Whatever happened: none may still read the frames. A thread that has not begun by now need not begin.
+            wait([one for one in others if not one.cancel()])
+        for one in others:
+            if not one.cancelled():
+                one.result()
+        return work.scores()
+
+
+class _Work:
+    """Pieces of a batch, which threads take one after the other: whoever is held up leaves more to the others."""
+
+    def __init__(self, pieces: list[npt.NDArray[Any]]) -> None:
+        self._pieces = pieces
+        self._next = iter(range(len(pieces)))  # that it gives each number once, the interpreter sees to
+        self._found: list[Scores | None] = [None] * len(pieces)
+
+    def share(self, lane: "_Lane", after_piece: Callable[[], None] = lambda: None) -> None:
+        """Score pieces until none is left."""
+        for index in self._next:
+            self._found[index] = lane(self._pieces[index])
+            after_piece()
+
+    def scores(self) -> Scores:
+        """Of all pieces together, once all were scored."""
+        found = [one for one in self._found if one is not None]
+        return found[0] if len(found) == 1 else Scores(*map(np.concatenate, zip(*found, strict=True)))
 
 
 class _Lane:

@@ -102,8 +102,7 @@ class Ring:
         records = arrays["records"]
         self._columns = [records[name] for name in _COLUMNS]
         self._column = dict(zip(_COLUMNS, self._columns, strict=True))
-        self._rows = records.view(np.uint8).reshape(self.slots, RECORD.itemsize)
-        self._row_bytes = self._rows.reshape(-1).data
+        self._row_bytes = records.view(np.uint8).reshape(-1).data
         self._pixel_bytes = self.pixels.reshape(-1).view(np.uint8).data
         self._frame_bytes = self.pixels[0].nbytes
         self._reserved = arrays["reserved"].data
@@ -221,7 +220,10 @@ class Ring:
             0,
         )
         if count > 1:
-            self._rows[slot + 1 : slot + count] = self._rows[slot]
+            # As bytes: numpy would hand the interpreter over to another thread, and wait for it afterwards.
+            first_at, size = slot * RECORD.itemsize, RECORD.itemsize
+            record = bytes(self._row_bytes[first_at : first_at + size])
+            self._row_bytes[first_at + size : first_at + count * size] = record * (count - 1)
             self._fill_columns(slice(slot, slot + count), header, first, count, codes)
         if message.places is not None:
             places, piece = message.places[first : first + count], slice(slot, slot + count)
