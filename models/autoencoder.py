@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SIDE_MIN_PX, SIDE_MAX_PX = 16, 576
-LEAN_PER_S = 2e10  # multiply-adds a second that leave a core time for all else: about half of what one does in float32
+LEAN_PER_S = 1e10  # multiply-adds a second that leave a core time for all else: a quarter of what one does in float32
 LEAN_STEM_PX, LEAN_SIDE_MIN_PX = 8, 56  # what is lean, and the smallest side that leaves it a grid of 7
 CODE_SIDE = 8  # stages halve the grid until its smaller side is at most this
 

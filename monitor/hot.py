@@ -6,6 +6,7 @@ os.environ.setdefault(
     "GOMP_SPINCOUNT", "0"
 )  # before torch loads OpenMP: waiting threads must not take the other's core
 
+import gc
 import logging
 import secrets
 import signal
@@ -102,6 +103,9 @@ def _start_loop(
 ) -> Loop:
     """Load the network, warm it up, open the camera's socket, start the threads."""
     parts = _build(received, memory, bundle, epoch, watch)
+    # What was loaded stays: to look through it for garbage would halt every thread for a tenth of a second.
+    gc.collect()
+    gc.freeze()
     loop = _threads(parts, _open_input(context, received.config))
     loop.engine.start()
     loop.ingest.start()
