@@ -20,7 +20,7 @@ from models.scores import Float32s, Precision, Scores
 from models.tensors import ChartParameters
 
 CHUNK_MIN: Final = 8
-CHUNK_MAX: Final = 64  # frames a pass: each call into torch costs the same few microseconds, however many they are ...
+CHUNK_MAX: Final = 64  # frames a pass: each call costs the same few microseconds, however many they are ...
 CHUNK_PIXELS: Final = 2**19  # ... while what a pass works on stays in the cache
 SHARED: Final = 16  # frames that are worth handing to another thread
 
@@ -54,8 +54,7 @@ class CpuEngine:
         """Scores of *frames* (n, h, w), one or more; *after_chunk* is called after each chunk of the calling thread."""
         shared = self._others is not None and len(frames) > SHARED
         each = min(self._chunk, SHARED) if shared else self._chunk
-        pieces = [_plain(frames[first : first + each]) for first in range(0, len(frames), each)]
-        work = _Work(pieces)
+        work = Work(frames, each)
         others = [self._others.submit(work.share, lane) for lane in self._lanes[1:]] if self._others and shared else []
         try:
             work.share(self._lanes[0], after_chunk)
@@ -68,23 +67,27 @@ class CpuEngine:
         return work.scores()
 
 
-class _Work:
+class Work:
     """Pieces of a batch, which threads take one after the other: whoever is held up leaves more to the others."""
 
-    def __init__(self, pieces: list[npt.NDArray[Any]]) -> None:
-        self._pieces = pieces
-        self._next = iter(range(len(pieces)))  # that it gives each number once, the interpreter sees to
-        self._found: list[Scores | None] = [None] * len(pieces)
+    def __init__(self, frames: npt.NDArray[Any], each: int) -> None:
+        """*frames* (n, h, w), in pieces of *each*."""
+        self._frames, self._each = frames, each
+        count = -(-len(frames) // each)
+        self._next = iter(range(count))  # that it gives each number once, the interpreter sees to
+        self._found: list[Scores | None] = [None] * count
 
-    def share(self, lane: "_Lane", after_piece: Callable[[], None] = lambda: None) -> None:
+    def share(self, lane: Callable[[npt.NDArray[Any]], Scores], after_piece: Callable[[], None] = lambda: None) -> None:
         """Score pieces until none is left."""
         for index in self._next:
-            self._found[index] = lane(self._pieces[index])
+            piece = self._frames[index * self._each : (index + 1) * self._each]
+            self._found[index] = lane(_plain(piece))  # a recording lies on disk: no more of it than this is copied
             after_piece()
 
     def scores(self) -> Scores:
         """Of all pieces together, once all were scored."""
         found = [one for one in self._found if one is not None]
+        assert len(found) == len(self._found)
         return found[0] if len(found) == 1 else Scores(*map(np.concatenate, zip(*found, strict=True)))
 
 
@@ -97,7 +100,6 @@ class _Lane:
         self._through = _Compiled(network, most) if compiles(network, precision) else _InTorch(network, precision, most)
         held, (height, width), stride = preparation, preparation.size, network.stride
         alignment = held.alignment
-        self._size, self._binning = (held.height, held.width), held.binning
         self._align = alignment is not None
         self._ground = np.zeros((height, width), np.float32) if alignment is None else alignment.ground
         self._light = light_of(alignment)
@@ -118,7 +120,7 @@ class _Lane:
         patches, poses = self._patches[:count], self._poses[:count]
         prepare(
             frames,
-            self._binning,
+            self._sensor[0],
             self._ground,
             self._align,
             self._light,

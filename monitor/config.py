@@ -183,8 +183,8 @@ class Calibration(_Section, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The same seed and frames give the same bundle."""
     precision: Literal["auto"] | Precision = "auto"
-    """In which the decoder draws. `auto`: bfloat16 where the processor has instructions for it and rounding moves no
-    chart's scores by more than 1 % of the way from their mean to the limit, else float32."""
+    """In which the decoder draws. `auto`: bfloat16 where that is quicker and rounding moves no chart's scores by more
+    than 1 % of the way from their mean to the limit, else float32."""
     loss: Literal["squared", "poisson"] = "squared"
     """What the network minimises; `poisson` for detectors that count."""
     noise: NotNegative = 0.1

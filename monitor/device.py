@@ -5,6 +5,8 @@ from typing import Final
 import torch
 
 from models.cuda import is_there
+from models.scorer import has_bfloat16
+from models.scores import Precision
 
 CPU: Final = "cpu"
 
@@ -29,6 +31,16 @@ def name_of(device: str) -> str:
 def engine_of(device: str) -> str:
     """What scores on *device*, for a bundle's manifest."""
     return f"torch {torch.__version__} {name_of(device)}"
+
+
+def oddities(engine: str, precision: Precision, device: str) -> list[str]:
+    """What is to be said of a bundle's *engine* and *precision* where *device* scores, a line each."""
+    found = [other] if (other := other_than(engine, device)) else []
+    if precision == "bfloat16" and not has_bfloat16(torch.device(device)):
+        found.append(
+            f"the bundle's decoder is in bfloat16, for which {name_of(device)} has no instructions: it is far slower"
+        )
+    return found
 
 
 def other_than(engine: str, device: str) -> str:

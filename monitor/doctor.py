@@ -16,7 +16,7 @@ import torch
 from models.cuda import is_there
 from monitor.bundle import Bundle, read
 from monitor.config import Config
-from monitor.device import lacking, other_than
+from monitor.device import lacking, oddities
 from monitor.journal import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.score import load_scorer
@@ -101,9 +101,9 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
         return bundle, Finding(
             "bundle", "warning", f"{found}; {other}", "recalibrate, or set it to what the limits keep"
         )
-    if other := other_than(held.engine, config.engine.device):
+    if odd := "; ".join(oddities(held.engine, held.precision, config.engine.device)):
         return bundle, Finding(
-            "bundle", "warning", f"{found}; {other}", "calibrate anew with this configuration, or set engine.device"
+            "bundle", "warning", f"{found}; {odd}", "calibrate anew with this configuration, or set engine.device"
         )
     if held.extrapolated:
         more = "calibrate on more held-out frames"

@@ -42,6 +42,10 @@ if TYPE_CHECKING:  # these load torch, which takes seconds: the watch speaks bef
 T = TypeVar("T")
 
 JOIN_S = 2.0
+COMPILED_ANEW = (
+    "compiled loops cannot be kept, since no folder for them can be written: every start takes some fifteen seconds "
+    "longer; set NUMBA_CACHE_DIR to a folder that can"
+)
 log = logging.getLogger("framewatch.hot")
 
 
@@ -184,6 +188,8 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -
     """The judge of *bundle*, warmed up: the first frames must not wait for the first calls into torch."""
     import torch
 
+    from models.compiled import keeps
+    from models.compiled.prepare import prepare
     from models.cuda import pin
     from models.scorer import Scorer
     from monitor import device as devices
@@ -193,8 +199,8 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -
     torch.set_num_threads(1)  # the scorer shares frames out among threads itself
     devices.require(config.engine.device)
     held = bundle.manifest
-    if other := devices.other_than(held.engine, config.engine.device):
-        log.warning("%s: %s", bundle.path, other)
+    for odd in devices.oddities(held.engine, held.precision, config.engine.device):
+        log.warning("%s: %s", bundle.path, odd)
     try:
         device, threads = config.engine.device, config.engine.threads
         scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, device, held.precision, threads)
@@ -210,8 +216,10 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -
     judge = Judge(scorer, held.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory, beat)
     most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
     frames = idle_frames(most, held.height, held.width, held.dtype)
-    for count in (*sizes(most), most):
+    for count in sizes(most, every=not scorer.is_compiled):
         judge.warm(frames[:count])
+    if not keeps(prepare):
+        log.warning(COMPILED_ANEW)
     return judge
 
 

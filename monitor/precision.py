@@ -1,27 +1,21 @@
 """In which precision a bundle's decoder draws: in bfloat16 where that is quicker and the scores hardly tell."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from models.scorer import Scorer, has_bfloat16
+from models.scorer import Scorer, gains_by_bfloat16
 from models.scores import CHARTS, Precision, Scores
 from monitor.camera.recordings import Recording
 from monitor.limits import Held, Limiting, held_of
-from monitor.types import Pixels
 
 TOLERATED: Final = 0.01
 """Of the way from a chart's in-control mean to its limit, that rounding may move a score."""
 
 RARELY: Final = 0.01
 """Of the held-out frames, whose scores rounding moves by more than is said."""
-
-TIMED: Final = 64
-"""Frames that are scored to see which precision is quicker, each way as often as here:"""
-TIMES: Final = 7
 
 Floats = npt.NDArray[np.floating[Any]]
 SetLimits = Callable[[Sequence[Recording]], tuple[Limiting, Held, Scores]]
@@ -44,33 +38,17 @@ def choose(
 ) -> Chosen:
     """The scorer whose limits *recordings* set: *exact*, which is in float32, or the same in what is *wanted*.
 
-    `auto` takes bfloat16 where the scorer's device has instructions for it, it is quicker there, and rounding moves no
-    chart's scores by more than is tolerated.
+    `auto` takes bfloat16 where the scorer gains by it and rounding moves no chart's scores by more than is tolerated.
     """
-    if wanted == "float32" or (wanted == "auto" and not has_bfloat16(exact.device)):
+    if wanted == "float32" or (wanted == "auto" and not gains_by_bfloat16(exact)):
         return _with(exact, limits_by, recordings)
-    in_bfloat16 = exact.in_precision("bfloat16")
-    if wanted == "auto" and not is_quicker(in_bfloat16, exact, recordings[0].frames[:TIMED]):
-        return _with(exact, limits_by, recordings)
-    rounded = _with(in_bfloat16, limits_by, recordings)
+    rounded = _with(exact.in_precision("bfloat16"), limits_by, recordings)
     limiting, held, _ = rounded.limiting
     limits = [limit.value for limit in limiting.limits.pooled]
     error = errors(held_of(recordings, exact)[0].values, held.values, limits)
     if wanted == "auto" and not all(0 <= one <= TOLERATED for one in error.values()):
         return _with(exact, limits_by, recordings)
     return rounded._replace(error=error)
-
-
-def is_quicker(one: Scorer, other: Scorer, frames: Pixels) -> bool:
-    """Whether *one* scores *frames* (n, h, w) in less time than *other*: in turn, so that neighbours disturb both."""
-    frames = np.array(frames)  # a recording may lie on disk
-    took_s: dict[Scorer, list[float]] = {one: [], other: []}
-    for _ in range(TIMES):
-        for scorer, seconds in took_s.items():
-            begun_s = time.perf_counter()
-            scorer(frames)
-            seconds.append(time.perf_counter() - begun_s)
-    return min(took_s[one]) < min(took_s[other])
 
 
 def errors(exact: Floats, rounded: Floats, limits: Sequence[float]) -> dict[str, float]:

@@ -86,22 +86,14 @@ def open_priorities(arrays: Arrays) -> tuple[Priority, ...]:
     return tuple(name for name, count in zip(PRIORITIES, arrays["open_by_priority"].tolist(), strict=True) if count)
 
 
-def observe(arrays: Arrays, histogram: str, values: npt.NDArray[np.float64]) -> None:
-    """Count *values* (n,) into the buckets of *histogram*; a bound belongs to the bucket below it, as in Prometheus."""
-    bounds = _BOUNDS[histogram]
-    buckets = bounds.searchsorted(values)
-    arrays[f"{histogram}_counts"] += np.bincount(buckets, minlength=len(bounds) + 1)
-    arrays[f"{histogram}_sum"] += values.sum()
-
-
 def observe_one(arrays: Arrays, histogram: str, value: float) -> None:
-    """As `observe` of one value, for a tenth of its price."""
+    """Count *value* into the buckets of *histogram*; a bound belongs to the bucket below it, as in Prometheus."""
     arrays[f"{histogram}_counts"][bisect_left(HISTOGRAMS[histogram], value)] += 1
     arrays[f"{histogram}_sum"] += value
 
 
 class Histogram:
-    """One of the HISTOGRAMS in *arrays*, for who counts at every batch: as `observe`, for a part of its price."""
+    """One of the HISTOGRAMS in *arrays*, for who counts many values at every batch."""
 
     def __init__(self, arrays: Arrays, name: str) -> None:
         from calibration.compiled.stream import count_since

@@ -46,11 +46,13 @@ class Warmth:
         self._last_ns = now_ns
 
 
-def sizes(most: int) -> tuple[int, ...]:
-    """Batches to try before the first frames come, of up to *most* frames: every size, of many the powers of two."""
-    if most <= EVERY:
-        return tuple(range(1, most + 1))
-    return (*(2**power for power in range(most.bit_length()) if 2**power < most), most)
+def sizes(most: int, *, every: bool) -> tuple[int, ...]:
+    """Batches to try before the first frames come, of up to *most* frames: the powers of two, and the largest.
+
+    *every*: all up to 64 as well, where each size has a price of its own at its first call, as in torch.
+    """
+    some = {2**power for power in range(most.bit_length())} | {most}
+    return tuple(sorted(some | set(range(1, min(most, EVERY) + 1)) if every else some))
 
 
 def idle_frames(count: int, height: int, width: int, dtype: PixelType) -> Pixels:

@@ -13,7 +13,7 @@ from numba import njit
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Sums may be taken in any order, so that they can be taken sixteen at a time; NaN and infinity keep their meaning,
-# since the scores of frames that hold them must show it.
+# since the scores of frames that hold them must show it. Who changes these must touch the files of all loops.
 _SUMS = {"reassoc", "contract", "nsz", "arcp"}
 
 
@@ -23,6 +23,11 @@ def compiled(loop: F) -> F:
         return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=_SUMS)(loop))
     except RuntimeError:  # no folder to keep it in: each start compiles anew
         return cast(F, njit(nogil=True, error_model="numpy", fastmath=_SUMS)(loop))
+
+
+def keeps(loop: Callable[..., Any]) -> bool:
+    """Whether a *loop* that is `compiled` is kept on disk for later starts."""
+    return getattr(loop, "stats").cache_path is not None  # noqa: B009  # numba's dispatchers ship no types
 
 
 def inlined(part: F) -> F:

@@ -6,7 +6,7 @@ import numba
 import pytest
 
 from models import compiled as module
-from models.compiled import compiled
+from models.compiled import compiled, keeps
 
 
 def doubled(x: float) -> float:
@@ -23,11 +23,13 @@ def test_without_a_folder_to_keep_it_in_a_loop_is_compiled_all_the_same(monkeypa
         return numba.njit(**how)
 
     monkeypatch.setattr(module, "njit", njit)
-    assert compiled(doubled)(1.5) == 3.0
+    loop = compiled(doubled)
+    assert loop(1.5) == 3.0
     assert asked == [True, False]
+    assert not keeps(loop)
 
 
 def test_a_loop_is_kept_for_the_next_start() -> None:
-    loop: Any = compiled(doubled)
+    loop = compiled(doubled)
     assert loop(1.5) == 3.0
-    assert loop.stats.cache_path
+    assert keeps(loop)

@@ -11,9 +11,10 @@ import safetensors.numpy
 import torch
 
 from calibration import charts, evaluation
+from models import cpu
 from models.autoencoder import Architecture, fresh
 from models.preparation import Preparation
-from models.scorer import Scorer
+from models.scorer import Scorer, gains_by_bfloat16
 from models.scores import CHARTS, Precision, Scores
 from models.tensors import ChartParameters
 from models.training import Trained, TrainingSettings, latents_and_residuals, train
@@ -95,6 +96,29 @@ def test_several_threads_give_the_same_scores(
         assert found.s2 == pytest.approx(expected.s2, rel=1e-2)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_compiled_scores_are_the_same_to_the_last_bit_however_the_stream_is_cut(
+    trained: Trained, parameters: ChartParameters, threads: int
+) -> None:
+    frames, scorer = frames_of(150, seed=7), Scorer(trained, parameters, threads=threads)
+    assert scorer.is_compiled
+    together = scorer(frames)
+    pieces = [scorer(frames[first:last]) for first, last in itertools.pairwise((0, 1, 6, 23, 88, 150))]
+    for found, expected in zip(map(np.concatenate, zip(*pieces, strict=True)), together, strict=True):
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_batch_with_pixels_that_are_no_numbers_leaves_no_trace_in_the_next(scorer: Scorer, bad: float) -> None:
+    clean = frames_of(10).astype(np.float32)
+    spoilt = clean.copy()
+    spoilt[[0, 4, 9], :, 11] = bad
+    before, found, after = scorer(clean), scorer(spoilt), scorer(clean)
+    assert not np.isfinite(found.s2[[0, 4, 9]]).any()
+    for one, other in zip(before, after, strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_a_decoder_in_bfloat16_moves_no_score_far(trained: Trained, parameters: ChartParameters) -> None:
     frames = frames_of(60, seed=1)
     exact, rounded = Scorer(trained, parameters), Scorer(trained, parameters, precision="bfloat16")
@@ -104,6 +128,28 @@ def test_a_decoder_in_bfloat16_moves_no_score_far(trained: Trained, parameters: 
     assert found.local == pytest.approx(expected.local, rel=1e-2)
     assert not np.array_equal(found.s2, expected.s2)
     assert exact.in_precision("bfloat16")(frames).s2.tolist() == found.s2.tolist()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "has", "gains"),
+    [
+        (Architecture(), True, False),  # compiled loops in float32 take less time
+        (Architecture(group=8), True, True),
+        (Architecture(group=8), False, False),
+    ],
+)
+def test_bfloat16_is_a_gain_where_torch_scores_on_a_processor_that_has_it(
+    trained: Trained,
+    parameters: ChartParameters,
+    monkeypatch: pytest.MonkeyPatch,
+    architecture: Architecture,
+    has: bool,
+    gains: bool,
+) -> None:
+    monkeypatch.setattr(cpu, "has_bfloat16", lambda: has)
+    architecture = architecture._replace(latent=trained.network.latent)
+    other = trained._replace(network=fresh(*trained.preparation.size, architecture, 0))
+    assert gains_by_bfloat16(Scorer(other, parameters)) is gains
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from monitor.device import engine_of, name_of, other_than, require
+from monitor import device as devices
+from monitor.device import engine_of, name_of, oddities, other_than, require
 
 
 def test_the_processor_is_always_there() -> None:
@@ -28,6 +29,16 @@ def test_limits_of_the_same_device_fit_whatever_the_version_of_torch() -> None:
 def test_limits_of_another_device_are_told() -> None:
     told = "the bundle's limits were set on scores of cuda NVIDIA H100, engine.device scores on cpu"
     assert other_than("torch 2.13.0 cuda NVIDIA H100", "cpu") == told
+
+
+@pytest.mark.parametrize(("has", "told"), [(False, 1), (True, 0)])
+def test_a_decoder_in_bfloat16_is_told_where_the_processor_has_no_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, has: bool, told: int
+) -> None:
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: has)
+    assert len(oddities(engine_of("cpu"), "bfloat16", "cpu")) == told
+    assert oddities(engine_of("cpu"), "float32", "cpu") == []
+    assert len(oddities("torch 2.13.0 cuda NVIDIA H100", "bfloat16", "cpu")) == told + 1
 
 
 @pytest.mark.gpu

@@ -12,9 +12,9 @@ from monitor import precision as precisions
 from monitor.calibrate import calibrate
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration
-from monitor.precision import errors, is_quicker
+from monitor.precision import errors
 from monitor.score import load_scorer
-from monitor.types import Pixels, Precision
+from monitor.types import Precision
 
 RUNS = [Recording(f"run {seed}", normal(40, seed, 16, 16)) for seed in range(4)]
 
@@ -29,27 +29,24 @@ def test_errors_are_shares_of_the_way_from_the_mean_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "has", "quicker", "tolerated", "taken"),
+    ("wanted", "gains", "tolerated", "taken"),
     [
-        ("auto", True, True, 1.0, "bfloat16"),
-        ("auto", True, False, 1.0, "float32"),  # compiled loops may be quicker in float32
-        ("auto", True, True, 0.0, "float32"),  # rounding moves some score
-        ("auto", False, True, 1.0, "float32"),
-        ("float32", True, True, 1.0, "float32"),
-        ("bfloat16", False, False, 0.0, "bfloat16"),  # a person may insist
+        ("auto", True, 1.0, "bfloat16"),
+        ("auto", True, 0.0, "float32"),  # rounding moves some score
+        ("auto", False, 1.0, "float32"),
+        ("float32", True, 1.0, "float32"),
+        ("bfloat16", False, 0.0, "bfloat16"),  # a person may insist
     ],
 )
 def test_the_bundle_says_what_was_taken_and_what_it_costs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     wanted: Literal["auto"] | Precision,
-    has: bool,
-    quicker: bool,
+    gains: bool,
     tolerated: float,
     taken: Precision,
 ) -> None:
-    monkeypatch.setattr(precisions, "has_bfloat16", lambda device: has)
-    monkeypatch.setattr(precisions, "is_quicker", lambda one, other, frames: quicker)
+    monkeypatch.setattr(precisions, "gains_by_bfloat16", lambda scorer: gains)
     monkeypatch.setattr(precisions, "TOLERATED", tolerated)
     settings = Calibration(latent=2, max_steps=15, false_alarm_rate=0.01, precision=wanted)
     bundle = calibrate(RUNS, settings, tmp_path / "bundle")
@@ -61,22 +58,6 @@ def test_the_bundle_says_what_was_taken_and_what_it_costs(
         assert set(manifest.precision_error) == set(CHARTS)
         assert manifest.precision_error["t2"] == 0.0  # of the encoder, which is in float32
         assert 0 < manifest.precision_error["s2"] < 0.05
-
-
-def test_the_quicker_of_two_scorers_is_the_one_that_takes_less_time() -> None:
-    class Takes:
-        """Scores as many times over as it is slow."""
-
-        def __init__(self, times: int) -> None:
-            self._times = times
-
-        def __call__(self, frames: Pixels) -> None:
-            for _ in range(self._times):
-                np.sqrt(frames.astype(np.float64))
-
-    frames = normal(20, 1, 64, 64)
-    assert is_quicker(Takes(1), Takes(50), frames)  # type: ignore[arg-type]  # what is asked of a scorer here
-    assert not is_quicker(Takes(50), Takes(1), frames)  # type: ignore[arg-type]
 
 
 def test_limits_are_set_on_the_scores_of_the_precision_that_will_score(tmp_path: Path) -> None:

@@ -43,13 +43,17 @@ def test_a_batch_that_takes_long_is_not_run_again() -> None:
     assert not warmth.due(10**15)
 
 
+@pytest.mark.parametrize("every", [False, True])
 @pytest.mark.parametrize("most", [1, 2, 32, EVERY, EVERY + 1, 128, 1000, 4096])
-def test_one_frame_most_frames_and_sizes_between_are_tried(most: int) -> None:
-    found = sizes(most)
+def test_one_frame_most_frames_and_sizes_between_are_tried(most: int, every: bool) -> None:
+    found = sizes(most, every=every)
     assert (found[0], found[-1]) == (1, most)
     assert list(found) == sorted(set(found))
     assert all(after <= 2 * before for before, after in pairwise(found))
-    assert len(found) <= EVERY
+    if every:
+        assert set(range(1, min(most, EVERY) + 1)) <= set(found)
+    else:
+        assert len(found) <= most.bit_length() + 1
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
