@@ -90,61 +90,73 @@ def fits(network: Network) -> bool:
 def plan_of(network: Convolutional) -> Plan:
     """The plan of *network*, for which there is one."""
     sizes, channels = network.sizes, _channels(network)
-    weights = _Weights()
-    frame, features = _plain(sizes[0], network.stride**2), _plain(sizes[-1], channels[-1])
     grids, scratch = [], 0
     for size, count in zip(sizes[:-1], channels, strict=False):
         grids.append(_bordered(size, count, scratch))
         scratch += _padded(size, count)
-    makes = _bordered(sizes[-1], channels[-1])._replace(in_scratch=False)
-
-    down = [_product(frame, grids[0], sizes[0], (1, network.stride**2), weights.linear(network.stem), relu=True)]
-    for seen, out, size, stage in zip(grids, [*grids[1:], features], sizes[1:], network.down, strict=True):
-        around = seen.moved(-1, -1).spread(2)
-        down.append(_product(around, out, size, (KERNEL, KERNEL * seen.step, seen.row), weights.conv(stage), relu=True))
-
-    up = []
-    upwards = grids[::-1]
-    for seen, out, size, stage in zip([makes, *upwards[:-1]], upwards, sizes[-2::-1], network.up, strict=True):
-        for row, column in product((0, 1), repeat=2):
-            phase = ((size[0] + 1 - row) // 2, (size[1] + 1 - column) // 2)
-            seen_by_it, drawn_by_it = seen.moved(row - 1, column - 1), out.moved(row, column).spread(2)
-            taps = weights.transposed(stage, row, column)
-            up.append(_product(seen_by_it, drawn_by_it, phase, (2, 2 * seen.step, seen.row), taps, relu=True))
-    around = grids[0].moved(-1, -1)
-    last = weights.conv(network.phases)
-    up.append(_product(around, frame, sizes[0], (KERNEL, KERNEL * around.step, around.row), last, relu=False))
-
-    to_latent, from_latent, wide = _latent(network, features, makes, weights)
+    frame, features = _plain(sizes[0], network.stride**2), _plain(sizes[-1], channels[-1])
+    codes = _bordered(sizes[-1], channels[-1])._replace(in_scratch=False)
+    places, weights = _Places(frame, grids, features, codes), _Weights()
+    parts = _down(network, places, weights), *_latent(network, places, weights), _up(network, places, weights)
+    down, to_latent, from_latent, up = (np.array(part, np.int64) for part in parts)
     return Plan(
-        down=np.array(down, np.int64),
-        to_latent=np.array(to_latent, np.int64),
-        from_latent=np.array(from_latent, np.int64),
-        up=np.array(up, np.int64),
+        down=down,
+        to_latent=to_latent,
+        from_latent=from_latent,
+        up=up,
         weights=weights.together(),
         scratch=scratch,
         features=sizes[-1][0] * features.row,
-        latent=wide,
+        latent=_filled(network.latent),
         codes=_padded(sizes[-1], channels[-1]),
     )
 
 
-def _latent(
-    network: Convolutional, features: Grid, makes: Grid, weights: "_Weights"
-) -> tuple[list[Product], list[Product], int]:
-    """The latent's products, whose columns are frames, and its floats a frame. Codes come row by row of their grid."""
-    rows, p = network.sizes[-1][0], network.latent
-    wide, code = -(-p // WIDE) * WIDE, rows * features.row
-    codes = (rows + 2) * makes.row
-    frames, q = Grid(False, 0, 0, code), Grid(False, 0, 0, wide)
-    to_latent = [_product(frames, q, (1, 1), (1, code), weights.linear(network.to_latent), relu=False)]
+class _Places(NamedTuple):
+    """Where activations lie: of the frame's patches, of the grids between, and of what the latent is and makes."""
+
+    frame: Grid
+    grids: list[Grid]  # the finest first
+    features: Grid
+    codes: Grid
+
+
+def _down(network: Convolutional, places: _Places, weights: "_Weights") -> list[Product]:
+    """From patches to features: the stem, then 3 x 3 convolutions of every other cell."""
+    patch = 1, network.stride**2
+    layers = [_product(places.frame, places.grids[0], network.grid, patch, weights.linear(network.stem), relu=True)]
+    outs = [*places.grids[1:], places.features]
+    for seen, out, size, stage in zip(places.grids, outs, network.sizes[1:], network.down, strict=True):
+        layers.append(_product(seen.moved(-1, -1).spread(2), out, size, _around(seen), weights.conv(stage), relu=True))
+    return layers
+
+
+def _up(network: Convolutional, places: _Places, weights: "_Weights") -> list[Product]:
+    """From codes to patches: transposed convolutions, phase by phase, then a 3 x 3 convolution to pixels."""
+    layers, outs, sizes = [], places.grids[::-1], network.sizes[-2::-1]
+    for seen, out, size, stage in zip([places.codes, *outs[:-1]], outs, sizes, network.up, strict=True):
+        for row, column in product((0, 1), repeat=2):
+            its = (size[0] + 1 - row) // 2, (size[1] + 1 - column) // 2
+            pieces, taps = (2, 2 * seen.step, seen.row), weights.transposed(stage, row, column)
+            to = out.moved(row, column).spread(2)
+            layers.append(_product(seen.moved(row - 1, column - 1), to, its, pieces, taps, relu=True))
+    seen, last = places.grids[0], weights.conv(network.phases)
+    layers.append(_product(seen.moved(-1, -1), places.frame, network.grid, _around(seen), last, relu=False))
+    return layers
+
+
+def _latent(network: Convolutional, places: _Places, weights: "_Weights") -> tuple[list[Product], list[Product]]:
+    """To the latent and from it: products whose columns are frames. Codes come row by row of their grid."""
+    rows, of_row, p = network.sizes[-1][0], places.features.row, network.latent
+    features, q = Grid(False, 0, 0, rows * of_row), Grid(False, 0, 0, _filled(p))
+    to_latent = _product(features, q, (1, 1), (1, rows * of_row), weights.linear(network.to_latent), relu=False)
     matrix, bias = network.from_latent.weight, network.from_latent.bias
     from_latent = []
     for row in range(rows):
-        piece = slice(row * features.row, (row + 1) * features.row)
-        out = Grid(False, makes.moved(row, 0).at, 0, codes)
-        from_latent.append(_product(q, out, (1, 1), (1, p), weights.add(matrix[piece].T, bias[piece]), relu=True))
-    return to_latent, from_latent, wide
+        its = slice(row * of_row, (row + 1) * of_row)
+        out = Grid(False, places.codes.moved(row, 0).at, 0, (rows + 2) * places.codes.row)
+        from_latent.append(_product(q, out, (1, 1), (1, p), weights.add(matrix[its].T, bias[its]), relu=True))
+    return [to_latent], from_latent
 
 
 class _Weights:
@@ -156,7 +168,7 @@ class _Weights:
 
     def add(self, matrix: Tensor, bias: Tensor) -> tuple[int, int]:
         """Of a *matrix* (values seen, channels) and *bias* (channels,), filled up to whole blocks."""
-        above = -len(bias) % WIDE
+        above = _filled(len(bias)) - len(bias)
         whole = np.pad(torch.cat((bias[None], matrix)).numpy(), ((0, 0), (0, above)))
         blocks = whole.reshape(len(whole), -1, WIDE).transpose(1, 0, 2)
         at, self._count = self._count, self._count + blocks.size
@@ -195,6 +207,16 @@ def _product(
     segments, run, apart = (*pieces, 0)[:3]
     at, blocks = weights
     return Product(*seen, *out, *size, blocks, segments, apart, run, at, relu)
+
+
+def _around(seen: Grid) -> tuple[int, int, int]:
+    """What a 3 x 3 convolution sees of a grid: three pieces of three cells, a row apart."""
+    return KERNEL, KERNEL * seen.step, seen.row
+
+
+def _filled(channels: int) -> int:
+    """So many *channels* in whole blocks."""
+    return -(-channels // WIDE) * WIDE
 
 
 def _channels(network: Convolutional) -> Sequence[int]:
