@@ -117,7 +117,8 @@ def pictures(found: Measured) -> dict[str, str]:
     sizes = [(float(one.side_px), one.report) for one in found.sizes]
     batches = [(float(one.batch), one.report) for one in found.batches]
     by_batch = [curve for curve in rates(batches) if curve.name != "scoring alone"]
-    by_batch.insert(2, Curve("scoring alone", [(float(row.batch), row.frames_per_s) for row in found.scoring]))
+    its = [row for row in found.scoring if row.backend == found.scoring[0].backend]  # the daemon's own comes first
+    by_batch.insert(2, Curve("scoring alone", [(float(row.batch), row.frames_per_s) for row in its]))
     delay = "delay from sent to judged at half of the rate held, ms"
     return {
         "rate-by-frame-size.svg": draw(
