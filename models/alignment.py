@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import binary_dilation, label, sum_labels, uniform_filter
 from torch import Tensor
 
 Frames = npt.NDArray[Any]  # (m, h, w)
@@ -165,10 +165,10 @@ def show_pools(frames: Frames, alignment: Alignment) -> bool:
 
 def _is_one_pool(light: Float32s) -> bool:
     lit = light > 0
-    regions, count = label(lit, np.ones((3, 3)))
+    regions, count = scipy.ndimage.label(lit, np.ones((3, 3)))
     if count == 0 or lit.mean() > SMALL:
         return False
-    masses = sum_labels(light, regions, np.arange(1, count + 1))
+    masses = scipy.ndimage.sum_labels(light, regions, np.arange(1, count + 1))
     return bool(masses.max() >= ONE_REGION * masses.sum())
 
 
@@ -182,10 +182,10 @@ def _unlit(dark: npt.NDArray[np.floating[Any]]) -> Float32s:
     lit = np.zeros(ground.shape, bool)
     levels = np.full(ground.shape, np.median(ground))
     for _ in range(2):
-        excess = uniform_filter(ground - levels, LIT_PX, mode="nearest")
+        excess = scipy.ndimage.uniform_filter(ground - levels, LIT_PX, mode="nearest")
         calm = excess[~lit] if not lit.all() else excess
         spread = MAD_TO_SD * np.median(np.abs(calm - np.median(calm)))
-        lit = binary_dilation(excess > np.median(calm) + max(LIT_SDS * spread, 1e-9), iterations=LIT_PX)
+        lit = scipy.ndimage.binary_dilation(excess > np.median(calm) + max(LIT_SDS * spread, 1e-9), iterations=LIT_PX)
         levels = _levels(np.where(lit, np.nan, ground))
     return np.where(lit, levels, ground).astype(np.float32)
 

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.scoring_cost --size 64 --size 120
 
-Microseconds of one thread's processor time a frame, in batches of 64, the best of seven rounds: preparation, network and
-statistics, all of them together, and beside them the same step as plain operations of torch. With a decoder in bfloat16
-too, where the processor has instructions for it.
+Microseconds of one thread's processor time a frame, in batches of 64, the best of seven rounds: preparation, network
+and statistics, all of them together, and beside them the same step as plain operations of torch. With a decoder in
+bfloat16 too, where the processor has instructions for it.
 """
 
 import argparse
