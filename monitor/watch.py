@@ -119,11 +119,8 @@ class Watch:
     @property
     def period_s(self) -> float:
         """Seconds to the next turn: while nothing is to be judged no more turns than permits are due."""
-        if self.parts is None:
-            return PERIOD_S
-        heard_ns = self.parts.ingest.last_heard_ns
-        silent = heard_ns is None or self._clock() - heard_ns >= PAUSE_NS
-        if not silent and self._idle_turns < IDLE_TURNS:
+        heard_ns = self.parts.ingest.last_heard_ns if self.parts is not None else None
+        if heard_ns is None or (self._clock() - heard_ns < PAUSE_NS and self._idle_turns < IDLE_TURNS):
             return PERIOD_S
         return max(PERIOD_S, min(PAUSED_PERIOD_S, self._config.permit.period_ms / 1e3))
 

@@ -23,7 +23,7 @@ from monitor.score import load_scorer
 from monitor.shared import lay_out, size_of
 from monitor.voice import Heartbeat
 from monitor.voice import Permit as PermitSaid
-from monitor.watch import PERIOD_S, Parts, Watch
+from monitor.watch import IDLE_TURNS, PERIOD_S, Parts, Watch
 from monitor.wire import native
 from monitor.wire.native import WireLimits
 
@@ -292,4 +292,10 @@ def test_in_a_pause_of_the_camera_no_more_turns_are_taken_than_permits_are_due(b
     bench.now_ns += 2 * SECOND
     assert bench.watch.period_s == bench.config.permit.period_ms / 1000
     bench.send(None)
+    assert bench.watch.period_s == PERIOD_S
+    for _ in range(IDLE_TURNS):  # keep-alives, and nothing to judge
+        bench.watch.turn()
+    assert bench.watch.period_s == bench.config.permit.period_ms / 1000
+    bench.send(normal(4, 2))
+    bench.watch.turn()
     assert bench.watch.period_s == PERIOD_S
