@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -33,6 +34,7 @@ from monitor.camera.meltpool.camera import normal_frames
 from monitor.service import MALLOC
 
 BATCH, ROUNDS, CALLS = 64, 7, 40
+ALONE = (1, 5, 16, 32)
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
@@ -101,6 +103,19 @@ def main() -> None:
     precisions = PRECISIONS if cpu.has_bfloat16() else PRECISIONS[:1]
     for side_px, stem_px, precision in itertools.product(options.size or (64, 120), (4, 8), precisions):
         say(row(side_px, stem_px, precision))
+    say("\n| network alone | " + " | ".join(map(str, ALONE)) + " |\n|---" + "|---" * len(ALONE) + "|\n")
+    for side_px, stem_px in ((60, 4), (64, 8)):
+        for name, through in (("compiled loops", cpu._Compiled), ("torch", partial(cpu._InTorch, precision="float32"))):
+            say(alone(side_px, stem_px, name, through))
+
+
+def alone(side_px: int, stem_px: int, name: str, through: Callable[..., Any]) -> str:
+    """Microseconds a frame of the network alone, by frames a batch."""
+    network = fresh(side_px, side_px, Architecture(stem_px=stem_px), 0).requires_grad_(False)
+    passes, random = through(network, most=max(ALONE)), np.random.default_rng(0)
+    patches = random.normal(size=(max(ALONE), *network.grid, network.stride**2)).astype(np.float32)
+    cells = (microseconds(lambda count=count: passes(patches[:count]), count) for count in ALONE)
+    return f"| {name}, {side_px} px seen, stem {stem_px} | " + " | ".join(f"{cell:.0f}" for cell in cells) + " |\n"
 
 
 def row(side_px: int, stem_px: int, precision: Precision) -> str:
