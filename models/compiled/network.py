@@ -7,10 +7,12 @@ each, stay in registers until they are done: nothing is gathered beforehand, and
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any, Final
 
 import numpy.typing as npt
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.extending import intrinsic
 
@@ -19,44 +21,62 @@ from models.compiled import compiled
 Array = npt.NDArray[Any]
 
 WIDE: Final = 16
-"""Channels whose sums are taken together: one register of AVX-512, two of AVX2, four of NEON."""
+"""Channels of a block, whose sums are taken together: one register of AVX-512, two of AVX2, four of NEON."""
 
-MOST: Final = 6
-"""Outputs whose sums are taken together: twelve of AVX2's sixteen registers."""
+MOST: Final = (12, 10) if get_host_cpu_features().get("avx512f") else (6,)
+"""Outputs whose sums are taken together: of one block of channels, and of two.
+
+One for each register that holds sums: of AVX-512's thirty-two, twelve keep both multipliers busy, and with two blocks
+each value is loaded once for both. Six are twelve of AVX2's sixteen.
+"""
 
 _INT, _LANE = ir.IntType(64), ir.IntType(32)
 _CHANNELS = ir.VectorType(ir.FloatType(), WIDE)
 
 
-def _tile(rows: int) -> Callable[..., None]:
-    """Sums of *rows* neighbouring outputs: see `_line`. Written for LLVM itself, since numba keeps arrays in memory."""
-
-    @intrinsic
-    def tile(_, x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step):  # type: ignore[no-untyped-def]  # these are numba's types
-        takes = x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step
-        return types.void(*takes), generate
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, x_at, x_step, segments, segment_step, run, _, at, relu, _, y_at, y_step = args
-        x, weights, y = (
-            builder.gep(context.make_array(signature.args[array])(context, builder, args[array]).data, [first])
-            for array, first in ((0, x_at), (6, at), (9, y_at))
-        )
-        offsets = [builder.mul(x_step, _INT(row)) for row in range(rows)]
-        zeros = ir.Constant(_CHANNELS, [0.0] * WIDE)
-        for row, total in enumerate(_sums(builder, x, offsets, (segments, segment_step, run), weights)):
-            # Not the larger of both: what is no number must stay none.
-            positive = builder.select(builder.fcmp_ordered("<", total, zeros), zeros, total)
-            held = builder.select(relu, positive, total)
-            builder.store(held, _channels_at(builder, builder.gep(y, [builder.mul(y_step, _INT(row))])), align=4)
-        return context.get_dummy_value()
-
-    return tile
+def _typed(_, rows, blocks, x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step):  # type: ignore[no-untyped-def]  # these are numba's types
+    """The types of `_tile`, and what writes its code: for LLVM itself, since numba keeps arrays in memory."""
+    takes = rows, blocks, x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step
+    return types.void(*takes), _by_size
 
 
-def _sums(builder: Any, x: Any, offsets: list[Any], pieces: tuple[Any, Any, Any], weights: Any) -> list[Any]:
-    """Of the outputs at *offsets*, over segments and over what lies in one piece: two loops around one block."""
-    segments, segment_step, run = pieces
+def _by_size(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Code for every size of a tile, and the choice between them."""
+    rows, blocks, _, x_at, x_step, segments, segment_step, run, _, at, relu, _, y_at, y_step = args
+    x, weights, y = (
+        builder.gep(context.make_array(signature.args[array])(context, builder, args[array]).data, [first])
+        for array, first in ((2, x_at), (8, at), (11, y_at))
+    )
+    apart = builder.mul(_INT(WIDE), builder.add(_INT(1), builder.mul(segments, run)))  # a block's weights and the next
+    after = builder.append_basic_block("after")
+    choice = builder.switch(builder.add(rows, builder.mul(blocks, _INT(max(MOST) + 1))), after)
+    for wide, most in enumerate(MOST, 1):
+        for high in range(1, most + 1):
+            size = builder.append_basic_block("size")
+            choice.add_case(_INT(high + wide * (max(MOST) + 1)), size)
+            builder.position_at_end(size)
+            seen = [builder.mul(x_step, _INT(row)) for row in range(high)]
+            factors = [builder.mul(apart, _INT(block)) for block in range(wide)]
+            made = [
+                builder.gep(y, [builder.add(builder.mul(y_step, _INT(row)), _INT(block * WIDE))])
+                for block in range(wide)
+                for row in range(high)
+            ]
+            sums = _sums(builder, (x, seen), (segments, segment_step, run), (weights, factors))
+            _store(builder, sums, relu, made)
+            builder.branch(after)
+    builder.position_at_end(after)
+    return context.get_dummy_value()
+
+
+def _sums(
+    builder: Any, inputs: tuple[Any, list[Any]], pieces: tuple[Any, Any, Any], factors: tuple[Any, list[Any]]
+) -> list[Any]:
+    """For every block of *factors* of each output. *inputs* and *factors*: a pointer, and where from there each begins.
+
+    Over segments and over what lies in one piece: two loops around one block of code.
+    """
+    (x, seen), (segments, segment_step, run), (weights, blocks) = inputs, pieces, factors
     before = builder.block
     segment, inner, done, after = map(builder.append_basic_block, ("segment", "inner", "done", "after"))
 
@@ -66,23 +86,25 @@ def _sums(builder: Any, x: Any, offsets: list[Any], pieces: tuple[Any, Any, Any]
         value.add_incoming(first, origin)
         return value
 
-    biases = builder.load(_channels_at(builder, weights), align=4)
+    biases = [builder.load(_channels_at(builder, builder.gep(weights, [block])), align=4) for block in blocks]
     weights = builder.gep(weights, [_INT(WIDE)])
     builder.branch(segment)
 
     builder.position_at_end(segment)
-    outer = [turning(first, before) for first in (_INT(0), x, weights, *[biases] * len(offsets))]
+    outer = [turning(first, before) for first in (_INT(0), x, weights, *(bias for bias in biases for _ in seen))]
     builder.branch(inner)
 
     builder.position_at_end(inner)
     number, piece, *held = outer
     index, weight, *sums = (turning(first, segment) for first in (_INT(0), *held))
-    factors, value = builder.load(_channels_at(builder, weight), align=4), builder.gep(piece, [index])
-    added = []
-    for offset, total in zip(offsets, sums, strict=True):
-        seen = _spread(builder, builder.load(builder.gep(value, [offset]), align=4))
-        # Contracted, they are one instruction where the processor has it.
-        added.append(builder.fadd(total, builder.fmul(seen, factors, ("contract",)), ("contract",)))
+    value = builder.gep(piece, [index])
+    wide = [builder.load(_channels_at(builder, builder.gep(weight, [block])), align=4) for block in blocks]
+    values = [_spread(builder, builder.load(builder.gep(value, [one]), align=4)) for one in seen]
+    # Contracted, product and sum are one instruction where the processor has it.
+    added = [
+        builder.fadd(total, builder.fmul(one, factor, ("contract",)), ("contract",))
+        for total, (factor, one) in zip(sums, product(wide, values), strict=True)
+    ]
     turned = [builder.add(index, _INT(1)), builder.gep(weight, [_INT(WIDE)]), *added]
     builder.cbranch(builder.icmp_signed("<", turned[0], run), inner, done)
     for one, again in zip((index, weight, *sums), turned, strict=True):
@@ -97,6 +119,14 @@ def _sums(builder: Any, x: Any, offsets: list[Any], pieces: tuple[Any, Any, Any]
     return added
 
 
+def _store(builder: Any, sums: list[Any], relu: Any, places: list[Any]) -> None:
+    zeros = ir.Constant(_CHANNELS, [0.0] * WIDE)
+    for total, place in zip(sums, places, strict=True):
+        # Not the larger of both: what is no number must stay none.
+        positive = builder.select(builder.fcmp_ordered("<", total, zeros), zeros, total)
+        builder.store(builder.select(relu, positive, total), _channels_at(builder, place), align=4)
+
+
 def _channels_at(builder: Any, pointer: Any) -> Any:
     return builder.bitcast(pointer, _CHANNELS.as_pointer())
 
@@ -108,12 +138,14 @@ def _spread(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_LANE, WIDE), [0] * WIDE))
 
 
-_one, _two, _three, _four, _five, _six = (_tile(rows) for rows in range(1, MOST + 1))
+_tile: Callable[..., None] = intrinsic(_typed)
+"""*rows* neighbouring outputs of *blocks* of channels: see `_line`."""
 
 
 @compiled
 def _line(
     count: int,
+    blocks: int,
     x: Array,
     x_at: int,
     x_step: int,
@@ -127,26 +159,16 @@ def _line(
     y_at: int,
     y_step: int,
 ) -> None:
-    """*count* outputs of sixteen channels, from *y_at* on, *y_step* apart.
+    """*count* outputs of *blocks* of sixteen channels, from *y_at* on, *y_step* apart.
 
     The first sees *segments* of *run* values from *x_at* on, *segment_step* apart, the next the same *x_step* further.
-    Their weights, sixteen for each value, stand in this order from *at* on, after sixteen biases.
+    A block's weights, sixteen for each value, stand in this order after sixteen biases, the first block's from *at* on.
     """
-    tiles = (count + MOST - 1) // MOST
+    most = MOST[blocks - 1]
+    tiles = (count + most - 1) // most
     while count > 0:
-        rows = (count + tiles - 1) // tiles  # 15 are five and five and five
-        if rows == 6:
-            _six(x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step)
-        elif rows == 5:
-            _five(x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step)
-        elif rows == 4:
-            _four(x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step)
-        elif rows == 3:
-            _three(x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step)
-        elif rows == 2:
-            _two(x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step)
-        else:
-            _one(x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step)
+        rows = (count + tiles - 1) // tiles  # 15 are eight and seven
+        _tile(rows, blocks, x, x_at, x_step, segments, segment_step, run, weights, at, relu, y, y_at, y_step)
         x_at, y_at, count, tiles = x_at + rows * x_step, y_at + rows * y_step, count - rows, tiles - 1
 
 
@@ -204,10 +226,11 @@ def _apply(
         y, y_at = scratch, product[5]
     rows, columns, blocks = product[8], product[9] * times, product[10]
     segments, segment_step, run, at, relu = product[11], product[12], product[13], product[14], product[15] != 0
-    for block in range(blocks):  # a block's weights are in the nearest cache, the frame in the next
+    for block in range(0, blocks, len(MOST)):  # their weights are in the nearest cache, the frame in the next
         bias = at + block * (1 + segments * run) * WIDE
         for row in range(rows):
             _line(
-                columns, x, x_at + row * x_row, x_step, segments, segment_step, run, weights, bias, relu,
+                columns, min(len(MOST), blocks - block),
+                x, x_at + row * x_row, x_step, segments, segment_step, run, weights, bias, relu,
                 y, y_at + row * y_row + block * WIDE, y_step,
             )  # fmt: skip
