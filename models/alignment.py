@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.preparation import LIGHT_CAP, ROUND, Alignment
+
 Frames = npt.NDArray[Any]  # (m, h, w)
 Float32s = npt.NDArray[np.float32]
 
@@ -24,8 +26,6 @@ LIT_PX: Final = 5  # a side of the squares that are looked at for light, and its
 LIT_SDS: Final = 4.0  # of such squares' means, robustly: what stands out more is the pool
 MAD_TO_SD: Final = 1.4826  # of a Gaussian
 THRESHOLD_SHARE: Final = 0.05  # of the way from the ground to the brightest: what is less is no pool
-ROUND: Final = 1.1  # a pool less elongated than this has no direction worth turning by
-LIGHT_CAP: Final = 8.0  # thresholds: what is brighter counts no more, so that the core does not outweigh the tail
 
 LOOKED_AT: Final = 200  # frames, spread over all, that tell whether a camera shows pools
 ONE_REGION: Final = 0.9  # of the light lies in one region of a frame that shows a pool
@@ -36,16 +36,6 @@ POOL_SDS: Final = 3.0  # ... but for what a turn moves: the spot stays, the pool
 WHOLE_SDS: Final = 2.0  # of a pool's length lie between its middle and the edge
 MOSTLY: Final = 0.9  # of the frames show one pool
 SOMETIMES: Final = 0.5  # of the frames show one that has a direction
-
-
-class Alignment(NamedTuple):
-    """What alignment needs to know of a camera: its fixed pattern, and what is brighter than any ground."""
-
-    ground: Float32s  # (H, W), pixel units: subtracted before anything is turned
-    threshold: float  # above the ground, pixel units: what the moments see
-    row: float = 0.0  # of the usual place of pools, pixels below the middle
-    column: float = 0.0  # to the right of it
-    reach: float = math.inf  # pixels from there, as far as a pool may stray and be brought back
 
 
 class Pose(NamedTuple):

@@ -2,28 +2,15 @@
 
 import itertools
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIDE_MIN_PX, SIDE_MAX_PX = 16, 576
+from models.architecture import Architecture, Size, grid_sizes, patch_px, require
+
 LEAN_PER_S = 1e10  # multiply-adds a second that leave a core time for all else: a quarter of what one does in float32
 LEAN_STEM_PX, LEAN_SIDE_MIN_PX = 8, 56  # what is lean, and the smallest side that leaves it a grid of 7
-CODE_SIDE = 8  # stages halve the grid until its smaller side is at most this
-
-Size = tuple[int, int]
-
-
-class Architecture(NamedTuple):
-    """What a network is made of."""
-
-    latent: int = 32
-    channels: tuple[int, ...] = (16, 32, 64, 64, 64)  # of the stem and of each stage: few at full resolution
-    stem_px: int | None = None  # a side of the stem's patches; None: 4, for frames under 32 px 2
-    group: int | None = None  # channels that each 3 x 3 convolution sees; 1: depthwise; None: all of them
-    linear: bool = False  # one matrix down and one up: what it learns spans the principal components
 
 
 class Network(nn.Module, ABC):
@@ -86,7 +73,7 @@ class Linear(Network):
 
     def __init__(self, height: int, width: int, architecture: Architecture) -> None:
         super().__init__(height, width, architecture)
-        self.stride, self.grid = 1, (height, width)
+        self.stride, self.grid = patch_px(height, width, architecture), (height, width)
         self.to_latent = nn.Linear(height * width, self.latent)
         self.from_latent = nn.Linear(self.latent, height * width)
 
@@ -108,9 +95,8 @@ class Convolutional(Network):
 
     def __init__(self, height: int, width: int, architecture: Architecture) -> None:
         super().__init__(height, width, architecture)
-        self.stride = architecture.stem_px or (4 if min(height, width) >= 32 else 2)
-        stages_max = len(architecture.channels) - 1
-        self.sizes = _grid_sizes(height, width, self.stride, stages_max)  # of the grid after stem and each stage
+        self.stride = patch_px(height, width, architecture)
+        self.sizes = grid_sizes(height, width, architecture)  # of the grid after stem and each stage
         self.grid = self.sizes[0]
         channels = architecture.channels[: len(self.sizes)]
         code = channels[-1] * self.sizes[-1][0] * self.sizes[-1][1]
@@ -149,22 +135,8 @@ class Convolutional(Network):
 
 def build(height: int, width: int, architecture: Architecture) -> Network:
     """A network with arbitrary weights. Raises ValueError for a side or an architecture that makes none."""
-    if not (SIDE_MIN_PX <= height <= SIDE_MAX_PX and SIDE_MIN_PX <= width <= SIDE_MAX_PX):
-        raise ValueError(
-            f"frames must be {SIDE_MIN_PX} to {SIDE_MAX_PX} pixels a side, not {height} x {width}: crop or bin them"
-        )
-    latent, channels, stem_px, group, linear = architecture
-    if latent < 1:
-        raise ValueError(f"latent must be at least 1, not {latent}")
-    if linear:
-        return Linear(height, width, architecture)
-    if len(channels) < 2 or min(channels) < 1:
-        raise ValueError(f"channels must be at least two numbers above 0, not {list(channels)}")
-    if stem_px is not None and not 1 <= stem_px <= min(height, width) // 4:
-        raise ValueError(f"stem_px must be 1 to {min(height, width) // 4} for {height} x {width} frames, not {stem_px}")
-    if group is not None and (group < 1 or any(count % group for count in channels)):
-        raise ValueError(f"group must divide every number of channels in {list(channels)}; {group} does not")
-    return Convolutional(height, width, architecture)
+    require(height, width, architecture)
+    return (Linear if architecture.linear else Convolutional)(height, width, architecture)
 
 
 def fresh(height: int, width: int, architecture: Architecture, seed: int) -> Network:
@@ -227,11 +199,3 @@ def _up(deep: int, wide: int, group: int | None) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(deep, wide, 1), nn.ConvTranspose2d(wide, wide, 4, 2, padding=1, groups=wide // group)
     )
-
-
-def _grid_sizes(height: int, width: int, stride: int, stages_max: int) -> list[Size]:
-    sizes = [(-(-height // stride), -(-width // stride))]
-    while len(sizes) == 1 or (min(sizes[-1]) > CODE_SIDE and len(sizes) <= stages_max):
-        rows, columns = sizes[-1]
-        sizes.append(((rows + 1) // 2, (columns + 1) // 2))
-    return sizes

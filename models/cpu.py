@@ -1,22 +1,20 @@
-"""Scores on the processor: compiled loops from pixels to scores, in one layout; networks that do not fit in torch."""
+"""Scores on the processor: compiled loops from pixels to scores, in one layout, and in between a `Pass`."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from llvmlite.binding import get_host_cpu_features
 
-from models.alignment import LIGHT_CAP, ROUND, Alignment
-from models.autoencoder import Convolutional, Network
+from models.architecture import Size
 from models.compiled.network import pass_through
 from models.compiled.prepare import prepare
 from models.compiled.residual import score
-from models.drawing import Bits, Drawing
-from models.plan import fits, plan_of
-from models.preparation import Preparation
-from models.scores import Float32s, Precision, Scores
+from models.plan import Plan
+from models.preparation import LIGHT_CAP, ROUND, Alignment, Preparation
+from models.scores import Float32s, Scores
 from models.tensors import ChartParameters
 
 CHUNK_MIN: Final = 8
@@ -25,9 +23,25 @@ CHUNK_PIXELS: Final = 2**19  # ... while what a pass works on stays in the cache
 SHARED: Final = 16  # frames that are worth handing to another thread
 
 
+Bits = npt.NDArray[np.unsignedinteger]
+"""Of float32, or the upper half of them, which are a bfloat16's."""
+
+
+class Pass(Protocol):
+    """A way through a network with a whitened code, for one thread at a time."""
+
+    grid: Size  # rows and columns of patches
+    patch_px: int  # a side
+    center: Float32s  # (a, b, s * s), to be added to what is drawn
+
+    def __call__(self, patches: Float32s) -> tuple[Float32s, Bits]:
+        """Latents (n, p) of *patches* (n, a, b, s * s), and the bits of what is drawn of them, less the center."""
+
+
 def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 faster than float32; without instructions for it, it is far slower."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    features = get_host_cpu_features()
+    return bool(features.get("avx512bf16") or features.get("amx-bf16"))
 
 
 class CpuEngine:
@@ -36,19 +50,16 @@ class CpuEngine:
     def __init__(
         self,
         preparation: Preparation,
-        network: Network,
         charts: ChartParameters,
-        precision: Precision = "float32",
+        passing: Callable[[int], Pass],
         threads: int = 1,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """*network* is folded: its code is whitened."""
+        """*passing*: makes a thread's pass for so many frames at a time; *begin*: what further threads do first."""
         height, width = preparation.size
         self._chunk = min(max(CHUNK_PIXELS // (height * width), CHUNK_MIN), CHUNK_MAX)
-        self._lanes = [_Lane(preparation, network, charts, precision, self._chunk) for _ in range(threads)]
-        # A frame's work is too little to be shared out by torch: each thread has frames of its own.
-        self._others = None
-        if threads > 1:
-            self._others = ThreadPoolExecutor(threads - 1, "score", torch.set_num_threads, (1,))
+        self._lanes = [_Lane(preparation, charts, passing(self._chunk), self._chunk) for _ in range(threads)]
+        self._others = ThreadPoolExecutor(threads - 1, "score", begin) if threads > 1 else None
 
     def __call__(self, frames: npt.NDArray[Any], after_chunk: Callable[[], None]) -> Scores:
         """Scores of *frames* (n, h, w), one or more; *after_chunk* is called after each chunk of the calling thread."""
@@ -94,11 +105,9 @@ class Work:
 class _Lane:
     """What one thread scores with: its scratch memory is its own."""
 
-    def __init__(
-        self, preparation: Preparation, network: Network, charts: ChartParameters, precision: Precision, most: int
-    ) -> None:
-        self._through = _Compiled(network, most) if compiles(network, precision) else _InTorch(network, precision, most)
-        held, (height, width), stride = preparation, preparation.size, network.stride
+    def __init__(self, preparation: Preparation, charts: ChartParameters, passing: Pass, most: int) -> None:
+        self._through = passing
+        held, (height, width), stride = preparation, preparation.size, passing.patch_px
         alignment = held.alignment
         self._align = alignment is not None
         self._ground = np.zeros((height, width), np.float32) if alignment is None else alignment.ground
@@ -108,10 +117,10 @@ class _Lane:
         self._windows = stride, height, width, charts.window
         self._first_row, self._first_column = (starts(side, charts.window, charts.stride) for side in (height, width))
         self._sensor = held.binning, held.height, held.width
-        self._inverse_scale = in_patches(network.grid, stride, 1.0 / charts.residual_scale)
+        self._inverse_scale = in_patches(passing.grid, stride, 1.0 / charts.residual_scale)
         self._sums = np.empty((4, held.width), np.float32)
         self._padded = np.zeros((height + 2, width + 2), np.float32)
-        self._patches = np.empty((most, *network.grid, stride**2), np.float32)
+        self._patches = np.empty((most, *passing.grid, stride**2), np.float32)
         self._poses = np.zeros((most, 4))
 
     def __call__(self, frames: npt.NDArray[Any]) -> Scores:
@@ -152,28 +161,21 @@ class _Lane:
         return Scores(latent, charts[0], charts[1], charts[2], charts[3], where)
 
 
-def compiles(network: Network, precision: Precision) -> bool:
-    """Whether frames go through *network* in compiled loops, several times faster than in calls of torch."""
-    return precision == "float32" and fits(network)
-
-
-class _Compiled:
+class CompiledPass:
     """Patches through the network in compiled loops."""
 
-    def __init__(self, network: Network, most: int) -> None:
-        assert isinstance(network, Convolutional)
-        self._plan = plan_of(network)
-        self._p = network.latent
-        self._scratch = np.zeros(self._plan.scratch, np.float32)
+    def __init__(self, plan: Plan, most: int) -> None:
+        self.grid, self.patch_px = plan.grid, plan.patch_px
+        self._plan = plan
+        self._scratch = np.zeros(plan.scratch, np.float32)
         self._features, self._latent, self._codes = (
-            np.zeros((most, floats), np.float32)
-            for floats in (self._plan.features, self._plan.latent, self._plan.codes)
+            np.zeros((most, floats), np.float32) for floats in (plan.features, plan.filled, plan.codes)
         )
-        self.center = np.zeros((*network.grid, network.stride**2), np.float32)
+        self.center = np.zeros((*plan.grid, plan.patch_px**2), np.float32)
         self._drawn = np.empty((most, *self.center.shape), np.float32)
 
     def __call__(self, patches: Float32s) -> tuple[Float32s, Bits]:
-        """Latents (n, p) of *patches* (n, a, b, s * s), and the bits of what is drawn of them, less the center."""
+        """As of `Pass`."""
         count, plan = len(patches), self._plan
         latent, drawn = self._latent[:count], self._drawn[:count]
         pass_through(
@@ -189,23 +191,7 @@ class _Compiled:
             self._codes[:count],
             drawn.reshape(count, -1),
         )
-        return latent[:, : self._p].copy(), drawn.view(np.uint32)
-
-
-class _InTorch:
-    """Patches through any network, with a decoder of any precision."""
-
-    def __init__(self, network: Network, precision: Precision, most: int) -> None:
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self._draw = Drawing(self._network, precision, most)
-        self.center = self._draw.center
-
-    @torch.inference_mode()
-    def __call__(self, patches: Float32s) -> tuple[Float32s, Bits]:
-        """As of `_Compiled`."""
-        q = self._network.to_latent(self._network.features(torch.from_numpy(patches)))  # (n, p), whitened
-        latent: Float32s = q.numpy()
-        return latent, self._draw(q)
+        return latent[:, : plan.latent].copy(), drawn.view(np.uint32)
 
 
 def _plain(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:

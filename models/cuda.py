@@ -48,6 +48,12 @@ def is_there(device: str | torch.device) -> bool:
     return torch.cuda.is_available() and (torch.device(device).index or 0) < torch.cuda.device_count()
 
 
+def lacking(device: str | torch.device) -> str:
+    """What torch sees in place of *device*, which is not there."""
+    seen = f"only {torch.cuda.device_count()} of them" if torch.cuda.is_available() else "no CUDA device"
+    return f"{device} was asked for but torch sees {seen}"
+
+
 def has_bfloat16(device: str | torch.device) -> bool:
     """Whether this CUDA *device* multiplies bfloat16 itself."""
     with torch.cuda.device(device):

@@ -3,17 +3,15 @@
 Activations are channels last, with a border of zeros around the grid where a layer looks beyond it.
 """
 
-from collections.abc import Sequence
 from itertools import product
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
-from models.autoencoder import Convolutional, Network, Size
+from models.architecture import Architecture, Size, grid_sizes, patch_px
 from models.compiled.network import WIDE
+from models.tensors import Weights
 
 Floats = npt.NDArray[np.float32]
 Table = npt.NDArray[np.int64]
@@ -51,6 +49,9 @@ class Product(NamedTuple):
 class Plan(NamedTuple):
     """The products of a network, (layers, 16) of each part, and how many floats they work on."""
 
+    grid: Size  # of patches
+    patch_px: int
+    latent: int  # p
     down: Table  # for every frame
     to_latent: Table  # for all frames together, as is the next
     from_latent: Table
@@ -58,7 +59,7 @@ class Plan(NamedTuple):
     weights: Floats
     scratch: int
     features: int  # a frame, as are the next two
-    latent: int
+    filled: int  # the latent, in whole blocks of channels
     codes: int
 
 
@@ -79,27 +80,40 @@ class Grid(NamedTuple):
         return self._replace(row=by * self.row, step=by * self.step)
 
 
-def fits(network: Network) -> bool:
-    """Whether there is a plan for *network*: every layer sees all channels, and they are a multiple of sixteen."""
-    if not isinstance(network, Convolutional) or network.architecture.group is not None:
+class _Layers(NamedTuple):
+    """A network's sizes: what its products are made of."""
+
+    sizes: list[Size]  # of the grid of patches, and after each stage
+    channels: tuple[int, ...]  # of each
+    patch: int  # pixels of one
+    latent: int
+
+
+def fits(height: int, width: int, architecture: Architecture) -> bool:
+    """Whether there is a plan for such a network: every layer sees all channels, and they are a multiple of sixteen."""
+    if architecture.linear or architecture.group is not None:
         return False
-    return all(one % WIDE == 0 for one in (network.stride**2, *_channels(network)))
+    layers = _layers(height, width, architecture)
+    return all(one % WIDE == 0 for one in (layers.patch, *layers.channels))
 
 
-@torch.inference_mode()
-def plan_of(network: Convolutional) -> Plan:
-    """The plan of *network*, for which there is one."""
-    sizes, channels = network.sizes, _channels(network)
+def plan_of(height: int, width: int, architecture: Architecture, given: Weights) -> Plan:
+    """The plan of a network, for which there is one, with the weights *given*."""
+    layers = _layers(height, width, architecture)
+    sizes, channels = layers.sizes, layers.channels
     grids, scratch = [], 0
     for size, count in zip(sizes[:-1], channels, strict=False):
         grids.append(_bordered(size, count, scratch))
         scratch += _padded(size, count)
-    frame, features = _plain(sizes[0], network.stride**2), _plain(sizes[-1], channels[-1])
+    frame, features = _plain(sizes[0], layers.patch), _plain(sizes[-1], channels[-1])
     codes = _bordered(sizes[-1], channels[-1])._replace(in_scratch=False)
-    places, weights = _Places(frame, grids, features, codes), _Weights()
-    parts = _down(network, places, weights), *_latent(network, places, weights), _up(network, places, weights)
+    places, weights = _Places(frame, grids, features, codes), _Weights(given)
+    parts = _down(layers, places, weights), *_latent(layers, places, weights), _up(layers, places, weights)
     down, to_latent, from_latent, up = (np.array(part, np.int64) for part in parts)
     return Plan(
+        grid=sizes[0],
+        patch_px=patch_px(height, width, architecture),
+        latent=layers.latent,
         down=down,
         to_latent=to_latent,
         from_latent=from_latent,
@@ -107,7 +121,7 @@ def plan_of(network: Convolutional) -> Plan:
         weights=weights.together(),
         scratch=scratch,
         features=sizes[-1][0] * features.row,
-        latent=_filled(network.latent),
+        filled=_filled(layers.latent),
         codes=_padded(sizes[-1], channels[-1]),
     )
 
@@ -121,74 +135,73 @@ class _Places(NamedTuple):
     codes: Grid
 
 
-def _down(network: Convolutional, places: _Places, weights: "_Weights") -> list[Product]:
+def _down(layers: _Layers, places: _Places, weights: "_Weights") -> list[Product]:
     """From patches to features: the stem, then 3 x 3 convolutions of every other cell."""
-    patch = 1, network.stride**2
-    layers = [_product(places.frame, places.grids[0], network.grid, patch, weights.linear(network.stem), relu=True)]
+    stem = weights.linear("stem")
+    products = [_product(places.frame, places.grids[0], layers.sizes[0], (1, layers.patch), stem, relu=True)]
     outs = [*places.grids[1:], places.features]
-    for seen, out, size, stage in zip(places.grids, outs, network.sizes[1:], network.down, strict=True):
-        layers.append(_product(seen.moved(-1, -1).spread(2), out, size, _around(seen), weights.conv(stage), relu=True))
-    return layers
+    for stage, (seen, out, size) in enumerate(zip(places.grids, outs, layers.sizes[1:], strict=True)):
+        taps = weights.conv(f"down.{stage}")
+        products.append(_product(seen.moved(-1, -1).spread(2), out, size, _around(seen), taps, relu=True))
+    return products
 
 
-def _up(network: Convolutional, places: _Places, weights: "_Weights") -> list[Product]:
+def _up(layers: _Layers, places: _Places, weights: "_Weights") -> list[Product]:
     """From codes to patches: transposed convolutions, phase by phase, then a 3 x 3 convolution to pixels."""
-    layers, outs, sizes = [], places.grids[::-1], network.sizes[-2::-1]
-    for seen, out, size, stage in zip([places.codes, *outs[:-1]], outs, sizes, network.up, strict=True):
+    products, outs, sizes = [], places.grids[::-1], layers.sizes[-2::-1]
+    for stage, (seen, out, size) in enumerate(zip([places.codes, *outs[:-1]], outs, sizes, strict=True)):
         for row, column in product((0, 1), repeat=2):
             its = (size[0] + 1 - row) // 2, (size[1] + 1 - column) // 2
-            pieces, taps = (2, 2 * seen.step, seen.row), weights.transposed(stage, row, column)
+            pieces, taps = (2, 2 * seen.step, seen.row), weights.transposed(f"up.{stage}", row, column)
             to = out.moved(row, column).spread(2)
-            layers.append(_product(seen.moved(row - 1, column - 1), to, its, pieces, taps, relu=True))
-    seen, last = places.grids[0], weights.conv(network.phases)
-    layers.append(_product(seen.moved(-1, -1), places.frame, network.grid, _around(seen), last, relu=False))
-    return layers
+            products.append(_product(seen.moved(row - 1, column - 1), to, its, pieces, taps, relu=True))
+    seen, last = places.grids[0], weights.conv("phases")
+    products.append(_product(seen.moved(-1, -1), places.frame, layers.sizes[0], _around(seen), last, relu=False))
+    return products
 
 
-def _latent(network: Convolutional, places: _Places, weights: "_Weights") -> tuple[list[Product], list[Product]]:
+def _latent(layers: _Layers, places: _Places, weights: "_Weights") -> tuple[list[Product], list[Product]]:
     """To the latent and from it: products whose columns are frames. Codes come row by row of their grid."""
-    rows, of_row, p = network.sizes[-1][0], places.features.row, network.latent
+    rows, of_row, p = layers.sizes[-1][0], places.features.row, layers.latent
     features, q = Grid(False, 0, 0, rows * of_row), Grid(False, 0, 0, _filled(p))
-    to_latent = _product(features, q, (1, 1), (1, rows * of_row), weights.linear(network.to_latent), relu=False)
-    matrix, bias = network.from_latent.weight, network.from_latent.bias
+    to_latent = _product(features, q, (1, 1), (1, rows * of_row), weights.linear("to_latent"), relu=False)
     from_latent = []
     for row in range(rows):
         its = slice(row * of_row, (row + 1) * of_row)
         out = Grid(False, places.codes.moved(row, 0).at, 0, (rows + 2) * places.codes.row)
-        from_latent.append(_product(q, out, (1, 1), (1, p), weights.add(matrix[its].T, bias[its]), relu=True))
+        from_latent.append(_product(q, out, (1, 1), (1, p), weights.linear("from_latent", its), relu=True))
     return [to_latent], from_latent
 
 
 class _Weights:
     """Weights, block by block, one after the other. Each method says where they begin, and how many blocks they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Weights) -> None:
+        self._given = given
         self._parts: list[Floats] = []
         self._count = 0
 
-    def add(self, matrix: Tensor, bias: Tensor) -> tuple[int, int]:
+    def linear(self, layer: str, its: slice = slice(None)) -> tuple[int, int]:
+        """Of a matrix; *its* rows of it alone."""
+        return self._add(self._given[f"{layer}.weight"][its].T, self._given[f"{layer}.bias"][its])
+
+    def conv(self, layer: str) -> tuple[int, int]:
+        taps = self._given[f"{layer}.weight"].transpose(2, 3, 1, 0)
+        return self._add(taps.reshape(-1, taps.shape[-1]), self._given[f"{layer}.bias"])
+
+    def transposed(self, layer: str, row: int, column: int) -> tuple[int, int]:
+        """Of the outputs of even (0) or odd (1) *row* and *column*."""
+        taps = self._given[f"{layer}.weight"][:, :, TAPS[row], :][:, :, :, TAPS[column]].transpose(2, 3, 0, 1)
+        return self._add(taps.reshape(-1, taps.shape[-1]), self._given[f"{layer}.bias"])
+
+    def _add(self, matrix: Floats, bias: Floats) -> tuple[int, int]:
         """Of a *matrix* (values seen, channels) and *bias* (channels,), filled up to whole blocks."""
         above = _filled(len(bias)) - len(bias)
-        whole = np.pad(torch.cat((bias[None], matrix)).numpy(), ((0, 0), (0, above)))
+        whole = np.pad(np.concatenate((bias[None], matrix)), ((0, 0), (0, above)))
         blocks = whole.reshape(len(whole), -1, WIDE).transpose(1, 0, 2)
         at, self._count = self._count, self._count + blocks.size
         self._parts.append(blocks.reshape(-1))
         return at, len(blocks)
-
-    def linear(self, layer: nn.Linear) -> tuple[int, int]:
-        return self.add(layer.weight.T, layer.bias)
-
-    def conv(self, layer: nn.Module) -> tuple[int, int]:
-        assert isinstance(layer, nn.Conv2d)
-        assert layer.bias is not None
-        return self.add(layer.weight.permute(2, 3, 1, 0).flatten(0, 2), layer.bias)
-
-    def transposed(self, layer: nn.Module, row: int, column: int) -> tuple[int, int]:
-        """Of the outputs of even (0) or odd (1) *row* and *column*."""
-        assert isinstance(layer, nn.ConvTranspose2d)
-        assert layer.bias is not None
-        taps = layer.weight[:, :, TAPS[row], :][:, :, :, TAPS[column]]
-        return self.add(taps.permute(2, 3, 0, 1).flatten(0, 2), layer.bias)
 
     def together(self) -> Floats:
         return np.concatenate(self._parts)
@@ -219,8 +232,10 @@ def _filled(channels: int) -> int:
     return -(-channels // WIDE) * WIDE
 
 
-def _channels(network: Convolutional) -> Sequence[int]:
-    return network.architecture.channels[: len(network.sizes)]
+def _layers(height: int, width: int, architecture: Architecture) -> _Layers:
+    sizes = grid_sizes(height, width, architecture)
+    patch = patch_px(height, width, architecture) ** 2
+    return _Layers(sizes, architecture.channels[: len(sizes)], patch, architecture.latent)
 
 
 def _plain(size: Size, channels: int) -> Grid:

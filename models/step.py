@@ -14,7 +14,8 @@ from models.alignment import Pose
 from models.autoencoder import Network
 from models.cpu import in_patches, starts
 from models.drawing import TensorDrawing
-from models.preparation import Preparation, Preparer
+from models.preparation import Preparation
+from models.preparer import Preparer
 from models.scores import CHARTS, Precision, Scores
 from models.tensors import ChartParameters
 

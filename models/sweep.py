@@ -13,8 +13,10 @@ import numpy.typing as npt
 import torch
 from sklearn.utils.extmath import randomized_svd
 
-from models.preparation import Preparation, Preparer
-from models.training import Frames, Trained, TrainingSettings, latents_and_residuals, train
+from models.preparation import Frames, Preparation
+from models.preparer import Preparer
+from models.trained import Trained
+from models.training import TrainingSettings, latents_and_residuals, train
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]

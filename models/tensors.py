@@ -1,18 +1,17 @@
-"""A trained network and its charts as plain arrays, and back: what a bundle holds."""
+"""A network and its charts as plain arrays: what a bundle holds. No torch: who only scores starts sooner."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from models.alignment import Alignment
-from models.autoencoder import Architecture, build
-from models.preparation import Preparation
-from models.training import Trained
+from models.architecture import Architecture, weight_shapes
+from models.preparation import Alignment, Preparation
 
 Floats = npt.NDArray[np.floating[Any]]
 Tensors = dict[str, npt.NDArray[Any]]
+Weights = dict[str, npt.NDArray[np.float32]]
+"""Of every layer, by the names and in the shapes of `models.architecture.weight_shapes`."""
 
 
 class ChartParameters(NamedTuple):
@@ -27,31 +26,37 @@ class ChartParameters(NamedTuple):
     stride: int  # px
 
 
-def to_tensors(trained: Trained, charts: ChartParameters) -> Tensors:
-    """The network, what it sees of a frame, and the charts' parameters; copies."""
-    weights = trained.network.state_dict().items()
-    tensors: Tensors = {f"network.{name}": value.detach().cpu().contiguous().numpy() for name, value in weights}
-    tensors |= {f"charts.{name}": np.array(value) for name, value in charts._asdict().items()}
-    made_of = trained.network.architecture._asdict().items()
-    tensors |= {f"architecture.{name}": _as_array(value) for name, value in made_of}
-    held = trained.preparation
+class Parts(NamedTuple):
+    """What tensors hold."""
+
+    architecture: Architecture
+    weights: Weights
+    preparation: Preparation
+    charts: ChartParameters
+
+
+def join(parts: Parts) -> Tensors:
+    """*parts* as tensors, copies; `split` undoes it."""
+    tensors: Tensors = {f"network.{name}": array for name, array in parts.weights.items()}
+    tensors |= {f"charts.{name}": np.array(value) for name, value in parts.charts._asdict().items()}
+    tensors |= {f"architecture.{name}": _as_array(value) for name, value in parts.architecture._asdict().items()}
+    held = parts.preparation
     tensors |= {f"input.{name}": np.array(getattr(held, name)) for name in ("shift", "scale", "binning")}
     if held.alignment is not None:
         tensors |= {f"input.{name}": np.array(value) for name, value in held.alignment._asdict().items()}
     return {name: array.copy() for name, array in tensors.items()}
 
 
-def from_tensors(tensors: Tensors, height: int, width: int) -> tuple[Trained, ChartParameters]:
-    """What `to_tensors` was given, but for the training's history. Raises ValueError where the tensors don't fit."""
+def split(tensors: Tensors, height: int, width: int) -> Parts:
+    """What `join` was given, for frames of *height* x *width*. Raises ValueError where the tensors don't fit."""
     try:
-        preparation = _preparation(tensors, height, width)
-        network = build(*preparation.size, _architecture(tensors))
-        fitting = _Fitting(tensors, height, width)
-        weights = {name: fitting(f"network.{name}", tuple(own.shape)) for name, own in network.state_dict().items()}
-        network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+        preparation, architecture = _preparation(tensors, height, width), _architecture(tensors)
+        p, fitting = architecture.latent, _Fitting(tensors, height, width)
+        shapes = weight_shapes(*preparation.size, architecture)
+        weights = {name: np.asarray(fitting(f"network.{name}", shape), np.float32) for name, shape in shapes.items()}
         charts = ChartParameters(
-            fitting("charts.latent_mean", (network.latent,)),
-            fitting("charts.whitening", (network.latent, network.latent)),
+            fitting("charts.latent_mean", (p,)),
+            fitting("charts.whitening", (p, p)),
             fitting("charts.residual_scale", preparation.size),
             float(tensors["charts.offset_mean"]),
             float(tensors["charts.offset_sd"]),
@@ -60,7 +65,20 @@ def from_tensors(tensors: Tensors, height: int, width: int) -> tuple[Trained, Ch
         )
     except KeyError as missing:
         raise ValueError(f"tensor {missing} is missing") from None
-    return Trained(network, preparation, ()), charts
+    return Parts(architecture, weights, preparation, charts)
+
+
+def whitened(weights: Weights, charts: ChartParameters) -> Weights:
+    """*weights* of a network whose code is q = W (z - mean). Folded in float64, since W may be ill-conditioned."""
+    whitening, mean = np.asarray(charts.whitening, np.float64), np.asarray(charts.latent_mean, np.float64)
+    of = {name: array.astype(np.float64) for name, array in weights.items() if "latent" in name}
+    folded = {
+        "to_latent.weight": whitening @ of["to_latent.weight"],
+        "to_latent.bias": whitening @ (of["to_latent.bias"] - mean),
+        "from_latent.weight": np.linalg.solve(whitening.T, of["from_latent.weight"].T).T,
+        "from_latent.bias": of["from_latent.bias"] + of["from_latent.weight"] @ mean,
+    }
+    return weights | {name: np.ascontiguousarray(array, np.float32) for name, array in folded.items()}
 
 
 class _Fitting(NamedTuple):

@@ -117,3 +117,17 @@ def _starts(length: int, side: int, overlap: int) -> Ints:
 def _edges(starts: Ints, side: int) -> Ints:
     between = (starts[:-1] + side + starts[1:]) // 2
     return np.concatenate(([0], between, [starts[-1] + side]))
+
+
+def tiling_of(tensors: dict[str, npt.NDArray[Any]], height: int, width: int) -> Tiling | None:
+    """The tiling that *tensors* of a bundle name for images of *height* x *width*; None where frames are seen whole."""
+    if "tiles.side" not in tensors:
+        return None
+    return Tiling(height, width, int(tensors["tiles.side"]), int(tensors["tiles.overlap"]))
+
+
+def tiling_tensors(tiling: Tiling | None) -> dict[str, npt.NDArray[Any]]:
+    """As `tiling_of` reads it."""
+    if tiling is None:
+        return {}
+    return {"tiles.side": np.array(tiling.side), "tiles.overlap": np.array(tiling.overlap)}

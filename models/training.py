@@ -3,19 +3,21 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from models.architecture import Architecture
 from models.augmentation import dimmed, lit_anyhow, noisy, turned_anyhow
-from models.autoencoder import Architecture, Network, fresh, lean
+from models.autoencoder import Network, fresh, lean
 from models.losses import COUNT_MIN, bounded_mean, divergence, poisson, sparsity, squared
-from models.preparation import Preparation, Preparer, fit_preparation
+from models.preparation import FRAME_DTYPES, Frames, Preparation
+from models.preparer import Preparer, fit_preparation
+from models.trained import Checkpoint, Trained
 
-Frames = npt.NDArray[Any]  # (m, h, w) of uint8, uint16 or float32
 Progress = Callable[[int, int, float], None]
 
 Orientation = Literal["none", "augment", "align", "auto"]
@@ -24,7 +26,6 @@ Orientation = Literal["none", "augment", "align", "auto"]
 `auto` aligns frames that show melt pools, and does nothing about others.
 """
 
-FRAME_DTYPES = ("uint8", "uint16", "float32")
 PROGRESS_STEPS = 10  # between two reports of progress
 CHECKPOINTS = 20  # in a training: at each, the held-out frames are drawn
 PATIENCE = 5  # checkpoints without a better one, and the training stops
@@ -58,22 +59,6 @@ class TrainingSettings(NamedTuple):
     binning: int | Literal["auto"] = 1
     orientation: Orientation = "none"
     rate_hz: float | None = None  # of the frames that will be scored: see `models.autoencoder.lean`; None: not known
-
-
-class Checkpoint(NamedTuple):
-    """How a training stood after *step* steps."""
-
-    step: int
-    loss: float  # mean over the batches since the checkpoint before
-    held: float  # the same loss on the held-out frames, without noise and penalties; NaN where there are none
-
-
-class Trained(NamedTuple):
-    """A network, what it sees of a frame, and how its training went."""
-
-    network: Network
-    preparation: Preparation
-    history: tuple[Checkpoint, ...]
 
 
 def train(

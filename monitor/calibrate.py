@@ -25,13 +25,15 @@ from calibration.camera import fit_camera
 from calibration.charts import CalibrationError, ChartFit, fit
 from calibration.memory import centers_of
 from calibration.tails import FRAMES_MIN
-from models.autoencoder import Architecture, operations
-from models.scorer import Scorer
+from models.architecture import Architecture
+from models.autoencoder import operations
+from models.scorer import CPU, Scorer
 from models.scores import Scores
 from models.sweep import LatentSweep, beside_components, sweep_latent
 from models.tensors import ChartParameters
 from models.tiles import Tiling
-from models.training import Trained, TrainingSettings, dimming_of, latents_and_residuals, train
+from models.trained import Trained, scorer_of
+from models.training import TrainingSettings, dimming_of, latents_and_residuals, train
 from monitor import bundle as bundles
 from monitor import device as devices
 from monitor.bundle import Bundle
@@ -80,7 +82,7 @@ def calibrate(
     events: Events = EVENTS,
     rate_hz: float | None = None,
     exclusions: Sequence[Exclusion] = (),
-    device: str = devices.CPU,
+    device: str = CPU,
     progress: Progress = lambda done, steps, loss, what: None,
 ) -> Bundle:
     """Train, fit and write the bundle to *out*. Raises CalibrationError, BundleError or OSError in one line.
@@ -148,7 +150,7 @@ def _manifest(
         width=width,
         dtype=dtype,
         settings=camera_settings,
-        engine=devices.engine_of(str(fitted.chosen.scorer.device)),
+        engine=devices.engine_of(fitted.chosen.scorer.device),
         precision=fitted.chosen.scorer.precision,
         precision_error=fitted.chosen.error,
         training=_training(settings, fitted),
@@ -196,14 +198,14 @@ def _fit(
         raise CalibrationError(str(error)) from None
     normal = learned, stopping
     charts = fit(lambda: chain.from_iterable(latents_and_residuals(trained, part) for part in normal))
-    exact = Scorer(trained, _parameters(charts), device, tiling)
+    exact = scorer_of(trained, _parameters(charts), device, tiling)
     centers = _centers(parts.train, exact)
     resampled = None if tiling is not None else refits(_latents(trained, normal), seed=settings.seed)
 
     def limits_by(scorer: Scorer) -> SetLimits:
         tails = None
         if tiling is not None:
-            tails = tails_of(Scorer(trained, _parameters(charts), device, precision=scorer.precision), normal)
+            tails = tails_of(scorer_of(trained, _parameters(charts), device, precision=scorer.precision), normal)
         return partial(
             set_limits,
             scorer=scorer,

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import torch
 
-from models.cuda import is_there
+from models.cuda import is_there, lacking
 from monitor.bundle import Bundle, read
 from monitor.config import Config
-from monitor.device import lacking, oddities
+from monitor.device import oddities
 from monitor.journal import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.score import load_scorer

@@ -36,7 +36,7 @@ from monitor.warmth import WARM_FRAMES, idle_frames, sizes
 from monitor.watch import Parts, Watch
 from monitor.wire.native import WireLimits
 
-if TYPE_CHECKING:  # these load torch, which takes seconds: the watch speaks before
+if TYPE_CHECKING:  # these load what takes seconds: the watch speaks before
     from monitor.judge import Judge, SourcedChange
 
 T = TypeVar("T")
@@ -185,29 +185,32 @@ def _threads(parts: Parts, socket: "zmq.Socket[bytes]") -> Loop:
 
 
 def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -> "Judge":
-    """The judge of *bundle*, warmed up: the first frames must not wait for the first calls into torch."""
-    import torch
-
+    """The judge of *bundle*, warmed up: the first frames must not wait for first calls."""
     from models.compiled import keeps
     from models.compiled.prepare import prepare
-    from models.cuda import pin
-    from models.scorer import Scorer
+    from models.scorer import CPU, Scorer
     from monitor import device as devices
     from monitor.judge import Judge
 
     config = received.config
-    torch.set_num_threads(1)  # the scorer shares frames out among threads itself
     devices.require(config.engine.device)
     held = bundle.manifest
     for odd in devices.oddities(held.engine, held.precision, config.engine.device):
         log.warning("%s: %s", bundle.path, odd)
     try:
         device, threads = config.engine.device, config.engine.threads
-        scorer = Scorer.from_tensors(bundle.tensors, held.height, held.width, device, held.precision, threads)
+        scorer = Scorer(bundle.tensors, held.height, held.width, device, held.precision, threads)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
-    if scorer.device.type == "cuda" and not pin(ring, scorer.device):
-        log.warning("the driver does not lock the ring's memory: frames are copied twice")
+    if not scorer.is_compiled:
+        from models.torch_pass import in_one_thread
+
+        in_one_thread()  # the scorer shares frames out among threads itself
+    if scorer.device != CPU:
+        from models.cuda import pin
+
+        if not pin(ring, scorer.device):
+            log.warning("the driver does not lock the ring's memory: frames are copied twice")
 
     def beat() -> None:
         board["engine_beat_ns"][0] = time.monotonic_ns()

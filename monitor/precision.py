@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.scorer import Scorer, gains_by_bfloat16
+from models.scorer import Scorer
 from models.scores import CHARTS, Precision, Scores
 from monitor.camera.recordings import Recording
 from monitor.limits import Held, Limiting, held_of
@@ -40,7 +40,7 @@ def choose(
 
     `auto` takes bfloat16 where the scorer gains by it and rounding moves no chart's scores by more than is tolerated.
     """
-    if wanted == "float32" or (wanted == "auto" and not gains_by_bfloat16(exact)):
+    if wanted == "float32" or (wanted == "auto" and not exact.gains_by_bfloat16):
         return _with(exact, limits_by, recordings)
     rounded = _with(exact.in_precision("bfloat16"), limits_by, recordings)
     limiting, held, _ = rounded.limiting

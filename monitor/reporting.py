@@ -14,10 +14,11 @@ from calibration.scale import ContextScale
 from calibration.shifted import Stream
 from calibration.spread import GroupSpread, group_spread, principal_plane
 from calibration.tails import rarity
+from models.reconstruction import reconstruct
 from models.scorer import Scorer
 from models.scores import Scores
 from models.sweep import LatentSweep
-from models.training import Checkpoint
+from models.trained import Checkpoint
 from monitor.camera.recordings import Recording
 from monitor.limits import contexts_of
 from monitor.manifest import Manifest
@@ -296,7 +297,7 @@ def _examples(
         group = int(groups[index])
         number = int(index - first[group])
         came = np.array(held[group].frames[number : number + 1])
-        shown = scorer.reconstruct(came)
+        shown = reconstruct(scorer, came)
         place, peak = _squares(manifest, scorer, scores.where[index], shown.residual)
         found.append(
             Example(

@@ -26,7 +26,7 @@ def load_scorer(bundle: Bundle, device: str = "cpu") -> Scorer:
     """The scorer of *bundle* on *device*. Raises BundleError where its weights do not fit."""
     held = bundle.manifest
     try:
-        return Scorer.from_tensors(bundle.tensors, held.height, held.width, device, held.precision)
+        return Scorer(bundle.tensors, held.height, held.width, device, held.precision)
     except ValueError as error:
         raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
 

@@ -103,7 +103,7 @@ def _subject(options: argparse.Namespace, folder: Path) -> Subject:
 
 
 def _check_side(side_px: int) -> None:
-    from models.autoencoder import SIDE_MAX_PX, SIDE_MIN_PX
+    from models.architecture import SIDE_MAX_PX, SIDE_MIN_PX
 
     if not SIDE_MIN_PX <= side_px <= SIDE_MAX_PX:
         raise UsageError(f"--size {side_px}: a network sees frames of {SIDE_MIN_PX} to {SIDE_MAX_PX} px a side")

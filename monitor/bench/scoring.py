@@ -19,7 +19,7 @@ import torch
 
 from models.autoencoder import operations
 from models.scorer import Scorer
-from models.tensors import from_tensors
+from models.trained import from_tensors
 from monitor import bundle as bundles
 from monitor.bench.alone import Scored, ScoringOrder, ScoringRow
 from monitor.bench.children import serve
@@ -38,7 +38,7 @@ def backends(bundle: Bundle, device: str, threads: int) -> list[tuple[str, Score
     return [
         (
             f"decoder in {precision}",
-            Scorer.from_tensors(bundle.tensors, held.height, held.width, device, precision, threads),
+            Scorer(bundle.tensors, held.height, held.width, device, precision, threads),
         )
         for precision in (held.precision, *(one for one in others if one != held.precision))
     ]
@@ -47,7 +47,7 @@ def backends(bundle: Bundle, device: str, threads: int) -> list[tuple[str, Score
 def operations_of(bundle: Bundle) -> int:
     """Multiply-adds of the network for one frame; of images, for all their tiles."""
     held = bundle.manifest
-    tiling = Scorer.from_tensors(bundle.tensors, held.height, held.width).tiling
+    tiling = Scorer(bundle.tensors, held.height, held.width).tiling
     height, width = (held.height, held.width) if tiling is None else (tiling.side, tiling.side)
     trained, _ = from_tensors(bundle.tensors, height, width)
     return operations(trained.network) * (1 if tiling is None else tiling.count)

@@ -13,7 +13,7 @@ from calibration.seen_rates import Rates
 from calibration.shifted import Median
 from calibration.spread import Plane
 from models.sweep import LatentSweep
-from models.training import Checkpoint
+from models.trained import Checkpoint
 from monitor.manifest import Earlier, FittedBudget
 
 Floats = npt.NDArray[np.floating[Any]]

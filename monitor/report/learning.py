@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from calibration.spread import Plane
 from models.sweep import LatentSweep
-from models.training import Checkpoint
+from models.trained import Checkpoint
 from monitor.report.drawing import (
     CENTER_COLOUR,
     GROUP_COLOURS,

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from models.sweep import LatentSweep, MeasuredOn
-from models.training import Checkpoint
+from models.trained import Checkpoint
 from monitor.report import drawing, evidence, frames, learning, scores
 from monitor.report.data import JOINT, WARNING, Chart, Group, ReportData, Table
 from monitor.report.history import earlier_limits

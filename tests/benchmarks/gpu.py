@@ -24,7 +24,6 @@ import torch
 from calibration import charts
 from models import cuda
 from models.autoencoder import operations
-from models.cpu import CpuEngine
 from models.cuda import CudaEngine
 from models.scores import CHARTS, Precision
 from models.tensors import ChartParameters
@@ -147,7 +146,7 @@ def learned(side: int, dtype: str, plan: Plan) -> Example:
 def check(camera: str, shown: Example, device: str, count: int) -> list[Error]:
     """Scores of *device* against those of float64."""
     frames = shown.frames[:count]
-    exact, ours = in_float64(shown, frames), CpuEngine(*shown.folded)(frames, lambda: None)
+    exact, ours = in_float64(shown, frames), shown.scorer(frames)
     errors = []
     for precision in PRECISIONS:
         found = CudaEngine(*shown.folded, precision, device)(frames, lambda: None)
@@ -164,7 +163,7 @@ def measure_rates(camera: str, shown: Example, device: str, plan: Plan, ceilings
     captured, launched = (
         CudaEngine(*shown.folded, "bfloat16", device, captured=captured) for captured in (True, False)
     )
-    processor, naively = CpuEngine(*shown.folded), naive_way(shown.frames.shape[1], shown.frames.dtype.name, device)
+    processor, naively = shown.scorer, naive_way(shown.frames.shape[1], shown.frames.dtype.name, device)
     ways: dict[str, Callable[[Frames], object]] = {
         "graphs": lambda frames: captured(frames, lambda: None),
         "launched": lambda frames: launched(frames, lambda: None),

@@ -19,10 +19,10 @@ from calibration.charts import fit
 from calibration.limits import fit_limits
 from calibration.scale import JointScale
 from calibration.tails import Tail, fit_tail, rarity, score_of
-from models.scorer import Scorer
 from models.scores import Scores
 from models.tensors import ChartParameters
 from models.tiles import Tiling
+from models.trained import scorer_of
 from models.training import TrainingSettings, latents_and_residuals, train
 from monitor.camera.recordings import Recording
 from monitor.camera.stem.images import normal_frames
@@ -67,7 +67,7 @@ def main() -> None:
     tiles = np.concatenate([one.frames for one in tiles_of(images, tiling, 0)])
     trained = train(tiles, TrainingSettings(max_steps=options.steps), lambda *_: None)
     charts = ChartParameters(*fit(lambda: latents_and_residuals(trained, tiles))[:7])
-    scorer, tails = Scorer(trained, charts, tiling=tiling), tails_of(Scorer(trained, charts), [tiles])
+    scorer, tails = scorer_of(trained, charts, tiling=tiling), tails_of(scorer_of(trained, charts), [tiles])
     seeds = range(1000, 1000 + options.images)
     images = (normal_frames(1, seed, SIDE_PX, SIDE_PX) for seed in seeds)
     known = np.stack([values_of(scorer.score_tiles(image)) for image in images])

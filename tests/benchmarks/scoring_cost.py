@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -23,13 +22,18 @@ import torch
 
 from calibration import charts
 from models import cpu
-from models.autoencoder import Architecture, fresh, operations
+from models.architecture import Architecture
+from models.autoencoder import fresh, operations
+from models.cpu import CompiledPass, Pass
 from models.cuda import CudaEngine
-from models.preparation import fit_preparation
+from models.plan import plan_of
+from models.preparer import fit_preparation
 from models.scorer import Scorer
 from models.scores import Precision
 from models.tensors import ChartParameters
-from models.training import Trained, latents_and_residuals
+from models.torch_pass import TorchPass
+from models.trained import Trained, scorer_of, weights_of, whitened_network
+from models.training import latents_and_residuals
 from monitor.camera.meltpool.camera import normal_frames
 from monitor.service import MALLOC
 
@@ -44,8 +48,8 @@ def made(side_px: int, stem_px: int, precision: Precision) -> tuple[Scorer, Any,
     preparation = fit_preparation(frames, "auto", "auto")
     trained = Trained(fresh(*preparation.size, Architecture(stem_px=stem_px), 0), preparation, ())
     parameters = ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, frames))[:7])
-    scorer = Scorer(trained, parameters, precision=precision)
-    return scorer, CudaEngine(preparation, scorer._network, parameters, precision, "cpu"), trained
+    scorer = scorer_of(trained, parameters, precision=precision)
+    return scorer, CudaEngine(preparation, whitened_network(scorer.parts), parameters, precision, "cpu"), trained
 
 
 def microseconds(call: Callable[[], object], frames: int = BATCH) -> float:
@@ -105,17 +109,21 @@ def main() -> None:
         say(row(side_px, stem_px, precision))
     say("\n| network alone | " + " | ".join(map(str, ALONE)) + " |\n|---" + "|---" * len(ALONE) + "|\n")
     for side_px, stem_px in ((60, 4), (64, 8)):
-        for name, through in (("compiled loops", cpu._Compiled), ("torch", partial(cpu._InTorch, precision="float32"))):
-            say(alone(side_px, stem_px, name, through))
+        network = fresh(side_px, side_px, Architecture(stem_px=stem_px), 0)
+        plan = plan_of(side_px, side_px, network.architecture, weights_of(network))
+        for name, passes in (
+            ("compiled loops", CompiledPass(plan, max(ALONE))),
+            ("torch", TorchPass(network, "float32", max(ALONE))),
+        ):
+            say(alone(f"{name}, {side_px} px seen, stem {stem_px}", passes))
 
 
-def alone(side_px: int, stem_px: int, name: str, through: Callable[..., Any]) -> str:
+def alone(name: str, passes: Pass) -> str:
     """Microseconds a frame of the network alone, by frames a batch."""
-    network = fresh(side_px, side_px, Architecture(stem_px=stem_px), 0).requires_grad_(False)
-    passes, random = through(network, most=max(ALONE)), np.random.default_rng(0)
-    patches = random.normal(size=(max(ALONE), *network.grid, network.stride**2)).astype(np.float32)
+    random, pixels = np.random.default_rng(0), passes.patch_px**2
+    patches = random.normal(size=(max(ALONE), *passes.grid, pixels)).astype(np.float32)
     cells = (microseconds(lambda count=count: passes(patches[:count]), count) for count in ALONE)
-    return f"| {name}, {side_px} px seen, stem {stem_px} | " + " | ".join(f"{cell:.0f}" for cell in cells) + " |\n"
+    return f"| {name} | " + " | ".join(f"{cell:.0f}" for cell in cells) + " |\n"
 
 
 def row(side_px: int, stem_px: int, precision: Precision) -> str:

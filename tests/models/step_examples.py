@@ -9,11 +9,13 @@ import torch
 
 from calibration import charts
 from models.alignment import fit_alignment
-from models.autoencoder import Architecture, Network, fresh
-from models.preparation import Preparation, Preparer, binned
+from models.architecture import Architecture
+from models.autoencoder import Network, fresh
+from models.preparation import Preparation
+from models.preparer import Preparer, binned
 from models.scorer import Scorer
 from models.tensors import ChartParameters
-from models.training import Trained
+from models.trained import Trained, scorer_of, whitened_network
 from tests.models.pool_examples import everywhere
 
 Frames = npt.NDArray[Any]
@@ -31,8 +33,13 @@ class Example(NamedTuple):
     @property
     def folded(self) -> tuple[Preparation, Network, ChartParameters]:
         """What engines are made of; a network of its own."""
-        network = Scorer(self.trained, self.parameters)._network
+        network = whitened_network(self.scorer.parts)
         return self.trained.preparation, network, self.parameters
+
+    @property
+    def scorer(self) -> Scorer:
+        """The processor's, in float32."""
+        return scorer_of(self.trained, self.parameters)
 
 
 def example(

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.alignment import Aligner, Alignment, fit_alignment, show_pools
-from models.preparation import Preparer, fit_preparation
+from models.alignment import Aligner, fit_alignment, show_pools
+from models.preparation import Alignment
+from models.preparer import Preparer, fit_preparation
 from monitor.camera.meltpool import camera as meltpool
 from monitor.camera.stem import diffraction, images
 from tests.models.pool_examples import GROUND, NOISE_SD, everywhere, pools

@@ -10,10 +10,11 @@ import pytest
 from calibration import charts
 from calibration.limits import fit_limits
 from calibration.scale import JointScale
-from models.autoencoder import Architecture
+from models.architecture import Architecture
 from models.scorer import Scorer
 from models.scores import CHARTS, Scores
 from models.tensors import ChartParameters
+from models.trained import scorer_of
 from models.training import TrainingSettings, latents_and_residuals, train
 from monitor.camera.meltpool import camera as meltpool
 from monitor.camera.stem import images
@@ -45,7 +46,7 @@ def learned(frames: Frames, held: Frames, shown: Frames) -> Camera:
     settings = TrainingSettings(Architecture(16), max_steps=500, binning="auto", orientation="auto")
     trained = train(frames, settings, lambda *_: None)
     fit = charts.fit(lambda: latents_and_residuals(trained, frames))
-    scorer = Scorer(trained, ChartParameters(*fit[:7]))
+    scorer = scorer_of(trained, ChartParameters(*fit[:7]))
     return Camera(scorer, JointScale(fit_limits(values_of(scorer(held)), RATE, resamples=1)), shown)
 
 

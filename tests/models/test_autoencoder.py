@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.autoencoder import Architecture, Convolutional, Linear, build, fresh, lean, operations
+from models.architecture import Architecture
+from models.autoencoder import Convolutional, Linear, build, fresh, lean, operations
 
 SIZES = [(16, 16), (17, 31), (31, 33), (33, 32), (64, 64), (61, 127), (120, 120), (16, 576), (576, 191)]
 

@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.autoencoder import Architecture, Convolutional, fresh
+from models.architecture import Architecture
+from models.autoencoder import Convolutional, fresh
 from models.compiled.network import pass_through
 from models.plan import plan_of
+from models.trained import weights_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -40,8 +42,8 @@ def patches_of(network: Convolutional, count: int, seed: int = 1) -> Floats:
 
 
 def in_loops(network: Convolutional, patches: Floats) -> Passed:
-    plan, count = plan_of(network), len(patches)
-    features, latent, codes = (np.zeros((count, size), np.float32) for size in (plan.features, plan.latent, plan.codes))
+    plan, count = plan_of(network.height, network.width, network.architecture, weights_of(network)), len(patches)
+    features, latent, codes = (np.zeros((count, size), np.float32) for size in (plan.features, plan.filled, plan.codes))
     drawn = np.full_like(patches, np.nan)
     tables = plan.down, plan.to_latent, plan.from_latent, plan.up, plan.weights
     pass_through(patches, *tables, np.zeros(plan.scratch, np.float32), features, latent, codes, drawn)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from pool_examples import everywhere
 
 from models.alignment import fit_alignment
-from models.autoencoder import Architecture, build
+from models.architecture import Architecture
+from models.autoencoder import build
 from models.compiled.prepare import prepare
 from models.cpu import light_of
-from models.preparation import Preparation, Preparer, binned
+from models.preparation import Preparation
+from models.preparer import Preparer, binned
 
 DTYPES = ("uint8", "uint16", "float32")
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import cuda
-from models.cpu import CpuEngine
 from models.cuda import PIXELS_MOST, SIZES, CudaEngine, cuts, is_there, sizes_for
 from models.scorer import Scorer
 from models.scores import CHARTS, Precision, Scores
 from models.tiles import Tiling
+from models.trained import scorer_of
 from tests.models.step_examples import Example, example
 
 on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -38,7 +38,7 @@ def engine(request: pytest.FixtureRequest, shown: Example) -> CudaEngine:
 
 @pytest.fixture(scope="module")
 def expected(shown: Example) -> Scores:
-    return CpuEngine(*shown.folded)(shown.frames, lambda: None)
+    return shown.scorer(shown.frames)
 
 
 def nothing() -> None:
@@ -128,12 +128,12 @@ def test_a_frame_that_is_not_finite_leaves_its_neighbours_and_later_batches_alon
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_scorer_scores_on_its_device(device: str, precision: Precision) -> None:
     shown = example(count=12)
-    scorer = Scorer(shown.trained, shown.parameters, device, precision=precision)
-    found, expected = scorer(shown.frames), Scorer(shown.trained, shown.parameters)(shown.frames)
+    scorer = scorer_of(shown.trained, shown.parameters, device, precision=precision)
+    found, expected = scorer(shown.frames), scorer_of(shown.trained, shown.parameters)(shown.frames)
     assert_near(found, expected, 1e-3 if precision == "float32" else 1e-2)
     other = scorer.in_precision("float32")
-    assert (other.device, other.precision) == (torch.device(device), "float32")
-    stored = Scorer.from_tensors(scorer.tensors(), 37, 50, device, precision)
+    assert (other.device, other.precision) == (device, "float32")
+    stored = Scorer(scorer.tensors(), 37, 50, device, precision)
     assert_near(stored(shown.frames), found)
 
 
@@ -142,15 +142,15 @@ def test_images_in_tiles_score_on_a_device(device: str) -> None:
     shown = example(size=(24, 24), count=4)
     tiling = Tiling(60, 75, 24, 6)
     images = np.random.default_rng(0).integers(0, 255, (5, 60, 75), dtype=np.uint8)
-    expected = Scorer(shown.trained, shown.parameters, tiling=tiling)(images)
-    found = Scorer(shown.trained, shown.parameters, device, tiling)(images)
+    expected = scorer_of(shown.trained, shown.parameters, tiling=tiling)(images)
+    found = scorer_of(shown.trained, shown.parameters, device, tiling)(images)
     assert_near(found, expected)
     assert np.array_equal(found.where, expected.where)
 
 
 def test_other_devices_are_refused(shown: Example) -> None:
     with pytest.raises(ValueError, match="cpu or cuda, not meta"):
-        Scorer(shown.trained, shown.parameters, "meta")
+        scorer_of(shown.trained, shown.parameters, "meta")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.autoencoder import Architecture, Network, fresh
+from models.architecture import Architecture
+from models.autoencoder import Network, fresh
 from models.drawing import Drawing, TensorDrawing
 from models.scores import Precision
 

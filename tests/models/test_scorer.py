@@ -12,12 +12,14 @@ import torch
 
 from calibration import charts, evaluation
 from models import cpu
-from models.autoencoder import Architecture, fresh
+from models.architecture import Architecture
+from models.autoencoder import fresh
 from models.preparation import Preparation
-from models.scorer import Scorer, gains_by_bfloat16
+from models.scorer import Scorer
 from models.scores import CHARTS, Precision, Scores
 from models.tensors import ChartParameters
-from models.training import Trained, TrainingSettings, latents_and_residuals, train
+from models.trained import Trained, scorer_of
+from models.training import TrainingSettings, latents_and_residuals, train
 
 HEIGHT, WIDTH, LATENT = 37, 50, 6  # neither is a multiple of the stem's stride, nor of the window's
 
@@ -42,7 +44,7 @@ def parameters(trained: Trained) -> ChartParameters:
 
 @pytest.fixture(scope="module")
 def scorer(trained: Trained, parameters: ChartParameters) -> Scorer:
-    return Scorer(trained, parameters)
+    return scorer_of(trained, parameters)
 
 
 def assert_alike(found: Scores, expected: Scores) -> None:
@@ -85,8 +87,8 @@ def test_scores_do_not_depend_on_how_the_stream_is_cut(scorer: Scorer) -> None:
 def test_several_threads_give_the_same_scores(
     trained: Trained, parameters: ChartParameters, precision: Precision
 ) -> None:
-    one = Scorer(trained, parameters, precision=precision)
-    several = Scorer(trained, parameters, precision=precision, threads=3)
+    one = scorer_of(trained, parameters, precision=precision)
+    several = scorer_of(trained, parameters, precision=precision, threads=3)
     for count in (1, 16, 17, 40, 300, 900):
         frames = frames_of(count, seed=count)
         found, expected = several(frames), one(frames)
@@ -100,7 +102,7 @@ def test_several_threads_give_the_same_scores(
 def test_compiled_scores_are_the_same_to_the_last_bit_however_the_stream_is_cut(
     trained: Trained, parameters: ChartParameters, threads: int
 ) -> None:
-    frames, scorer = frames_of(150, seed=7), Scorer(trained, parameters, threads=threads)
+    frames, scorer = frames_of(150, seed=7), scorer_of(trained, parameters, threads=threads)
     assert scorer.is_compiled
     together = scorer(frames)
     pieces = [scorer(frames[first:last]) for first, last in itertools.pairwise((0, 1, 6, 23, 88, 150))]
@@ -121,7 +123,7 @@ def test_a_batch_with_pixels_that_are_no_numbers_leaves_no_trace_in_the_next(sco
 
 def test_a_decoder_in_bfloat16_moves_no_score_far(trained: Trained, parameters: ChartParameters) -> None:
     frames = frames_of(60, seed=1)
-    exact, rounded = Scorer(trained, parameters), Scorer(trained, parameters, precision="bfloat16")
+    exact, rounded = scorer_of(trained, parameters), scorer_of(trained, parameters, precision="bfloat16")
     expected, found = exact(frames), rounded(frames)
     assert found.t2 == pytest.approx(expected.t2, rel=1e-5)  # the encoder is in float32, by another engine
     assert found.s2 == pytest.approx(expected.s2, rel=2e-3)
@@ -149,7 +151,7 @@ def test_bfloat16_is_a_gain_where_torch_scores_on_a_processor_that_has_it(
     monkeypatch.setattr(cpu, "has_bfloat16", lambda: has)
     architecture = architecture._replace(latent=trained.network.latent)
     other = trained._replace(network=fresh(*trained.preparation.size, architecture, 0))
-    assert gains_by_bfloat16(Scorer(other, parameters)) is gains
+    assert scorer_of(other, parameters).gains_by_bfloat16 is gains
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -180,7 +182,6 @@ def test_no_frames_give_empty_scores(scorer: Scorer) -> None:
     assert scores.latent.shape == (0, LATENT)
     assert scores.where.shape == (0, 2)
     assert all(len(getattr(scores, chart)) == 0 for chart in CHARTS)
-    assert scorer.reconstruct(frames_of(0))[0].shape == (0, HEIGHT, WIDTH)
 
 
 def test_values_are_the_scores_side_by_side(scorer: Scorer) -> None:
@@ -205,7 +206,7 @@ def test_t2_is_the_squared_length_of_the_latent(scorer: Scorer) -> None:
 def test_stored_tensors_make_the_same_scorer_to_the_last_bit(scorer: Scorer, tmp_path: Path) -> None:
     safetensors.numpy.save_file(scorer.tensors(), tmp_path / "scorer.safetensors")
     stored = safetensors.numpy.load_file(tmp_path / "scorer.safetensors")
-    again = Scorer.from_tensors(stored, HEIGHT, WIDTH)
+    again = Scorer(stored, HEIGHT, WIDTH)
     frames = frames_of(5, seed=3)
     for one, other in zip(scorer(frames), again(frames), strict=True):
         assert np.array_equal(one, other)
@@ -218,22 +219,15 @@ def test_tensors_that_do_not_fit_are_refused_by_name(scorer: Scorer) -> None:
     short = scorer.tensors()
     del short["charts.whitening"]
     with pytest.raises(ValueError, match=r"charts\.whitening"):
-        Scorer.from_tensors(short, HEIGHT, WIDTH)
+        Scorer(short, HEIGHT, WIDTH)
     with pytest.raises(ValueError, match="64 x 64"):
-        Scorer.from_tensors(scorer.tensors(), 64, 64)
+        Scorer(scorer.tensors(), 64, 64)
 
 
 def test_frames_of_another_size_or_type_are_refused(scorer: Scorer) -> None:
     for wrong in (np.zeros((1, HEIGHT, WIDTH + 1), np.uint8), np.zeros((1, HEIGHT, WIDTH), np.float64)):
         with pytest.raises(ValueError, match="this scorer takes"):
             scorer(wrong)
-
-
-def test_reconstruction_and_residual_add_up_to_the_frame(scorer: Scorer, parameters: ChartParameters) -> None:
-    frames = frames_of(4)
-    seen, drawn, residual = scorer.reconstruct(frames)
-    assert seen == pytest.approx(frames.astype(np.float64), abs=1e-2)
-    assert drawn + residual * parameters.residual_scale * 57.0 == pytest.approx(seen, abs=1e-2)
 
 
 def test_a_frame_that_is_not_finite_leaves_its_neighbours_alone(scorer: Scorer) -> None:
@@ -261,7 +255,7 @@ def test_each_chart_sees_what_it_is_for() -> None:
 
     trained = train(pixels(normal(300)), TrainingSettings(Architecture(latent=8), epochs=20, batch=32), lambda *_: None)
     held_out = pixels(normal(200))
-    scorer = Scorer(trained, ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, held_out))[:7]))
+    scorer = scorer_of(trained, ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, held_out))[:7]))
     spotted = normal(50)
     spotted[:, 6:9, 40:43] += 40
     shown = {
@@ -282,7 +276,7 @@ def test_pasted_defects_in_real_micrographs_stand_out() -> None:
     folder = Path(os.environ["FRAMEWATCH_DATA"]) / "stem-sto"
     frames = np.load(folder / "train.npy")[::2]
     trained = train(frames, TrainingSettings(max_steps=200), lambda *_: None)
-    scorer = Scorer(trained, ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, frames))[:7]))
+    scorer = scorer_of(trained, ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, frames))[:7]))
     normal, defective = (scorer(np.load(folder / name)[::2]) for name in ("test.npy", "defect_SrVacancy.npy"))
     area = evaluation.auroc(normal.local, defective.local).value
     assert area is not None
@@ -294,6 +288,6 @@ def test_pasted_defects_in_real_micrographs_stand_out() -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_a_gpu_gives_the_scores_of_the_cpu(trained: Trained, parameters: ChartParameters, dtype: str) -> None:
     frames = frames_of(40).astype(dtype)
-    expected, found = Scorer(trained, parameters)(frames), Scorer(trained, parameters, "cuda")(frames)
+    expected, found = scorer_of(trained, parameters)(frames), scorer_of(trained, parameters, "cuda")(frames)
     for chart in CHARTS:  # reduced-precision convolutions, where the device has them
         assert getattr(found, chart) == pytest.approx(getattr(expected, chart), rel=0.02, abs=0.02)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import sweep as sweeping
-from models.autoencoder import Architecture
+from models.architecture import Architecture
 from models.sweep import (
     BYTES_MAX,
     CHUNK,
@@ -26,7 +26,8 @@ from models.sweep import (
     pca_errors,
     sweep_latent,
 )
-from models.training import Trained, TrainingSettings, latents_and_residuals, train
+from models.trained import Trained
+from models.training import TrainingSettings, latents_and_residuals, train
 
 SIZES = (1, 2, 4, 8, 16)
 

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from calibration import charts
 from models import scorer as scorers
-from models.autoencoder import Architecture, fresh
+from models.architecture import Architecture
+from models.autoencoder import fresh
 from models.preparation import Preparation
-from models.scorer import ChartParameters, Scorer
+from models.scorer import Scorer
 from models.scores import CHARTS, Scores
+from models.tensors import ChartParameters
 from models.tiles import Tiling, random_tiles
-from models.training import Trained, latents_and_residuals
+from models.trained import Trained, scorer_of
+from models.training import latents_and_residuals
 
 SIDE, OVERLAP, LATENT = 20, 4, 5
 TILING = Tiling(50, 71, SIDE, OVERLAP)
@@ -52,7 +55,7 @@ def parameters(trained: Trained) -> ChartParameters:
 
 @pytest.fixture(scope="module")
 def scorer(trained: Trained, parameters: ChartParameters) -> Scorer:
-    return Scorer(trained, parameters, tiling=TILING)
+    return scorer_of(trained, parameters, tiling=TILING)
 
 
 def assert_alike(found: Scores, expected: Scores) -> None:
@@ -151,7 +154,7 @@ def test_an_image_scores_as_the_worst_of_its_tiles(
     trained: Trained, parameters: ChartParameters, scorer: Scorer
 ) -> None:
     images = images_of(3, 2)
-    plain, found = Scorer(trained, parameters), scorer(images)
+    plain, found = scorer_of(trained, parameters), scorer(images)
     for index, image in enumerate(images):
         tiles = plain(tiles_one_by_one(image))
         for chart in CHARTS:
@@ -190,7 +193,6 @@ def test_no_images_give_empty_scores(scorer: Scorer) -> None:
     scores = scorer(images_of(0))
     assert scores.latent.shape == (0, LATENT)
     assert scores.where.shape == (0, 2)
-    assert scorer.reconstruct(images_of(0)).seen.shape == (0, TILING.height, TILING.width)
 
 
 def test_a_pixel_that_is_not_finite_spoils_its_own_image_only(scorer: Scorer) -> None:
@@ -203,33 +205,14 @@ def test_a_pixel_that_is_not_finite_spoils_its_own_image_only(scorer: Scorer) ->
 
 
 def test_stored_tensors_make_the_same_tiled_scorer(scorer: Scorer) -> None:
-    again = Scorer.from_tensors(scorer.tensors(), TILING.height, TILING.width)
+    again = Scorer(scorer.tensors(), TILING.height, TILING.width)
     assert (again.height, again.width, again.latent, again.tiling) == (TILING.height, TILING.width, LATENT, TILING)
     for one, other in zip(scorer(images_of(2)), again(images_of(2)), strict=True):
         assert np.array_equal(one, other)
     with pytest.raises(ValueError, match="smaller than a tile"):
-        Scorer.from_tensors(scorer.tensors(), 19, 40)
+        Scorer(scorer.tensors(), 19, 40)
 
 
 def test_images_of_another_size_are_refused(scorer: Scorer) -> None:
     with pytest.raises(ValueError, match=r"frames \(n, 50, 71\)"):
         scorer(np.zeros((1, SIDE, SIDE), np.uint8))
-
-
-@pytest.mark.parametrize("binning", [1, 3])
-def test_a_reconstruction_is_in_the_pixels_of_the_image(binning: int) -> None:
-    side = 50
-    trained = Trained(
-        fresh(-(-side // binning), -(-side // binning), Architecture(LATENT), 0),
-        Preparation(side, side, 100.0, 23.0, binning),
-        (),
-    )
-    tiles = random_tiles(np.random.default_rng(0).integers(60, 140, (20, 90, 90), dtype=np.uint8), side, 100)
-    parameters = ChartParameters(*charts.fit(lambda: latents_and_residuals(trained, tiles))[:7])
-    scorer = Scorer(trained, parameters, tiling=Tiling(90, 121, side, 8))
-    images = np.full((2, 90, 121), 100, np.uint8)
-    images[1, :, 60:] = 130
-    seen, drawn, residual = scorer.reconstruct(images)
-    assert seen.shape == drawn.shape == residual.shape == images.shape
-    assert seen == pytest.approx(images, abs=30 if binning > 1 else 1e-3)
-    assert seen[:, :, :50] == pytest.approx(images[:, :, :50], abs=1e-3)

@@ -10,17 +10,10 @@ import torch
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
-from models.autoencoder import Architecture
+from models.architecture import Architecture
 from models.losses import bounded_mean
-from models.training import (
-    CHECKPOINTS,
-    PATIENCE,
-    Trained,
-    TrainingSettings,
-    dimming_of,
-    latents_and_residuals,
-    train,
-)
+from models.trained import Trained
+from models.training import CHECKPOINTS, PATIENCE, TrainingSettings, dimming_of, latents_and_residuals, train
 
 SMALL = Architecture(latent=8, channels=(8, 16, 16))
 QUICK = TrainingSettings(SMALL, epochs=3, batch=16)

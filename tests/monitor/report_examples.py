@@ -11,7 +11,7 @@ from calibration.seen_rates import Rates
 from calibration.shifted import ALL, MEWMA, T2, Median
 from calibration.spread import Plane, principal_plane
 from models.sweep import LatentSweep
-from models.training import Checkpoint
+from models.trained import Checkpoint
 from monitor.manifest import FittedBudget, GroupsShift, WarningLimit
 from monitor.report.data import (
     JOINT,

@@ -8,7 +8,7 @@ import torch
 from frames import normal
 
 from models.autoencoder import operations
-from models.tensors import from_tensors
+from models.trained import from_tensors
 from monitor import service
 from monitor.bench.alone import Ceilings, CeilingsOrder, NaiveOrder, Passed, Scored, ScoringOrder
 from monitor.bench.children import BenchError, Camera, ask, competitors

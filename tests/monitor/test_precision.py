@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from frames import normal
 
+from models.scorer import Scorer
 from models.scores import CHARTS
 from monitor import precision as precisions
 from monitor.calibrate import calibrate
@@ -46,7 +47,7 @@ def test_the_bundle_says_what_was_taken_and_what_it_costs(
     tolerated: float,
     taken: Precision,
 ) -> None:
-    monkeypatch.setattr(precisions, "gains_by_bfloat16", lambda scorer: gains)
+    monkeypatch.setattr(Scorer, "gains_by_bfloat16", property(lambda self: gains))
     monkeypatch.setattr(precisions, "TOLERATED", tolerated)
     settings = Calibration(latent=2, max_steps=15, false_alarm_rate=0.01, precision=wanted)
     bundle = calibrate(RUNS, settings, tmp_path / "bundle")

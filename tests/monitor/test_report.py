@@ -12,7 +12,7 @@ from report_examples import DATA, EMPTY, HISTORY, SWEEP, TRAINED, chart, example
 
 from calibration.spread import Plane
 from models.sweep import LatentSweep, MeasuredOn
-from models.training import Checkpoint
+from models.trained import Checkpoint
 from monitor.report import render
 from monitor.report.data import JOINT, Example, Footing, ReportData, Square, Table
 from monitor.report.drawing import SCATTER_POINTS, SERIES_POINTS

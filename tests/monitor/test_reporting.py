@@ -12,7 +12,7 @@ from calibration.scale import JointScale
 from models.scorer import Scorer
 from models.scores import CHARTS
 from models.sweep import LatentSweep
-from models.training import Checkpoint
+from models.trained import Checkpoint
 from monitor.bundle import REPORT, Bundle
 from monitor.calibrate import calibrate
 from monitor.camera.recordings import Recording

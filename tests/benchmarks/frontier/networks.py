@@ -4,7 +4,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from models.autoencoder import Architecture, Network, build
+from models.architecture import Architecture
+from models.autoencoder import Network, build
 from monitor.config import Calibration
 
 DEFAULT: Final = "default"

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from calibration.charts import window_for
-from models.preparation import fit_preparation
+from models.preparer import fit_preparation
 from models.scorer import Scorer
 from models.tensors import ChartParameters
-from models.training import Trained
+from models.trained import Trained, scorer_of
 from monitor.config import Calibration
 from tests.benchmarks.evaluate.splits import Frames
 from tests.benchmarks.frontier.networks import network_of
@@ -49,4 +49,4 @@ def _scorer(settings: Calibration, frames: Frames) -> Scorer:
     charts = ChartParameters(
         np.zeros(network.latent), unit, np.ones((rows, columns)), 0.0, 1.0, *window_for(rows, columns)
     )
-    return Scorer(Trained(network, preparation, ()), charts)
+    return scorer_of(Trained(network, preparation, ()), charts)

@@ -97,6 +97,13 @@ def test_the_supervisor_does_not_import_torch() -> None:
     assert not any(roots(imported) & {"torch", "models"} for imported in closure("monitor.service").values())
 
 
+def test_the_judging_process_does_not_import_torch_where_compiled_loops_score() -> None:
+    modules = {name for name in imports(MODULES["monitor.hot"]) if name in MODULES}
+    assert {"monitor.judge", "models.scorer"} <= modules, "what it imports late is followed too"
+    for module in modules - {"models.torch_pass", "models.cuda"}:
+        assert not any("torch" in roots(imported) for imported in closure(module).values()), module
+
+
 def test_no_process_of_the_daemon_waits_for_parts_of_libraries_that_only_calibration_needs() -> None:
     slow = {"sklearn", "scipy.stats", "scipy.signal", "scipy.optimize", "scipy.sparse", "scipy.linalg", "numba"}
     for process in ("monitor.service", "monitor.side", "monitor.hot"):

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from models.preparation import Preparation, Preparer, binned, fit_preparation
+from models.preparation import Preparation
+from models.preparer import Preparer, binned, fit_preparation
 from tests.models.pool_examples import everywhere, pools
 
 
