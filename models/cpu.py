@@ -1,5 +1,6 @@
 """Scores on the processor: compiled loops from pixels to scores, in one layout, and in between a `Pass`."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final, Protocol
@@ -11,7 +12,7 @@ from llvmlite.binding import get_host_cpu_features
 from models.architecture import Size
 from models.compiled.network import pass_through
 from models.compiled.prepare import prepare
-from models.compiled.residual import score
+from models.compiled.residual import score, window_shares
 from models.plan import Plan
 from models.preparation import LIGHT_CAP, ROUND, Alignment, Preparation
 from models.scores import Float32s, Scores
@@ -114,8 +115,9 @@ class _Lane:
         self._light = light_of(alignment)
         self._normal = np.array([held.shift, 1.0 / held.scale], np.float32)
         self._offset = float(charts.offset_mean), 1.0 / float(charts.offset_sd)
-        self._windows = stride, height, width, charts.window
-        self._first_row, self._first_column = (starts(side, charts.window, charts.stride) for side in (height, width))
+        self._windows = stride, height, width, charts.window, math.gcd(charts.window, charts.stride, stride)
+        first_row, first_column = (starts(side, charts.window, charts.stride) for side in (height, width))
+        self._shares = window_shares(first_row, first_column, self._windows)
         self._sensor = held.binning, held.height, held.width
         self._inverse_scale = in_patches(passing.grid, stride, 1.0 / charts.residual_scale)
         self._sums = np.empty((4, held.width), np.float32)
@@ -151,8 +153,7 @@ class _Lane:
             latent,
             self._offset,
             self._windows,
-            self._first_row,
-            self._first_column,
+            self._shares,
             poses,
             self._sensor,
             charts,

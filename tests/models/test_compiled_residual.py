@@ -1,12 +1,14 @@
 """The compiled scores are those of `calibration.charts`, whatever the frame's size, the patches and the windows."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration import charts
-from models.compiled.residual import score
+from models.compiled.residual import score, window_shares
 from models.cpu import in_patches, starts
 
 OFFSET = 0.02, 0.1  # mean and standard deviation
@@ -23,6 +25,7 @@ def scores_of(
     drawn = np.random.default_rng(2).integers(-1, 2, seen.shape).astype(np.float32)
     latent = np.random.default_rng(1).normal(size=(count, 5)).astype(np.float32)
     found, where = np.empty((4, count), np.float32), np.empty((count, 2), np.int16)
+    windows = stride, height, width, window, math.gcd(window, step, stride)
     score(
         seen + drawn + 0.5,
         drawn.view(np.uint32),
@@ -31,9 +34,8 @@ def scores_of(
         in_patches(grid, stride, 1 / scale),
         latent,
         (OFFSET[0], 1 / OFFSET[1]),
-        (stride, height, width, window),
-        starts(height, window, step),
-        starts(width, window, step),
+        windows,
+        window_shares(starts(height, window, step), starts(width, window, step), windows),
         np.zeros((count, 4)) if poses is None else poses,
         (binning, height * binning, width * binning),
         found,
