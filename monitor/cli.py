@@ -67,7 +67,7 @@ def _status_of(error: Exception) -> int | None:
     from monitor.camera.publisher import EndpointError
     from monitor.camera.recordings import RecordingError
     from monitor.camera.simulate import CameraError, TruthError
-    from monitor.journal import JournalError
+    from monitor.journal.store import JournalError
     from monitor.yamlfile import ConfigError
 
     if isinstance(

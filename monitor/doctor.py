@@ -17,7 +17,7 @@ from models.cuda import is_there, lacking
 from monitor.bundle import Bundle, read
 from monitor.config import Config
 from monitor.device import oddities
-from monitor.journal import Journal, JournalError
+from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
@@ -157,7 +157,7 @@ def _journal(config: Config) -> Finding:
         return Finding("journal", "fault", f"{path.parent} is no folder that can be written", "make it, or set journal")
     try:
         journal = Journal(path, config.camera)
-        count = len(journal.open_cases())
+        count = len(journal.alarms(sys.maxsize, "active"))
         journal.close()
     except JournalError as error:
         return Finding("journal", "fault", str(error), "move it away to start a new one, or restore a copy")

@@ -11,6 +11,14 @@ PixelType = Literal["uint8", "uint16", "float32"]
 Pixels = npt.NDArray[Any]
 Precision = Literal["float32", "bfloat16"]  # as in `models.scores`, which not every process loads
 
+Source = Literal[
+    "t2", "s2", "offset", "local", "mewma",  # charts
+    "exceedance_rate",
+    "frozen", "saturated", "dark", "rows_missing",  # the camera
+    "blind", "stale", "uncalibrated", "degraded", "flood", "new_kind",  # the service
+]  # fmt: skip
+"""Where an alarm comes from."""
+
 TEXT_BYTES = 128
 """Most UTF-8 bytes in `stream`, `job`, `context` and `settings`: each ring slot keeps them at a fixed width."""
 

@@ -14,7 +14,7 @@ from monitor import doctor
 from monitor.bundle import WEIGHTS, Bundle, write
 from monitor.config import Config, Engine, Events, Http, Input, Outputs
 from monitor.doctor import Finding, examine
-from monitor.journal import Journal
+from monitor.journal.store import Journal
 
 DAY_NS = 86_400 * 10**9
 CHECKS = ["program", "device", "bundle", "memory", "http.port", "outputs.alarms", "outputs.permit"]

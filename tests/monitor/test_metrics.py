@@ -14,7 +14,7 @@ from test_keeping import PROMISE
 
 from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
-from monitor.alarms import apply, open_book
+from monitor.alarms.book import apply, open_book
 from monitor.keeping import PromiseStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders

@@ -21,7 +21,7 @@ from daemon_example import beat, record, some_config, some_orders
 from monitor import eventlog
 from monitor.config import Config
 from monitor.eventlog import EventRecord
-from monitor.journal import Journal
+from monitor.journal.store import Journal
 from monitor.orders import Memory, Orders
 from monitor.status import LOST_WHY
 
@@ -188,7 +188,7 @@ class TestProcess:
         cleared = subscriber.alarm(rev=2)
         assert (cleared["id"], cleared["state"], cleared["frames_over"]) == (raised["id"], "cleared", 9)
         journal = Journal(Path(config.journal), config.camera)
-        assert [alarm.rev for alarm in journal.changes(raised["id"])] == [1, 2]
+        assert [told.alarm.rev for told in journal.changes(raised["id"])] == [1, 2]
         journal.close()
 
     def test_killed_between_records_it_loses_nothing_and_raises_nothing_twice(
@@ -215,7 +215,7 @@ class TestProcess:
         first, second = reversed(journal.alarms(10))
         assert sum(journal.raised().values()) == 2
         for alarm, revisions in ((first, [1, 2, 3]), (second, [1, 2])):
-            assert [change.rev for change in journal.changes(alarm.id)] == revisions
+            assert [told.alarm.rev for told in journal.changes(alarm.id)] == revisions
             heard = [told.body["rev"] for told in subscriber.heard if told.body.get("id") == alarm.id]
             assert list(dict.fromkeys(heard)) == revisions, "each is heard, in order"
         journal.close()
