@@ -68,13 +68,14 @@ def _status_of(error: Exception) -> int | None:
     from monitor.camera.recordings import RecordingError
     from monitor.camera.simulate import CameraError, TruthError
     from monitor.journal.store import JournalError
+    from monitor.operators.reach import AlarmError
     from monitor.yamlfile import ConfigError
 
     if isinstance(
         error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError | BlockStoreError
     ):
         return USAGE
-    if isinstance(error, CalibrationError | TruthError | BenchError | OSError):
+    if isinstance(error, AlarmError | CalibrationError | TruthError | BenchError | OSError):
         return FAILED
     return None
 
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_offline(commands)
     _add_cameras(commands)
     _add_daemon(commands)
+    _add_alarms(commands)
     _add_bench(commands)
     return parser
 
@@ -264,6 +266,13 @@ def _add_daemon(commands: "_Commands[_Parser]") -> None:
     doctor = _add(commands, "doctor", do.doctor, "check device, bundle, memory, ports, journal, disk and clock")
     doctor.add_argument("--config")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+def _add_alarms(commands: "_Commands[_Parser]") -> None:
+    from monitor.operators import parser
+
+    does = "what people do about alarms, of a daemon that runs or one that does not"
+    parser.add(commands.add_parser("alarms", help=does, description=does[0].upper() + does[1:] + "."))
 
 
 def _add_bench(commands: "_Commands[_Parser]") -> None:
