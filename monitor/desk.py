@@ -17,6 +17,7 @@ from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Moment, Revision, Rules
 from monitor.config import Config
 from monitor.journal.outbox import Outbox
+from monitor.journal.retention import Retention
 from monitor.journal.store import Act, Change, Journal
 from monitor.keeping import Keeper
 from monitor.layers import LayerBook, RateSummary
@@ -75,6 +76,7 @@ class Desk:
         self._overwritten_ns = 0
         self._step_ns: int | None = None  # since when a step runs
         self._keeper = _keeper(given, memory)
+        self._retention = Retention(journal, given.config.alarms.keep_days, given.config.alarms.keep_mib)
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 
@@ -114,6 +116,7 @@ class Desk:
             self._keeper.step(mono_ns, self._of_charts)
         if self._layers is not None:
             self._layers.step(mono_ns)
+        self._retention.step(mono_ns, t_ns)
         self._step_ns = None
         return telegrams
 

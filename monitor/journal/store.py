@@ -289,6 +289,49 @@ class Journal:
             found = self._db.execute("SELECT source, priority, raised FROM totals").fetchall()
         return {(source, priority): count for source, priority, count in found}
 
+    def cursor(self, sink: str) -> int:
+        """The row up to which *sink* has delivered; one that was never heard of begins with what comes next."""
+        with self._lock, self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO cursors SELECT ?, coalesce(max(row), 0) FROM changes", (sink,))
+            return self._number("SELECT row FROM cursors WHERE sink = ?", (sink,))
+
+    def mark(self, sink: str, row: int) -> None:
+        """*sink* has delivered everything up to *row*."""
+        with self._lock, self._transaction():
+            self._db.execute(
+                "INSERT INTO cursors VALUES (?, ?) ON CONFLICT (sink) DO UPDATE SET row = ?", (sink, row, row)
+            )
+
+    def newest(self) -> int:
+        """The row of the latest change; 0 where there is none."""
+        with self._lock:
+            return self._number("SELECT coalesce(max(row), 0) FROM changes")
+
+    def used_bytes(self) -> int:
+        """What the journal holds, less what was freed and will be written again."""
+        with self._lock:
+            pages, free, size = (
+                self._number(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
+    def forget(self, before_t_ns: int, most: int, sinks: Sequence[str] = ()) -> int:
+        """Remove at most so many alarms that were cleared before a moment (Unix), oldest first: how many it were.
+
+        None of which a change has not left yet, on the alarm socket or by one of *sinks*.
+        """
+        marks = ", ".join("?" * len(sinks))
+        query = (
+            "SELECT id FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND NOT EXISTS (SELECT 1 FROM changes "
+            "WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS row FROM reader UNION ALL "
+            f"SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
+        )
+        with self._lock, self._transaction():
+            ids = self._db.execute(query, (before_t_ns, *sinks, most)).fetchall()
+            self._db.executemany("DELETE FROM changes WHERE id = ?", ids)
+            self._db.executemany("DELETE FROM alarms WHERE id = ?", ids)
+        return len(ids)
+
     def close(self) -> None:
         """Close the file, and let others write to it."""
         with self._lock, suppress(sqlite3.Error):
