@@ -298,9 +298,7 @@ class Journal:
     def mark(self, sink: str, row: int) -> None:
         """*sink* has delivered everything up to *row*."""
         with self._lock, self._transaction():
-            self._db.execute(
-                "INSERT INTO cursors VALUES (?, ?) ON CONFLICT (sink) DO UPDATE SET row = ?", (sink, row, row)
-            )
+            self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (sink, row))
 
     def newest(self) -> int:
         """The row of the latest change; 0 where there is none."""
@@ -310,10 +308,8 @@ class Journal:
     def used_bytes(self) -> int:
         """What the journal holds, less what was freed and will be written again."""
         with self._lock:
-            pages, free, size = (
-                self._number(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
-            )
-        return (pages - free) * size
+            pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
+            return pages * self._number("PRAGMA page_size")
 
     def forget(self, before_t_ns: int, most: int, sinks: Sequence[str] = ()) -> int:
         """Remove at most so many alarms that were cleared before a moment (Unix), oldest first: how many it were.
@@ -323,8 +319,8 @@ class Journal:
         marks = ", ".join("?" * len(sinks))
         query = (
             "SELECT id FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND NOT EXISTS (SELECT 1 FROM changes "
-            "WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS row FROM reader UNION ALL "
-            f"SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
+            "WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS row FROM reader "
+            f"UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
         )
         with self._lock, self._transaction():
             ids = self._db.execute(query, (before_t_ns, *sinks, most)).fetchall()
