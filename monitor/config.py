@@ -89,6 +89,10 @@ class Events(_Section, frozen=True):
     """An event is over when so many judged frames have passed without the rule being met again. `auto`: the block of
     the false-alarm budget, within which all is one event; without a budget 200."""
 
+    deadband: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """While an event is open, scores count from so much below the limit on, as a share of it: what hovers about it
+    is one event. It raises none, so a false-alarm budget holds all the same."""
+
     def __post_init__(self) -> None:
         if self.k > self.n:
             raise ValueError(f"k is {self.k} but n is only {self.n}: k must not exceed n")
