@@ -33,6 +33,8 @@ WANTED = {
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
 CameraName = Annotated[str, msgspec.Meta(pattern=CAMERA_NAME)]
 Priority = Literal["low", "medium", "high", "critical"]
+Cause = Literal["uncalibrated", "degraded", "blind", "stale", "low", "medium", "high", "critical"]
+"""What may withhold the permit and has alarms: states, and priorities of open events."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -122,6 +124,14 @@ class Permit(_Section, frozen=True):
     """After so long in `idle`, open events withhold the permit no more; without it they do until they end."""
     quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0
     """The permit returns when nothing has withheld it for so long."""
+    back: dict[Cause, Literal["acknowledged", "layer_end"]] = {}
+    """States and priorities after which quiet alone does not bring it back: it returns once all their alarms are
+    acknowledged, or at the end of the layer in which they ended."""
+    fall: dict[Cause, Literal["layer_end"]] = msgspec.field(default_factory=lambda: {"stale": "layer_end"})
+    """States and priorities that withhold it from the end of the layer on in which they came, not in mid-vector: scores
+    that have drifted do not spoil a part at once."""
+    layer_end_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+    """... and that wait at most so long for a layer to end; a camera that tells of no layers ends none."""
 
     def __post_init__(self) -> None:
         if self.ttl_ms < 2 * self.period_ms:
@@ -168,7 +178,7 @@ class Priorities(_Section, frozen=True):
 
 
 class Alarms(_Section, frozen=True):
-    """How alarms live, by their source: t2, local, frozen, blind, ... None of it touches the permit."""
+    """How alarms live, by their source: t2, local, frozen, blind, ... The permit falls all the same, at once."""
 
     on_delay_s: dict[Source, NotNegative] = {}
     """An event of this source is an alarm only after so long; one that is over before is none."""

@@ -1,8 +1,8 @@
 """What the side process knows and decides: no clock and no socket, time is an argument."""
 
 import logging
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ import msgspec
 from monitor import eventlog
 from monitor.alarms import acts, book, life, modes
 from monitor.alarms.acts import Asked, Refused
-from monitor.alarms.alarm import Alarm, Case, Urgency
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm, Case, Urgency
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Moment, Revision, Rules
 from monitor.config import Config
@@ -23,7 +23,7 @@ from monitor.keeping import Keeper
 from monitor.layers import LayerBook, RateSummary
 from monitor.orders import Memory, Orders
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
-from monitor.vitals import read_text
+from monitor.vitals import CAUSES, read_text
 from monitor.voice import Heartbeat, Permit
 
 SETTLE_NS: Final = 500_000_000
@@ -34,6 +34,9 @@ TELL_NS: Final = 1_000_000_000
 
 OVERWRITTEN_SHOWN_NS: Final = 60_000_000_000
 SLOW_DISK_NS: Final = 2_000_000_000
+
+UNSEEN_MOST: Final = 10_000
+"""Alarms that wait for a person of which the permit is told; where there are more, the latest."""
 
 _log = logging.getLogger("monitor.side")
 
@@ -70,6 +73,10 @@ class Desk:
         self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
         self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency)
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
+        self._unseen: dict[str, str] = {}  # id -> cause, of alarms that wait for a person
+        self._count_unseen(reversed(journal.alarms(UNSEEN_MOST, "unacknowledged")))
+        self.unacknowledged: Counter[str] = Counter(self._unseen.values())
+        self.heard = self._position  # records of the event log that the count above is of
         self._asked: deque[tuple[str, Asked, Future[Answer]]] = deque()
         self._told_ns: int | None = None  # of a lost hot process; None: it is not lost
         self._overwritten = 0
@@ -105,6 +112,9 @@ class Desk:
         self.raised = _counted(self.raised, [one.alarm for one in revisions if one.what == "raised"])
         changed = None if self.life.modes is held else self.life.modes
         self._outbox.accept([Change(one, t_ns) for one in revisions], self._position, mono_ns, done, changed)
+        self._count_unseen(one.alarm for one in revisions if one.what not in life.UNTOLD)
+        self.unacknowledged = Counter(self._unseen.values())
+        self.heard = self._position
         for answer, said in answers:
             answer.set_result(said._replace(journaled=self._outbox.on_disk))
         settled = last or mono_ns - self._started_ns >= SETTLE_NS
@@ -151,6 +161,15 @@ class Desk:
         """Close what this desk has opened itself."""
         if self._keeper is not None:
             self._keeper.close()
+
+    def _count_unseen(self, alarms: Iterable[Alarm]) -> None:
+        for alarm in alarms:
+            self._unseen.pop(alarm.id, None)
+            cause = alarm.source if alarm.source in SERVICE_SOURCES else alarm.priority
+            if not alarm.acked and cause in CAUSES:
+                self._unseen[alarm.id] = cause
+        while len(self._unseen) > UNSEEN_MOST:
+            del self._unseen[next(iter(self._unseen))]
 
     def _watch(self, lost: bool, t_ns: int) -> list[eventlog.EventRecord]:
         record = book.watch_hot(self._book, lost, t_ns)

@@ -149,6 +149,9 @@ class _Shell:
             open_alarms = self._desk.life.active
             self._vitals["active_alarms"][0] = len(open_alarms)
             self._vitals["open_by_priority"][:] = count_by_priority(open_alarms)
+            heard, waiting = self._desk.heard, self._desk.unacknowledged
+            self._vitals["unacknowledged"][:] = [waiting[cause] for cause in vitals.CAUSES]
+            self._vitals["heard"][0] = heard  # after what it is said of
             self._vitals["side_pid"][0] = os.getpid()
             self._vitals["side_beat_ns"][0] = now_ns
             if os.getppid() != self._supervisor:

@@ -13,6 +13,7 @@ from promise_example import unit
 from test_rates import FITTED
 
 from monitor import eventlog, recordlog, unitlog
+from monitor.alarms.acts import Acknowledge
 from monitor.alarms.alarm import Alarm
 from monitor.config import Config
 from monitor.desk import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
@@ -224,3 +225,25 @@ def test_finished_layers_are_told_by_a_desk_with_a_chart_of_rates(
     assert with_chart.status(SETTLED_NS, T_NS).layers == LayerCount("part 7", True, charted=2, out_of_control=1)
     assert [one.over for one in with_chart.layers("part 7").layers] == [False, True]
     assert (without.status(SETTLED_NS, T_NS).layers, without.layers(None)) == (None, RateSummary())
+
+
+def test_the_permit_is_told_which_alarms_wait_for_a_person(desk: Desk, memory: Memory) -> None:
+    eventlog.append(memory.log, record("began"))
+    eventlog.append(memory.log, record("ended"))
+    eventlog.append(memory.log, record("began", event=2, source="degraded"))
+    eventlog.append(memory.log, record("began", event=3, source="frozen"))
+    desk.step(SETTLED_NS, T_NS)
+    assert (desk.unacknowledged, desk.heard) == ({"medium": 1, "degraded": 1, "high": 1}, 4)
+    cleared = next(iter(desk._unseen))
+    desk.ask(cleared, Acknowledge("ann"))
+    desk.step(SETTLED_NS + 1, T_NS)
+    assert desk.unacknowledged == {"degraded": 1, "high": 1}
+
+
+def test_another_side_process_knows_which_alarms_wait(
+    desk: Desk, daemon: tuple[Orders, Memory], journal: Journal
+) -> None:
+    eventlog.append(daemon[1].log, record("began"))
+    eventlog.append(daemon[1].log, record("ended"))
+    desk.step(SETTLED_NS, T_NS)
+    assert Desk(*daemon, journal, SETTLED_NS).unacknowledged == {"medium": 1}
