@@ -6,12 +6,15 @@ A wrong key or value raises ConfigError with one line that names the file and th
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
 from calibration.family import Method
+from monitor.sinks.config import WANTED as WANTED_OF_SINKS
+from monitor.sinks.config import Sinks
 from monitor.types import Precision, State
+from monitor.types import Priority as Priority  # for those who know it from here
 from monitor.yamlfile import ConfigError, load
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -27,12 +30,12 @@ WANTED = {
     ENDPOINT: "an address such as tcp://127.0.0.1:5555 or ipc:///run/camera",
     CAMERA_NAME: "a name of 1 to 64 of A-Z a-z 0-9 . _ -",
     _DEVICE: "cpu, cuda or cuda:N",
+    **WANTED_OF_SINKS,
 }
 """What to tell a person who broke a pattern."""
 
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
 CameraName = Annotated[str, msgspec.Meta(pattern=CAMERA_NAME)]
-Priority = Literal["low", "medium", "high", "critical"]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -251,6 +254,7 @@ class Config(_Section, frozen=True):
     events: Events = Events()
     permit: Permit = Permit()
     outputs: Outputs = Outputs()
+    sinks: Sinks = Sinks()
     http: Http = Http()
     log: Log = Log()
     calibration: Calibration = Calibration()
@@ -275,6 +279,7 @@ def read(path: Path) -> Config:
         config,
         journal=str(here / config.journal),
         bundle=None if config.bundle is None else str(here / config.bundle),
+        sinks=config.sinks.beside(here),
     )
 
 
@@ -295,7 +300,9 @@ def _explain(message: str) -> str:
 
 
 def _keys(section: str) -> list[str]:
-    found: Any = Config()
+    """Keys that a section may have; of a list of mappings, such as `sinks.webhooks[0]`, those of each."""
+    found: Any = Config
     for name in filter(None, section.split(".")):
-        found = getattr(found, name)
+        kind = get_type_hints(found)[name.partition("[")[0]]
+        found = next((one for one in get_args(kind) if hasattr(one, "__struct_fields__")), kind)
     return list(found.__struct_fields__)

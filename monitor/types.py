@@ -10,6 +10,7 @@ import numpy.typing as npt
 PixelType = Literal["uint8", "uint16", "float32"]
 Pixels = npt.NDArray[Any]
 Precision = Literal["float32", "bfloat16"]  # as in `models.scores`, which not every process loads
+Priority = Literal["low", "medium", "high", "critical"]
 
 TEXT_BYTES = 128
 """Most UTF-8 bytes in `stream`, `job`, `context` and `settings`: each ring slot keeps them at a fixed width."""
