@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -231,3 +233,19 @@ async def _request(reader: asyncio.StreamReader) -> Request:
     line, *rest = head.rstrip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in rest)}
     return Request(line, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+class Certificates(NamedTuple):
+    cert: Path
+    key: Path
+
+
+def certificates(folder: Path) -> Certificates:
+    """A certificate for 127.0.0.1 that vouches for itself."""
+    made = Certificates(folder / "cert.pem", folder / "key.pem")
+    kind = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1"
+    subject = "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    command = ["openssl", *kind.split(), *subject.split(), "-keyout", str(made.key), "-out", str(made.cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    made.key.chmod(0o644)  # mosquitto gives up root before it reads it
+    return made
