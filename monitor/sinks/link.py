@@ -1,7 +1,7 @@
 """One connection to an MQTT 5 broker, on which whatever is sent is answered for."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiomqtt
 from paho.mqtt.client import MQTT_ERR_SUCCESS
@@ -23,6 +23,13 @@ class Link(aiomqtt.Client):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._client.disconnect()  # a late answer would make a connection that nobody knows of
+            raise
 
     async def send(self, topic: str, body: bytes, retain: bool, expiry_s: int | None = None) -> None:
         """Publish and wait for the broker's answer. Raises DeliveryError or RefusedError.
