@@ -53,6 +53,18 @@ def test_the_example_configuration_names_every_key() -> None:
     assert flat(yaml.safe_load(uncommented)) == keys_of(Config())
 
 
+def test_the_example_configuration_names_every_key_of_each_sink(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "framewatch.yaml").read_text()
+    uncommented = re.sub(r"^  #  ", "     ", text.replace(": []", ":  "), flags=re.MULTILINE)
+    copy = tmp_path / "framewatch.yaml"
+    copy.write_text(uncommented)
+    named = yaml.safe_load(uncommented)["sinks"]
+    found = read(copy).sinks
+    for kind in found.__struct_fields__:
+        [sink] = getattr(found, kind)
+        assert flat(named[kind][0]) == keys_of(sink), kind
+
+
 def test_every_command_of_the_readme_exists() -> None:
     named = set(re.findall(r"framewatch (\w+)", README))
     with pytest.raises(SystemExit):
@@ -89,7 +101,7 @@ def test_the_camera_of_the_readme_speaks_the_protocol(tmp_path: Path) -> None:
 
 
 def test_no_document_names_what_is_not_there() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/cameras.md"):
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/cameras.md", "docs/sinks.md"):
         text = (ROOT / document).read_text()
         for name in re.findall(r"`((?:monitor|models|calibration|tests|deploy)/[\w./-]+)`", text):
             assert (ROOT / name).exists(), f"{document} names {name}"

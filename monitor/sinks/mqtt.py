@@ -67,6 +67,7 @@ class MqttSink(Sink):
         self._linked = asyncio.Event()
         self._heartbeat: asyncio.Queue[Told] = asyncio.Queue(1)
         self._permit: asyncio.Queue[Told] = asyncio.Queue(1)
+        self._closed = False
 
     async def deliver(self, entry: Entry) -> None:
         """An open alarm is retained; of one that is over the change is sent, and what was retained is emptied."""
@@ -86,7 +87,7 @@ class MqttSink(Sink):
 
     def say(self, message: Heartbeat | Permit) -> None:
         """The newest wins, and what cannot leave while it is true is never sent."""
-        if self._link is None:
+        if self._link is None or self._closed:
             return
         body = msgspec.json.encode(message)
         if isinstance(message, Heartbeat):
@@ -97,6 +98,7 @@ class MqttSink(Sink):
 
     async def close(self) -> None:
         """Say that nobody is here any more: of an orderly goodbye the broker does not publish the last will."""
+        self._closed = True
         if self._link is not None:
             await self._link.send(f"{self._root}/heartbeat", self._offline("the daemon was stopped"), retain=True)
 
@@ -156,7 +158,7 @@ class MqttSink(Sink):
         while True:
             told = await newest.get()
             link = self._link
-            if link is None or self._clock.unix_ns() > told.until_ns:
+            if link is None or self._closed or self._clock.unix_ns() > told.until_ns:
                 continue
             try:
                 await link.send(topic, told.body, retain, told.expiry_s)

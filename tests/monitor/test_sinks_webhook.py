@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import ssl
 import time
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -79,6 +81,22 @@ def test_a_signature_speaks_for_one_body_at_one_moment_only(body: bytes, other: 
     assert (signature(SECRET, moment, other) == signed) == (body == other)
     assert signature(SECRET, moment + 1, body) != signed
     assert signature(b"other", moment, body) != signed
+
+
+def test_the_check_of_the_documentation_knows_a_genuine_request_from_others() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sinks.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    known: dict[str, Any] = {}
+    exec(block, known)
+    is_genuine = known["is_genuine"]
+    now_s = int(time.time())
+    header = signature(SECRET, now_s, b"{}")
+    assert is_genuine(SECRET, header, b"{}")
+    assert not is_genuine(b"other", header, b"{}")
+    assert not is_genuine(SECRET, header, b"{ }")
+    assert not is_genuine(SECRET, header.replace(str(now_s), str(now_s + 1)), b"{}")
+    assert not is_genuine(SECRET, signature(SECRET, now_s - 400, b"{}"), b"{}")
+    assert not any(is_genuine(SECRET, wrong, b"{}") for wrong in ("", "v1=", "t=x,v1=y", "t=1"))
 
 
 @pytest.mark.parametrize("code", [200, 201, 202, 299])
