@@ -16,12 +16,16 @@ REFUSED_FOR_GOOD: Final = frozenset({0x90, 0x95, 0x99})
 
 AT_LEAST_ONCE: Final = 1
 
+CONNECT_S: Final = 3.0
+"""Connecting blocks a thread, for which a process that ends has to wait."""
+
 
 class Link(aiomqtt.Client):
     """aiomqtt takes every answer of the broker for a yes; since MQTT 5 some say no. Used for one connection only."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._client.connect_timeout = CONNECT_S
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
 
     async def __aenter__(self) -> Self:

@@ -10,6 +10,7 @@ import math
 import random
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import aiomqtt
@@ -27,6 +28,9 @@ KEEPALIVE_S: Final = 10
 """A connection on which the broker is silent for one and a half times so long is taken for dead, on both sides."""
 
 CONNECTING: Final = Policy(first_s=0.5, most_s=15.0)
+
+STEADY_S: Final = 30.0
+"""A connection that has lasted so long was a good one."""
 
 HEARTBEAT_TTL_NS: Final = 2_000_000_000
 """A heartbeat comes every second: one that is older was overtaken."""
@@ -105,9 +109,9 @@ class MqttSink(Sink):
     async def _keep_connected(self, back: Callable[[], None]) -> None:
         failures = 0
         while True:
+            began_s = self._clock.mono_s()
             try:
                 async with self._new_link() as link:
-                    failures = 0
                     self._link = link
                     self._linked.set()
                     back()
@@ -118,7 +122,8 @@ class MqttSink(Sink):
             finally:
                 self._link = None
                 self._linked.clear()
-            failures += 1
+            # A connection that ends at once, as when two of the same name cut each other off, is a failure too.
+            failures = failures + 1 if self._clock.mono_s() - began_s < STEADY_S else 1
             pause_s = retry.delay_s(CONNECTING, failures, random.random())
             level = logging.WARNING if failures <= CONNECTING.open_after else logging.DEBUG
             _log.log(level, "sink %s: no connection to %s: %s", self.name, self._broker.host, why)
@@ -147,11 +152,10 @@ class MqttSink(Sink):
 
     async def _connected(self) -> Link:
         """The connection, waited for as long as a delivery may take. Raises DeliveryError."""
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._linked.wait(), self._timeout_s)
-        except TimeoutError:
-            raise DeliveryError("there is no connection to the broker") from None
-        assert self._link is not None
+        if self._link is None:
+            raise DeliveryError("there is no connection to the broker")
         return self._link
 
     async def _speak(self, newest: asyncio.Queue[Told], topic: str, retain: bool) -> None:

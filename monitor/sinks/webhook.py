@@ -41,8 +41,12 @@ class WebhookSink(Sink):
         tls: ssl.SSLContext,
         unix_s: Callable[[], float],
     ) -> None:
+        """Raises SinkError where *url* is no address."""
         super().__init__(name)
-        self._url = url
+        try:
+            self._url = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise SinkError(f"sinks.webhooks '{name}': url: {error}") from None
         self._timeout_s = timeout_s
         self._secret = secret
         self._unix_s = unix_s
@@ -60,7 +64,7 @@ class WebhookSink(Sink):
                 self._client.stream("POST", self._url, content=body, headers=self._headers(entry, body)) as answer,
             ):
                 beginning = await _beginning(answer)
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (TimeoutError, httpx.HTTPError, OSError) as error:
             if answer is None:  # else its status is known, and decides
                 raise DeliveryError(_told(error, self._timeout_s)) from None
         self._judge(answer, beginning)

@@ -1,5 +1,6 @@
 """What the section `sinks:` may say, and what becomes of it."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def test_every_sink_of_the_configuration_is_built(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("{webhooks: [{name: a, url: 'http://x', secret_file: s}]}", "sinks.webhooks 'a': secret_file: "),
+        ("{webhooks: [{name: a, url: 'http://x:port/'}]}", "sinks.webhooks 'a': url: "),
         ("{mqtt: [{name: a, host: h, user: u, password_file: p}]}", "sinks.mqtt 'a': password_file: "),
         ("{mqtt: [{name: a, host: h, tls: {ca_file: c}}]}", "sinks.mqtt 'a': tls.ca_file: "),
         ("{mqtt: [{name: a, host: h, tls: {cert_file: c}}]}", "sinks.mqtt 'a': tls.cert_file: "),
@@ -92,8 +94,6 @@ def test_a_missing_extra_is_told_with_what_to_install(tmp_path: Path, monkeypatc
 
 
 def test_without_sinks_no_library_of_theirs_is_loaded() -> None:
-    import subprocess
-
     script = (
         "import sys; from monitor.sinks.build import routes; from monitor.sinks.config import Sinks\n"
         "routes(Sinks(), 'melt'); print(sorted({'httpx', 'aiomqtt', 'paho', 'torch'} & set(sys.modules)))"
