@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -217,6 +218,47 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_trace_and_ends_nothing(
     with caplog.at_level(logging.ERROR):
         run(main)
     assert "KeyError" in caplog.text
+
+
+def test_a_sink_that_says_that_the_other_side_is_back_is_tried_at_once() -> None:
+    class Returning(Memory):
+        async def run(self, back: Callable[[], None]) -> None:
+            self.back = back
+
+    async def main() -> None:
+        sink, clock = Returning(), VirtualClock()
+        sink.error = DeliveryError("there is no connection")
+        with some_journal() as journal:
+            async with dispatching(journal, route(sink), clock=clock) as dispatch:
+                journal.write(some_alarm())
+                dispatch.wake()
+                await until(lambda: sink.tried == 1 and clock.sleepers == 2)
+                sink.error = None
+                sink.back()
+                await until(lambda: len(sink.got) == 1)
+
+    run(main)
+
+
+def test_what_a_sink_keeps_is_started_again_when_it_breaks() -> None:
+    class Breaking(Memory):
+        runs = 0
+
+        async def run(self, back: Callable[[], None]) -> None:
+            self.runs += 1
+            if self.runs == 1:
+                raise ValueError("mistake")
+
+    async def main() -> None:
+        sink, clock = Breaking(), VirtualClock()
+        with some_journal() as journal:
+            async with dispatching(journal, route(sink), clock=clock):
+                journal.write(some_alarm())
+                await until(lambda: clock.sleepers == 2)  # the poll, and the pause before the next start
+                clock.pass_s(60.0)
+                await until(lambda: sink.runs == 2 and len(sink.got) == 1)
+
+    run(main)
 
 
 def test_a_disk_that_refuses_is_waited_for() -> None:
