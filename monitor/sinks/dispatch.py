@@ -128,4 +128,7 @@ async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
     """End *tasks*; one that does not end is left alone after a while, so that stopping does end."""
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks, timeout=CLOSE_S)
+    done, _ = await asyncio.wait(tasks, timeout=CLOSE_S)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("while sinks were stopped: %s", error or type(error).__name__)

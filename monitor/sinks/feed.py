@@ -20,7 +20,10 @@ class Feed(Protocol):
     """
 
     def after(self, row: int, most: int) -> list[Entry]:
-        """The first changes behind *row*, at most *most*, in the order of their rows."""
+        """The first changes behind *row*, at most *most*, in the order of their rows, without those for nobody.
+
+        It knows of every row up to what `newest` said before.
+        """
         ...
 
     def cursor(self, sink: str) -> int:

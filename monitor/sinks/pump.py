@@ -163,14 +163,16 @@ class Pump:
         self._row = self._marked = await self._shelf.cursor(self.sink.name)
         while not (self._stopping and self._circuit.failures):
             self._news.clear()
+            newest = self._newest
             entries = await self._shelf.after(self._row, PAGE)
             if entries:
                 await self._pass(entries)
                 await self.mark()
-            elif self._stopping:
+                continue
+            self._row = max(self._row, newest)  # rows that are for no sink
+            if self._stopping:
                 return
-            else:
-                await self._news.wait()
+            await self._news.wait()
 
     async def mark(self) -> None:
         """Write down how far the sink has come."""

@@ -37,14 +37,14 @@ def some_entry(row: int = 1, t_ns: int = T_NS, number: int = 1, rev: int = 1, **
 
 
 class Journal:
-    """A small journal on disk, or in memory. *refusing*: the disk does not answer."""
+    """A small journal in memory. *refusing*: the disk does not answer; *forgetting*: what is marked is lost."""
 
-    def __init__(self, path: str = ":memory:") -> None:
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("CREATE TABLE IF NOT EXISTS changes (row INTEGER PRIMARY KEY, t_ns INTEGER, body TEXT)")
-        self._db.execute("CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, row INTEGER)")
+    def __init__(self) -> None:
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._db.execute("CREATE TABLE changes (row INTEGER PRIMARY KEY, t_ns INTEGER, body TEXT)")
+        self._db.execute("CREATE TABLE cursors (sink TEXT PRIMARY KEY, row INTEGER)")
         self._lock = threading.Lock()
-        self.refusing = False
+        self.refusing = self.forgetting = False
 
     def write(self, alarm: Alarm, t_ns: int = T_NS) -> None:
         self._do("INSERT INTO changes (t_ns, body) VALUES (?, ?)", t_ns, msgspec.json.encode(alarm).decode())
@@ -60,7 +60,8 @@ class Journal:
         return int(self._do("SELECT row FROM cursors WHERE sink = ?", sink)[0][0])
 
     def mark(self, sink: str, row: int) -> None:
-        self._do("UPDATE cursors SET row = ? WHERE sink = ?", row, sink)
+        if not self.forgetting:
+            self._do("UPDATE cursors SET row = ? WHERE sink = ?", row, sink)
 
     def newest(self) -> int:
         return int(self._do("SELECT ifnull(max(row), 0) FROM changes")[0][0])

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sink_examples import (
     T_NS,
+    Journal,
     VirtualClock,
     dispatching,
     everything,
@@ -261,6 +263,39 @@ def test_what_a_sink_keeps_is_started_again_when_it_breaks() -> None:
     run(main)
 
 
+def test_rows_that_are_for_no_sink_do_not_wait_for_ever() -> None:
+    class Gapped(Journal):
+        def after(self, row: int, most: int) -> list[Entry]:
+            return [entry for entry in super().after(row, most) if entry.alarm.why != "for nobody"]
+
+    async def main() -> None:
+        sink = Memory()
+        with contextlib.closing(Gapped()) as journal:
+            async with dispatching(journal, route(sink)) as dispatch:
+                journal.write(some_alarm(1))
+                journal.write(some_alarm(2, why="for nobody"))
+                dispatch.wake()
+                await until(lambda: len(sink.got) == 1 and of(dispatch, "memory").pending == 0)
+
+    run(main)
+
+
+def test_a_goodbye_that_fails_is_told_and_the_stop_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Sullen(Memory):
+        async def close(self) -> None:
+            raise DeliveryError("the broker did not answer")
+
+    async def main() -> None:
+        sullen, well = Sullen("sullen"), Memory("well")
+        with some_journal() as journal:
+            async with dispatching(journal, route(sullen), route(well)):
+                pass
+        assert well.closed
+
+    run(main)
+    assert "the broker did not answer" in caplog.text
+
+
 def test_a_disk_that_refuses_is_waited_for() -> None:
     async def main() -> None:
         sink, clock = Memory(), VirtualClock()
@@ -312,9 +347,10 @@ def test_without_sinks_there_is_nothing_to_do_until_the_stop() -> None:
     answers=st.lists(st.sampled_from(["yes", "failed", "bug"]), max_size=30),
     changes=st.lists(st.integers(1, 3), min_size=1, max_size=12),
     restart=st.integers(0, 20),
+    lost=st.booleans(),
 )
 def test_whatever_fails_and_wherever_it_is_killed_every_change_arrives_and_each_alarm_in_order(
-    answers: list[str], changes: list[int], restart: int
+    answers: list[str], changes: list[int], restart: int, lost: bool
 ) -> None:
     class Moody(Memory):
         async def deliver(self, entry: Entry) -> None:
@@ -342,7 +378,9 @@ def test_whatever_fails_and_wherever_it_is_killed_every_change_arrives_and_each_
             revs[number] = revs.get(number, 0) + 1
             journal.write(some_alarm(number, revs[number]))
         first, second, clock = Moody(), Moody(), VirtualClock()
+        journal.forgetting = lost  # as when the machine loses power
         await until_killed(first)
+        journal.forgetting = False
         async with dispatching(journal, route(second), clock=clock):
             while journal.cursor("memory") < len(changes):
                 await asyncio.sleep(0.0005)
