@@ -1,4 +1,4 @@
-"""What the tests of several sinks share: alarms, a journal in SQLite, a clock that a test turns, a receiver of HTTP."""
+"""What the tests of several sinks share: alarms, a journal, a clock that a test turns, receivers."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from monitor.sinks.dispatch import Dispatch, Route
 from monitor.sinks.feed import Entry
 from monitor.sinks.pump import Statistics
 from monitor.sinks.retry import Policy
-from monitor.sinks.sink import Sink
+from monitor.sinks.sink import RefusedError, Sink
 
 DEADLINE_S = 10.0
 T_NS = 1_800_000_000_000_000_000
@@ -80,6 +80,36 @@ class Journal:
 def some_journal() -> Iterator[Journal]:
     with contextlib.closing(Journal()) as journal:
         yield journal
+
+
+class Memory(Sink):
+    """Keeps what it is given, or raises *error*; refuses alarms of *poison*; answers nobody while *open* is not set."""
+
+    def __init__(self, name: str = "memory") -> None:
+        super().__init__(name)
+        self.got: list[Alarm] = []
+        self.tried = 0
+        self.error: Exception | None = None
+        self.poison: set[str] = set()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.closed = False
+
+    async def deliver(self, entry: Entry) -> None:
+        self.tried += 1
+        await self.open.wait()
+        if entry.alarm.id in self.poison:
+            raise RefusedError("the answer is 422")
+        if self.error is not None:
+            raise self.error
+        self.got.append(entry.alarm)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    @property
+    def seen(self) -> list[tuple[str, int]]:
+        return [(alarm.id[:16].lstrip("0"), alarm.rev) for alarm in self.got]
 
 
 class VirtualClock:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sink_examples import (
     T_NS,
     Journal,
+    Memory,
     VirtualClock,
     dispatching,
     everything,
@@ -20,42 +21,11 @@ from sink_examples import (
     until,
 )
 
-from monitor.alarms import Alarm
 from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.feed import Entry
 from monitor.sinks.pump import PAGE, REFUSALS_MAX
 from monitor.sinks.retry import Policy
-from monitor.sinks.sink import DeliveryError, RefusedError, Sink
-
-
-class Memory(Sink):
-    """Keeps what it is given. *error*: what it raises instead; *held*: it does not answer as long as this is set."""
-
-    def __init__(self, name: str = "memory") -> None:
-        super().__init__(name)
-        self.got: list[Alarm] = []
-        self.tried = 0
-        self.error: Exception | None = None
-        self.poison: set[str] = set()
-        self.open = asyncio.Event()
-        self.open.set()
-        self.closed = False
-
-    async def deliver(self, entry: Entry) -> None:
-        self.tried += 1
-        await self.open.wait()
-        if entry.alarm.id in self.poison:
-            raise RefusedError("the answer is 422")
-        if self.error is not None:
-            raise self.error
-        self.got.append(entry.alarm)
-
-    async def close(self) -> None:
-        self.closed = True
-
-    @property
-    def seen(self) -> list[tuple[str, int]]:
-        return [(alarm.id[:16].lstrip("0"), alarm.rev) for alarm in self.got]
+from monitor.sinks.sink import DeliveryError
 
 
 def test_every_change_arrives_once_and_in_order() -> None:
@@ -75,19 +45,6 @@ def test_every_change_arrives_once_and_in_order() -> None:
     run(main)
 
 
-def test_a_change_that_nobody_announced_is_found_by_the_poll() -> None:
-    async def main() -> None:
-        sink, clock = Memory(), VirtualClock()
-        with some_journal() as journal:
-            async with dispatching(journal, route(sink), clock=clock):
-                await until(lambda: clock.sleepers == 1)
-                journal.write(some_alarm())
-                clock.pass_to_next()
-                await until(lambda: sink.seen == [("1", 1)])
-
-    run(main)
-
-
 def test_a_sink_goes_on_where_it_was_when_the_process_starts_again() -> None:
     async def main() -> None:
         with some_journal() as journal:
@@ -101,26 +58,6 @@ def test_a_sink_goes_on_where_it_was_when_the_process_starts_again() -> None:
             async with dispatching(journal, route(second)):
                 await until(lambda: len(second.got) == 1)
             assert (first.seen, second.seen) == ([("2", 1)], [("3", 1)])
-
-    run(main)
-
-
-def test_a_dead_sink_and_a_hanging_sink_hold_up_neither_another_nor_the_stop() -> None:
-    async def main() -> None:
-        dead, hanging, well = Memory("dead"), Memory("hanging"), Memory("well")
-        dead.error = DeliveryError("refused")
-        hanging.open.clear()
-        with some_journal() as journal:
-            async with dispatching(journal, route(dead), route(hanging), route(well)) as dispatch:
-                for number in range(1, 101):
-                    journal.write(some_alarm(number))
-                dispatch.wake()
-                await until(lambda: len(well.got) == 100 and dead.tried > 0 and hanging.tried > 0)
-                assert [of(dispatch, name).pending for name in ("dead", "hanging", "well")] == [100, 100, 0]
-            assert journal.cursor("well") == 100
-            assert journal.cursor("dead") == journal.cursor("hanging") == 0
-            assert dead.closed
-            assert hanging.closed
 
     run(main)
 
@@ -242,27 +179,6 @@ def test_a_sink_that_says_that_the_other_side_is_back_is_tried_at_once() -> None
     run(main)
 
 
-def test_what_a_sink_keeps_is_started_again_when_it_breaks() -> None:
-    class Breaking(Memory):
-        runs = 0
-
-        async def run(self, back: Callable[[], None]) -> None:
-            self.runs += 1
-            if self.runs == 1:
-                raise ValueError("mistake")
-
-    async def main() -> None:
-        sink, clock = Breaking(), VirtualClock()
-        with some_journal() as journal:
-            async with dispatching(journal, route(sink), clock=clock):
-                journal.write(some_alarm())
-                await until(lambda: clock.sleepers == 2)  # the poll, and the pause before the next start
-                clock.pass_s(60.0)
-                await until(lambda: sink.runs == 2 and len(sink.got) == 1)
-
-    run(main)
-
-
 def test_rows_that_are_for_no_sink_do_not_wait_for_ever() -> None:
     class Gapped(Journal):
         def after(self, row: int, most: int) -> list[Entry]:
@@ -276,68 +192,6 @@ def test_rows_that_are_for_no_sink_do_not_wait_for_ever() -> None:
                 journal.write(some_alarm(2, why="for nobody"))
                 dispatch.wake()
                 await until(lambda: len(sink.got) == 1 and of(dispatch, "memory").pending == 0)
-
-    run(main)
-
-
-def test_a_goodbye_that_fails_is_told_and_the_stop_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    class Sullen(Memory):
-        async def close(self) -> None:
-            raise DeliveryError("the broker did not answer")
-
-    async def main() -> None:
-        sullen, well = Sullen("sullen"), Memory("well")
-        with some_journal() as journal:
-            async with dispatching(journal, route(sullen), route(well)):
-                pass
-        assert well.closed
-
-    run(main)
-    assert "the broker did not answer" in caplog.text
-
-
-def test_a_disk_that_refuses_is_waited_for() -> None:
-    async def main() -> None:
-        sink, clock = Memory(), VirtualClock()
-        with some_journal() as journal:
-            async with dispatching(journal, route(sink), clock=clock):
-                journal.refusing = True
-                await until(lambda: clock.sleepers == 2)
-                journal.refusing = False
-                clock.pass_s(1.0)
-                await until(lambda: clock.sleepers == 1)
-                journal.write(some_alarm())
-                clock.pass_to_next()
-                await until(lambda: len(sink.got) == 1)
-
-    run(main)
-
-
-def test_the_stop_delivers_what_is_there_and_marks_it() -> None:
-    async def main() -> None:
-        sink = Memory()
-        sink.open.clear()
-        with some_journal() as journal:
-            async with dispatching(journal, route(sink)) as dispatch:
-                for number in (1, 2, 3):
-                    journal.write(some_alarm(number))
-                dispatch.wake()
-                await until(lambda: sink.tried == 1)
-                dispatch.stop(5.0)
-                sink.open.set()
-            assert len(sink.got) == 3
-            assert journal.cursor("memory") == 3
-            assert sink.closed
-
-    run(main)
-
-
-def test_without_sinks_there_is_nothing_to_do_until_the_stop() -> None:
-    async def main() -> None:
-        with some_journal() as journal:
-            async with dispatching(journal) as dispatch:
-                dispatch.wake()
-                assert dispatch.statistics == []
 
     run(main)
 
