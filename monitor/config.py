@@ -6,12 +6,16 @@ A wrong key or value raises ConfigError with one line that names the file and th
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
 from calibration.family import Method
-from monitor.types import Precision, Source, State
+from monitor.alarms.config import Alarms
+from monitor.sinks.config import WANTED as WANTED_OF_SINKS
+from monitor.sinks.config import Sinks
+from monitor.types import Cause, Precision, State
+from monitor.types import Priority as Priority  # for those who know it from here
 from monitor.yamlfile import ConfigError, load
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -27,14 +31,12 @@ WANTED = {
     ENDPOINT: "an address such as tcp://127.0.0.1:5555 or ipc:///run/camera",
     CAMERA_NAME: "a name of 1 to 64 of A-Z a-z 0-9 . _ -",
     _DEVICE: "cpu, cuda or cuda:N",
+    **WANTED_OF_SINKS,
 }
 """What to tell a person who broke a pattern."""
 
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
 CameraName = Annotated[str, msgspec.Meta(pattern=CAMERA_NAME)]
-Priority = Literal["low", "medium", "high", "critical"]
-Cause = Literal["uncalibrated", "degraded", "blind", "stale", "low", "medium", "high", "critical"]
-"""What may withhold the permit and has alarms: states, and priorities of open events."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -148,53 +150,6 @@ class Outputs(_Section, frozen=True):
     """PUB socket of the side process: `alarm.<camera>`."""
     permit: Endpoint = "tcp://127.0.0.1:5572"
     """PUB socket of the hot process: `heartbeat.<camera>` and `permit.<camera>`."""
-
-
-class Flood(_Section, frozen=True):
-    """When there are more alarms than a person can read: the next ones then stand behind one alarm of source `flood`.
-
-    The usual figures are those of ISA-18.2 / IEC 62682.
-    """
-
-    begins_above: Count = 10
-    """New alarms within the window that are no flood yet. Critical ones are never grouped."""
-    ends_below: Count = 5
-    """The flood is over when the window holds fewer."""
-    window_s: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 600.0
-    """How long the window is."""
-
-
-class Priorities(_Section, frozen=True):
-    """How urgent alarms of charts and rates are: medium, and one step more for each of these that holds."""
-
-    high_ratio: Annotated[float, msgspec.Meta(ge=1)] = 2.0
-    """The peak lies so many times over its limit."""
-    critical_ratio: Annotated[float, msgspec.Meta(ge=1)] | None = None
-    """... and so many times; without it, distance alone never makes an alarm critical."""
-    long_s: Positive | None = 10.0
-    """So many seconds of judged frames are over the limit; null: it does not matter how long."""
-    kinds: dict[str, Priority] = {}
-    """Priority of alarms by the name of their kind, in the place of all this."""
-
-
-class Alarms(_Section, frozen=True):
-    """How alarms live, by their source: t2, local, frozen, blind, ... The permit falls all the same, at once."""
-
-    on_delay_s: dict[Source, NotNegative] = {}
-    """An event of this source is an alarm only after so long; one that is over before is none."""
-    off_delay_s: dict[Source, NotNegative] = {}
-    """An alarm of this source stays active for so long after its event, and an event meanwhile goes on with it."""
-    latch: tuple[Source, ...] = ()
-    """Alarms of these sources stay active until they are acknowledged."""
-    suppress: dict[Source, tuple[State, ...]] = {}
-    """Alarms of these sources are suppressed while the state is one of those named: dark: [idle], for example."""
-    flood: Flood | None = Flood()
-    """null: alarms are never grouped."""
-    priorities: Priorities = Priorities()
-    keep_days: Positive | None = 365.0
-    """Cleared alarms are kept in the journal for so long; null: for ever."""
-    keep_mib: Annotated[float, msgspec.Meta(ge=1)] | None = 1024.0
-    """The journal holds no more than so much: beyond, the oldest cleared alarms go first; null: as much as comes."""
 
 
 class Http(_Section, frozen=True):
@@ -313,6 +268,7 @@ class Config(_Section, frozen=True):
     permit: Permit = Permit()
     alarms: Alarms = Alarms()
     outputs: Outputs = Outputs()
+    sinks: Sinks = Sinks()
     http: Http = Http()
     log: Log = Log()
     calibration: Calibration = Calibration()
@@ -337,6 +293,7 @@ def read(path: Path) -> Config:
         config,
         journal=str(here / config.journal),
         bundle=None if config.bundle is None else str(here / config.bundle),
+        sinks=config.sinks.beside(here),
     )
 
 
@@ -357,7 +314,9 @@ def _explain(message: str) -> str:
 
 
 def _keys(section: str) -> list[str]:
-    found: Any = Config()
+    """Keys that a section may have; of a list of mappings, such as `sinks.webhooks[0]`, those of each."""
+    found: Any = Config
     for name in filter(None, section.split(".")):
-        found = getattr(found, name)
+        kind = get_type_hints(found)[name.partition("[")[0]]
+        found = next((one for one in get_args(kind) if hasattr(one, "__struct_fields__")), kind)
     return list(found.__struct_fields__)

@@ -83,7 +83,8 @@ class Desk:
         self._overwritten_ns = 0
         self._step_ns: int | None = None  # since when a step runs
         self._keeper = _keeper(given, memory)
-        self._retention = Retention(journal, given.config.alarms.keep_days, given.config.alarms.keep_mib)
+        keep = given.config.alarms
+        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, lambda: given.config.sinks.names)
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 

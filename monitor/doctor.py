@@ -21,6 +21,8 @@ from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
+from monitor.sinks.build import routes
+from monitor.sinks.sink import SinkError
 
 DISK_FREE_MIN = 1 << 30
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
@@ -48,6 +50,7 @@ def examine(config: Config) -> list[Finding]:
         *_ports(config),
         _journal(config),
         _disk(config),
+        *_sinks(config),
         _clock(),
     ]
 
@@ -173,6 +176,19 @@ def _disk(config: Config) -> Finding:
     if free < DISK_FREE_MIN:
         return Finding("disk", "warning", found, "make room: alarms are journalled here")
     return Finding("disk", "ok", found)
+
+
+def _sinks(config: Config) -> Iterator[Finding]:
+    """Whether each sink could start; nobody is called up."""
+    chosen = config.sinks
+    if not (chosen.webhooks or chosen.mqtt or chosen.commands):
+        return
+    try:
+        names = [route.sink.name for route in routes(chosen, config.camera)]
+    except SinkError as error:
+        yield Finding("sinks", "fault", str(error), "mend that, or take the sink out")
+    else:
+        yield Finding("sinks", "ok", f"{', '.join(names)} can start")
 
 
 def _clock() -> Finding:

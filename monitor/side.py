@@ -32,8 +32,12 @@ from monitor.config import Config
 from monitor.desk import Answer, Desk, Telegram
 from monitor.journal.store import Journal, JournalError, Told, Which
 from monitor.layers import RateSummary
+from monitor.live import Live
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
+from monitor.sinks.build import routes
+from monitor.sinks.dispatch import Dispatch
+from monitor.sinks.sink import SinkError
 from monitor.status import Status
 from monitor.vitals import write_text
 from monitor.web.app import application
@@ -42,6 +46,7 @@ TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
 
 ANSWER_S: Final = 10.0
+SINKS_STOP_S: Final = 3.0
 QUEUED_MESSAGES: Final = 10_000  # per subscriber that does not read: hours of alarms
 LINGER_MS: Final = 1000
 
@@ -55,11 +60,18 @@ class StartError(ValueError):
 class Window:
     """What HTTP shows: the desk at the present moment."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, journal: Journal) -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, journal: Journal, dispatch: Dispatch) -> None:
         self._desk = desk
         self._journal = journal
         self._wake_fd = given.wake_fd
-        self._metrics = Metrics(CollectorRegistry(), given, memory.vitals, self.status, lambda: desk.raised)
+        self._metrics = Metrics(
+            CollectorRegistry(),
+            given,
+            memory.vitals,
+            self.status,
+            lambda: desk.raised,
+            lambda: dispatch.statistics,
+        )
 
     def status(self) -> Status:
         return self._desk.status(time.monotonic_ns(), time.time_ns())
@@ -100,11 +112,15 @@ class _Server(uvicorn.Server):
 class _Shell:
     """The event loop's side: when to step, what to send, when to stop."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: "zmq.Socket[bytes]") -> None:
+    def __init__(
+        self, given: Orders, memory: Memory, desk: Desk, publisher: "zmq.Socket[bytes]", dispatch: Dispatch
+    ) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
         self._desk = desk
         self._publisher = publisher
+        self._dispatch = dispatch
+        self._live = Live(given, memory)
         self._supervisor = given.supervisor_pid
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
@@ -118,10 +134,12 @@ class _Shell:
         loop.add_reader(self._wake_fd, self._rung)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
+            tasks.create_task(self._dispatch.run())
             beat = tasks.create_task(self._beat())
             try:
                 await self._work()
             finally:
+                self._dispatch.stop(SINKS_STOP_S)
                 server.should_exit = True
                 beat.cancel()
 
@@ -141,6 +159,8 @@ class _Shell:
     def _send(self, telegrams: list[Telegram]) -> None:
         for topic, body in telegrams:  # a PUB socket never blocks
             self._publisher.send_multipart((topic.encode(), body), zmq.NOBLOCK)
+        if telegrams:
+            self._dispatch.wake()
 
     async def _beat(self) -> None:
         while True:
@@ -154,6 +174,8 @@ class _Shell:
             self._vitals["heard"][0] = heard  # after what it is said of
             self._vitals["side_pid"][0] = os.getpid()
             self._vitals["side_beat_ns"][0] = now_ns
+            for message in self._live.step(now_ns, time.time_ns()):
+                self._dispatch.say(message)
             if os.getppid() != self._supervisor:
                 _log.warning("the supervisor is gone; stopping")
                 self._ask_to_stop()
@@ -180,9 +202,10 @@ def run(given: Orders) -> None:
         desk = Desk(given, memory, journal, time.monotonic_ns(), time.time_ns())
         listener = listen(config)
         publisher = publish(context, config)
+        dispatch = Dispatch(journal, routes(config.sinks, config.camera))
         server = _Server(
             uvicorn.Config(
-                application(Window(given, memory, desk, journal)),
+                application(Window(given, memory, desk, journal, dispatch)),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -192,7 +215,7 @@ def run(given: Orders) -> None:
                 timeout_graceful_shutdown=1,
             )
         )
-        _serve(lambda: _Shell(given, memory, desk, publisher), server, listener)
+        _serve(lambda: _Shell(given, memory, desk, publisher, dispatch), server, listener)
     finally:
         context.destroy(linger=LINGER_MS)
         if desk is not None:
@@ -242,7 +265,7 @@ def main() -> int:
     logs.set_up(given.config.log, "side")
     try:
         run(given)
-    except (StartError, JournalError, BlockStoreError) as error:
+    except (StartError, JournalError, BlockStoreError, SinkError) as error:
         sys.stderr.write(f"framewatch: {given.source}: {error}\n")
         return 2
     return 0

@@ -10,6 +10,10 @@ import numpy.typing as npt
 PixelType = Literal["uint8", "uint16", "float32"]
 Pixels = npt.NDArray[Any]
 Precision = Literal["float32", "bfloat16"]  # as in `models.scores`, which not every process loads
+Priority = Literal["low", "medium", "high", "critical"]
+
+Cause = Literal["uncalibrated", "degraded", "blind", "stale", "low", "medium", "high", "critical"]
+"""What may withhold the permit and has alarms: states, and priorities of open events."""
 
 Source = Literal[
     "t2", "s2", "offset", "local", "mewma",  # charts

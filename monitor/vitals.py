@@ -10,9 +10,8 @@ from typing import Final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from monitor.config import Cause, Priority
 from monitor.shared import Arrays, Fields
-from monitor.types import TEXT_BYTES, State
+from monitor.types import TEXT_BYTES, Cause, Priority, State
 
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 CAUSES: Final[tuple[str, ...]] = get_args(Cause)
@@ -57,6 +56,7 @@ def fields(charts: int) -> Fields:
         "why": ("S256", (1,)),
         "permit": ("i8", (1,)),
         "permit_why": ("S256", (1,)),
+        "permit_n": ("i8", (1,)),  # of the last one that was said
         "last_seq": ("i8", (1,)),
         "context": (f"S{TEXT_BYTES}", (1,)),  # of the frame judged last, as are the scores
         "coverage": ("f8", (1,)),

@@ -187,6 +187,7 @@ class Watch:
         self._permit_said_ns = now_ns
         self._board["permit"][0] = int(self._permit.given)
         self._board["permit_why"][0] = self._permit.why.encode()[:256]
+        self._board["permit_n"][0] = self._permit_n
         config = self._config.permit
         self._voice.say(
             Permit(

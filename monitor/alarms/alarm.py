@@ -5,8 +5,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from monitor.config import Priority
-from monitor.types import Kind, Peak, Pool, Source
+from monitor.types import Kind, Peak, Pool, Priority, Source
 from monitor.vitals import PRIORITIES
 
 AlarmState = Literal["active", "cleared"]

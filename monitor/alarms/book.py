@@ -11,9 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from monitor.alarms.alarm import RATES, SERVICE_SOURCES, SOURCE_PRIORITIES, USUAL, Alarm, Case, Urgency, priority_of
-from monitor.config import Priority
 from monitor.eventlog import SERVICE_SETTLED, SLOTS, EventRecord
-from monitor.types import Kind, Peak
+from monitor.types import Kind, Peak, Priority
 from monitor.vitals import PRIORITIES
 
 Key = tuple[str, int]

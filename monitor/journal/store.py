@@ -15,11 +15,13 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from monitor.alarms import life
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Lived
-from monitor.alarms.life import Entry, Revision
+from monitor.alarms.life import Revision
 from monitor.alarms.modes import Key, Mode, Modes
 from monitor.journal import schema
+from monitor.sinks.feed import Entry
 
 BUSY_S: Final = 0.2
 """So long a writer waits for another process that holds the file."""
@@ -59,7 +61,7 @@ _ACT: Final = "INSERT INTO acts (t_ns, what, source, by, reason, until_t_ns) VAL
 _READER: Final = "INSERT INTO reader SELECT ?, '', 0, 0, '' WHERE NOT EXISTS (SELECT 1 FROM reader)"
 
 _decoder = msgspec.json.Decoder(Alarm)
-_entry_decoder = msgspec.json.Decoder(Entry)
+_entry_decoder = msgspec.json.Decoder(life.Entry)
 
 
 class JournalError(ValueError):
@@ -230,13 +232,13 @@ class Journal:
             Departure(one.row, one.alarm) for one in self._told("row > (SELECT published FROM reader) ORDER BY row")
         ]
 
-    def open_entries(self) -> list[Entry]:
+    def open_entries(self) -> list[life.Entry]:
         """The alarms that are not cleared, and those whose on-delay runs, oldest first."""
         with self._lock:
             found = self._db.execute("SELECT entry FROM alarms WHERE state = 'active' ORDER BY rowid").fetchall()
         return [_entry_decoder.decode(entry) for (entry,) in found]
 
-    def entry(self, alarm_id: str) -> Entry | None:
+    def entry(self, alarm_id: str) -> life.Entry | None:
         """One alarm, cleared or not; None where there is none of that id."""
         with self._lock:
             found = self._db.execute("SELECT entry FROM alarms WHERE id = ? AND rev > 0", (alarm_id,)).fetchone()
@@ -288,6 +290,10 @@ class Journal:
         with self._lock:
             found = self._db.execute("SELECT source, priority, raised FROM totals").fetchall()
         return {(source, priority): count for source, priority, count in found}
+
+    def after(self, row: int, most: int) -> list[Entry]:
+        """At most so many revisions of any alarm behind *row*, in the order of their writing: as sinks read them."""
+        return [Entry(one.row, one.t_ns, one.alarm) for one in self.changes_after(row, most)]
 
     def cursor(self, sink: str) -> int:
         """The row up to which *sink* has delivered; one that was never heard of begins with what comes next."""
