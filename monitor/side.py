@@ -203,6 +203,8 @@ def run(given: Orders) -> None:
         listener = listen(config)
         publisher = publish(context, config)
         dispatch = Dispatch(journal, routes(config.sinks, config.camera))
+        for name in config.sinks.names:
+            journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         server = _Server(
             uvicorn.Config(
                 application(Window(given, memory, desk, journal, dispatch)),
