@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from calibration.budget import for_tails
+from calibration.events import EventRule
 from calibration.limits import Limit, fit_context_limits
 from calibration.memory import CENTER_FRAMES, RARITY_TAIL, centers_of
 from calibration.tails import rarity
@@ -106,7 +107,7 @@ def test_the_budget_says_what_was_asked_for_and_what_the_limits_rest_on(found: L
     assert budget is not None
     assert (budget.asked_per_hour, budget.per_hour, budget.rate_hz) == (900.0, 900.0, RATE_HZ)
     assert (budget.k, budget.n, budget.warning_rate, budget.conservative) == (2, 3, 0.01, False)
-    assert budget.rule == (2, 3, budget.block_frames)
+    assert budget.rule == EventRule(2, 3, budget.block_frames)
     assert budget.hours == pytest.approx(0.8 * 8000 / RATE_HZ / 3600, rel=0.05)
     assert budget.low < budget.action < budget.high
     assert budget.shift is not None
