@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from monitor import vitals
+from monitor.alarms.figures import Figures
 from monitor.orders import Orders
 from monitor.shared import Arrays
 from monitor.sinks.pump import Statistics
@@ -45,7 +46,7 @@ class Metrics(Collector):
     """The metrics of one daemon.
 
     *look* gives its status, *raised* how many alarms were ever raised by source and priority, *sinks* what became of
-    their changes.
+    their changes, *figures* how good the alarms of the last day were.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Metrics(Collector):
         look: Callable[[], Status],
         raised: Callable[[], Mapping[tuple[str, str], int]],
         sinks: Callable[[], Sequence[Statistics]] = tuple,
+        figures: Callable[[], Figures] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -63,7 +65,7 @@ class Metrics(Collector):
         self._vitals = arrays
         self._look = look
         self._raised = raised
-        self._sinks = sinks
+        self._sinks, self._figures = sinks, figures
         self._torch = torch_version()
         self._registry = registry
         registry.register(self)
@@ -188,6 +190,18 @@ class Metrics(Collector):
             ("priority",),
             [((priority,), active.count(priority)) for priority in PRIORITIES],
         )
+        found = self._figures() if self._figures is not None else None
+        if found is None:
+            return
+        for name, text, value in (
+            ("per_hour", "Alarms raised in the last day, an hour", found.per_hour),
+            ("in_ten_minutes_most", "Most alarms raised in ten minutes of the last day", found.most_in_ten_minutes),
+            ("flood_share", "Ten-minute windows of the last day with more than ten alarms", found.flood_share),
+            ("chattering", "Sources that raised three alarms in a minute of the last day", len(found.chattering)),
+            ("stale", "Alarms that have been active for more than a day", found.stale),
+            ("unacknowledged", "Alarms of the last day that nobody has acknowledged", found.unacknowledged),
+        ):
+            yield self._gauge(f"alarms_{name}", text, (), [((), value)])
 
     def _deliveries(self) -> Iterator[Metric]:
         sinks = self._sinks()

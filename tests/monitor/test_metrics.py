@@ -15,6 +15,7 @@ from test_keeping import PROMISE
 from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
 from monitor.alarms.book import apply, open_book
+from monitor.alarms.figures import Lived, figures
 from monitor.keeping import PromiseStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
@@ -83,12 +84,19 @@ class Daemon:
         self.raised: dict[tuple[str, str], int] = {}
         self.promise: PromiseStatus | None = None
         self.sinks: list[Statistics] = []
+        self.figures = figures([], 0, 1)
 
         def status() -> Status:
             return look(given, memory, self.book.active, self.now_ns, T_NS, NOW_NS, self.promise)
 
         self.metrics = Metrics(
-            CollectorRegistry(), given, memory.vitals, status, lambda: self.raised, lambda: self.sinks
+            CollectorRegistry(),
+            given,
+            memory.vitals,
+            status,
+            lambda: self.raised,
+            lambda: self.sinks,
+            lambda: self.figures,
         )
 
     def samples(self) -> Samples:
@@ -269,3 +277,11 @@ def test_torch_is_named_but_not_imported() -> None:
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert answer[0] == "False"
     assert re.match(r"none|\d+\.\d+", answer[1])
+
+
+def test_the_figures_of_the_last_day_are_there(daemon: Daemon) -> None:
+    daemon.figures = figures([Lived("t2", "medium", 5, None, 9)] * 12, 0, 3_600_000_000_000)
+    assert daemon.value("alarms_per_hour") == 12.0
+    assert daemon.value("alarms_in_ten_minutes_most") == 12.0
+    assert daemon.value("alarms_unacknowledged") == 12.0
+    assert daemon.value("alarms_chattering") == 1.0
