@@ -68,10 +68,19 @@ def _status_of(error: Exception) -> int | None:
     from monitor.camera.recordings import RecordingError
     from monitor.camera.simulate import CameraError, TruthError
     from monitor.journal import JournalError
+    from monitor.keys import KeyFileError
     from monitor.yamlfile import ConfigError
 
     if isinstance(
-        error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError | BlockStoreError
+        error,
+        ConfigError
+        | BundleError
+        | EndpointError
+        | RecordingError
+        | CameraError
+        | JournalError
+        | BlockStoreError
+        | KeyFileError,
     ):
         return USAGE
     if isinstance(error, CalibrationError | TruthError | BenchError | OSError):

@@ -23,12 +23,15 @@ import uvicorn
 import zmq
 from prometheus_client import CollectorRegistry
 
-from monitor import alarms, eventlog, logs, orders, vitals
+from monitor import alarms, doorkeeper, eventlog, logs, orders, vitals
 from monitor.alarms import Alarm, AlarmState, Case
 from monitor.blockstore import BlockStoreError
+from monitor.broadcast import Broadcast
 from monitor.config import Config
+from monitor.doorkeeper import Doorkeeper
 from monitor.journal import Change, Journal, JournalError, Outbox
 from monitor.keeping import Keeper
+from monitor.keys import KeyFileError
 from monitor.layers import LayerBook, RateSummary
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
@@ -243,7 +246,7 @@ class _Server(uvicorn.Server):
 class _Shell:
     """The event loop's side: when to step, what to send, when to stop."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: "zmq.Socket[bytes]") -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: Broadcast) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
         self._desk = desk
@@ -282,8 +285,9 @@ class _Shell:
         return self._desk.step(time.monotonic_ns(), time.time_ns(), last)
 
     def _send(self, telegrams: list[Telegram]) -> None:
-        for topic, body in telegrams:  # a PUB socket never blocks
-            self._publisher.send_multipart((topic.encode(), body), zmq.NOBLOCK)
+        self._publisher.listen()
+        for topic, body in telegrams:
+            self._publisher.send(topic, body)
 
     async def _beat(self) -> None:
         while True:
@@ -316,10 +320,12 @@ def run(given: Orders) -> None:
     journal = Journal(Path(config.journal), config.camera)
     context = zmq.Context()
     desk: Desk | None = None
+    keeper: Doorkeeper | None = None
     try:
         desk = Desk(given, memory, journal, time.monotonic_ns())
         listener = listen(config)
-        publisher = publish(context, config)
+        keeper = doorkeeper.employ(config.security, context, memory.vitals)
+        publisher = publish(context, config, keeper)
         server = _Server(
             uvicorn.Config(
                 application(Window(given, memory, desk, journal)),
@@ -334,6 +340,8 @@ def run(given: Orders) -> None:
         )
         _serve(lambda: _Shell(given, memory, desk, publisher), server, listener)
     finally:
+        if keeper is not None:
+            keeper.close()
         context.destroy(linger=LINGER_MS)
         if desk is not None:
             desk.close()
@@ -362,18 +370,15 @@ def listen(config: Config) -> socket.socket:
         raise StartError(f"http.host: '{host}' is no address of this machine ({error.strerror})") from None
 
 
-def publish(context: "zmq.Context[zmq.Socket[bytes]]", config: Config) -> "zmq.Socket[bytes]":
+def publish(context: "zmq.Context[zmq.Socket[bytes]]", config: Config, keeper: Doorkeeper | None) -> Broadcast:
     """The alarm socket. Raises StartError."""
-    publisher = context.socket(zmq.PUB)
-    publisher.set(zmq.SNDHWM, QUEUED_MESSAGES)
     endpoint = config.outputs.alarms
     try:
-        publisher.bind(endpoint)
+        return Broadcast(context, endpoint, QUEUED_MESSAGES, LINGER_MS, "alarms", keeper)
     except zmq.ZMQError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"outputs.alarms: {endpoint} is in use; choose another") from None
         raise StartError(f"outputs.alarms: {endpoint} cannot be bound ({error.strerror})") from None
-    return publisher
 
 
 def main() -> int:
@@ -382,7 +387,7 @@ def main() -> int:
     logs.set_up(given.config.log, "side")
     try:
         run(given)
-    except (StartError, JournalError, BlockStoreError) as error:
+    except (StartError, JournalError, BlockStoreError, KeyFileError) as error:
         sys.stderr.write(f"framewatch: {given.source}: {error}\n")
         return 2
     return 0

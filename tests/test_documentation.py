@@ -48,7 +48,9 @@ def test_the_example_configuration_is_the_defaults(tmp_path: Path) -> None:
 
 def test_the_example_configuration_names_every_key() -> None:
     text = (ROOT / "deploy" / "framewatch.yaml").read_text()
-    optional = "bundle|calibration_expires_days|idle_release_s|stem_px|group|tile_px"
+    optional = (
+        "bundle|calibration_expires_days|idle_release_s|stem_px|group|tile_px|token_file|secret|clients|camera_key"
+    )
     uncommented = re.sub(rf"^( *)# ({optional}):", r"\1\2:", text, flags=re.MULTILINE)
     assert flat(yaml.safe_load(uncommented)) == keys_of(Config())
 
