@@ -45,6 +45,6 @@ class Broadcast:
 
     def close(self, linger_ms: int | None = None) -> None:
         """Send what is queued and close."""
-        if self._door is not None:
+        if self._door is not None and not self._socket.closed:
             self._socket.disable_monitor()
         self._socket.close(linger_ms)
