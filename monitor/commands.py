@@ -40,6 +40,7 @@ def calibrate(options: argparse.Namespace) -> int:
             kind=options.socket,
             bind=options.bind,
             silence_s=options.silence,
+            credentials=_input_keys(config, options.endpoint, options.bind),
         )
         recordings = list(captured.recordings)
         rate_hz = captured.rate_hz or rate_hz
@@ -287,6 +288,18 @@ def _recorded(options: argparse.Namespace) -> "list[Recording]":
     from monitor.camera.recordings import groups
 
     return groups(options.paths, [(context, paths) for context, *paths in options.inside])
+
+
+def _input_keys(config: "Config", endpoint: str, bind: bool) -> "Credentials | None":
+    """What a live camera asks for, or is asked for, as the daemon would. Raises ConfigError and KeyFileError."""
+    from monitor import exposure, keys
+
+    if bind:
+        exposure.refuse_bind("--endpoint", endpoint, config.security)
+    found = keys.of_daemon(config.security)
+    if found is None:
+        return None
+    return found._replace(server=None) if bind else found._replace(clients=None)
 
 
 def _camera_keys(options: argparse.Namespace) -> "Credentials | None":

@@ -1,6 +1,6 @@
 """Key files: CURVE key pairs, the folder of those who may connect, and files that only their owner may read.
 
-A file is plain text: lines that begin with `# ` are comments, and one other line holds 40 letters of Z85.
+A file is plain text: lines that begin with `#` are comments (no key does), and one other line holds 40 letters of Z85.
 """
 
 import os
@@ -133,7 +133,7 @@ def _line(path: Path, private: bool) -> str:
             text = file.read(FILE_BYTES_MAX).decode("ascii", "replace")
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}; make one with 'framewatch keys'") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("# ")]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if len(lines) != 1:
         raise KeyFileError(f"{path}: holds {len(lines)} lines besides comments, not 1; make one with 'framewatch keys'")
     return lines[0]

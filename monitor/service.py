@@ -189,7 +189,7 @@ def _promise(held: Manifest) -> Promise | None:
 def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     if bundle is None and config.bundle:
         raise BundleError(f"{config.bundle}: is missing")
-    exposure.refuse(config)
+    exposure.refuse(config, source)
     keys.of_daemon(config.security)  # what is wrong with a file is told before anything starts
     if config.http.token_file:
         token.read(Path(config.http.token_file))
