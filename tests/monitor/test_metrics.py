@@ -28,6 +28,7 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 PROMISED = [
     "messages_rejected_total",
+    "peers_refused_total",
     "frames_announced_total",
     "frames_lost_upstream_total",
     "frames_received_total",
@@ -251,3 +252,9 @@ def test_torch_is_named_but_not_imported() -> None:
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert answer[0] == "False"
     assert re.match(r"none|\d+\.\d+", answer[1])
+
+
+def test_refused_peers_are_counted_by_socket(daemon: Daemon) -> None:
+    for door, count in (("input", 3), ("alarms", 1), ("permit", 2)):
+        daemon.memory.vitals[f"refused_{door}"][0] = count
+    assert [daemon.value("peers_refused_total", socket=door) for door in vitals.DOORS] == [3, 1, 2]
