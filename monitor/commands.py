@@ -296,10 +296,7 @@ def _input_keys(config: "Config", endpoint: str, bind: bool) -> "Credentials | N
 
     if bind:
         exposure.refuse_bind("--endpoint", endpoint, config.security)
-    found = keys.of_daemon(config.security)
-    if found is None:
-        return None
-    return found._replace(server=None) if bind else found._replace(clients=None)
+    return keys.of_daemon(config.security)
 
 
 def _camera_keys(options: argparse.Namespace) -> "Credentials | None":

@@ -215,30 +215,33 @@ class Doorkeeper:
                 log.warning("%s: a key was taken away, %d connection(s) are cut", door.name, door.cut())
 
 
-def employ(security: Security, context: "zmq.Context[Any]", vitals: Arrays) -> Doorkeeper | None:
-    """The keeper of the sockets that the daemon binds in this process; None where they ask for no key.
+def hire(
+    context: "zmq.Context[Any]", credentials: Credentials | None, refused: Callable[[str], None] = lambda name: None
+) -> Doorkeeper | None:
+    """The keeper of the sockets that *credentials* ask keys for; None: for none. Raises KeyFileError."""
+    if credentials is None or credentials.clients is None:
+        return None
+    return Doorkeeper(context, credentials.own, credentials.clients, refused)
 
-    Raises KeyFileError.
-    """
+
+def hire_for_daemon(security: Security, context: "zmq.Context[Any]", vitals: Arrays) -> Doorkeeper | None:
+    """The same for what a process of the daemon binds; whom it refuses is counted in *vitals*."""
 
     def count(name: str) -> None:
         vitals[f"refused_{name}"][0] += 1
 
-    found = of_daemon(security)
-    return Doorkeeper(context, found.own, found.clients, count) if found and found.clients else None
+    return hire(context, of_daemon(security), count)
 
 
 def lock(
-    context: "zmq.Context[Any]", socket: "zmq.Socket[bytes]", credentials: Credentials, name: str
-) -> Doorkeeper | None:
-    """Make *socket*, which is not open yet, a client or a server as *credentials* say; returns a server's keeper."""
-    if credentials.server is not None:
+    socket: "zmq.Socket[bytes]", credentials: Credentials | None, keeper: Doorkeeper | None, name: str
+) -> Door | None:
+    """Give *socket*, which is not open yet, its keys: a server's where there is a *keeper*, else a client's, if any."""
+    if keeper is not None:
+        return keeper.guard(socket, name)
+    if credentials is not None and credentials.server is not None:
         use_as_client(socket, credentials.own, credentials.server)
-    if credentials.clients is None:
-        return None
-    keeper = Doorkeeper(context, credentials.own, credentials.clients)
-    keeper.guard(socket, name)
-    return keeper
+    return None
 
 
 def _place(handle: int) -> Place:

@@ -26,7 +26,7 @@ from monitor import ingest as ingests
 from monitor.backlog import Backlog
 from monitor.bundle import Bundle, BundleError
 from monitor.config import Config
-from monitor.doorkeeper import Doorkeeper
+from monitor.doorkeeper import Door, Doorkeeper
 from monitor.ledger import Ledger
 from monitor.orders import Memory, Orders
 from monitor.ring import Ring
@@ -83,7 +83,7 @@ def _run(received: Orders) -> int:
     memory.vitals["hot_pid"][0] = os.getpid()
     memory.vitals["engine_beat_ns"][0] = time.monotonic_ns()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    keeper = doorkeeper.employ(config.security, context, memory.vitals)
+    keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
     try:
         return _work(received, memory, bundle, epoch, context, keeper)
     finally:
@@ -183,15 +183,12 @@ def _open_input(
     context: "zmq.Context[zmq.Socket[bytes]]", config: Config, keeper: Doorkeeper | None
 ) -> "tuple[zmq.Socket[bytes], Admits | None]":
     """The camera's socket, and who may speak on it; None: whoever is there."""
-    given, found = config.input, keys.of_daemon(config.security)
-    admits: Admits | None = None
+    given, credentials = config.input, keys.of_daemon(config.security)
+    door: Door | None = None
 
     def lock(socket: "zmq.Socket[bytes]") -> None:
-        nonlocal admits
-        if given.bind and keeper is not None:
-            admits = keeper.guard(socket, "input").admits
-        elif found is not None and found.server is not None:
-            keys.use_as_client(socket, found.own, found.server)
+        nonlocal door
+        door = doorkeeper.lock(socket, credentials, keeper if given.bind else None, "input")
 
     waiting = ingests.waiting_messages(given.rate_hz, given.buffer_s, given.frames_per_message)
     limit = _wire_limits(config).max_message_bytes
@@ -201,7 +198,7 @@ def _open_input(
             context, given.endpoint, given.socket, given.bind, config.camera, waiting, limit, lock
         ),
     )
-    return socket, admits
+    return socket, None if door is None else door.admits
 
 
 def _threads(parts: Parts, socket: "zmq.Socket[bytes]", admits: "Admits | None") -> Loop:

@@ -324,7 +324,7 @@ def run(given: Orders) -> None:
     try:
         desk = Desk(given, memory, journal, time.monotonic_ns())
         listener = listen(config)
-        keeper = doorkeeper.employ(config.security, context, memory.vitals)
+        keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
         publisher = publish(context, config, keeper)
         server = _Server(
             uvicorn.Config(

@@ -10,7 +10,7 @@ import zmq
 
 from monitor.camera.publisher import EndpointError
 from monitor.camera.recordings import Recording, RecordingError
-from monitor.doorkeeper import Doorkeeper, lock
+from monitor.doorkeeper import hire, lock
 from monitor.ingest import open_socket
 from monitor.keys import Credentials
 from monitor.types import Header, Message
@@ -48,16 +48,15 @@ def capture(
     """
     limits = WireLimits()
     context: zmq.Context[Any] = zmq.Context()
-    keepers: list[Doorkeeper] = []
+    keeper = hire(context, credentials) if bind else None
 
     def give_keys(socket: "zmq.Socket[bytes]") -> None:
-        if credentials is not None and (keeper := lock(context, socket, credentials, "input")) is not None:
-            keepers.append(keeper)
+        lock(socket, credentials, keeper, "input")
 
     try:
         socket = open_socket(context, endpoint, kind, bind, camera, 100_000, 2**30, give_keys)
     except OSError as error:
-        for keeper in keepers:
+        if keeper is not None:
             keeper.close()
         context.term()
         raise EndpointError(f"{error}; give another --endpoint") from None
@@ -75,7 +74,7 @@ def capture(
                 break
             progress(min(gathered.count, frames))
     finally:
-        for keeper in keepers:
+        if keeper is not None:
             keeper.close()
         socket.close()
         context.term()

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import zmq
 
 from monitor.camera.recordings import Recording
-from monitor.doorkeeper import Doorkeeper, lock
-from monitor.keys import Credentials, KeyFileError
+from monitor.doorkeeper import hire, lock
+from monitor.keys import Credentials
 from monitor.types import TEXT_BYTES
 from monitor.wire import native
 
@@ -115,8 +115,8 @@ class Publisher:
         self._spoke_at = clock()
         self._keep_alive()  # refuses a camera's name that no reader would accept
         self._context = zmq.Context()
+        self._keeper = hire(self._context, credentials)
         self._socket = self._context.socket(zmq.XPUB if socket == "pub" else zmq.PUSH)
-        self._keeper: Doorkeeper | None = None
         self._open(endpoint, connect, credentials)
 
     @property
@@ -198,8 +198,7 @@ class Publisher:
         self._socket.setsockopt(zmq.SNDHWM, queue)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         try:
-            if credentials is not None:
-                self._keeper = lock(self._context, self._socket, credentials, "camera")
+            lock(self._socket, credentials, self._keeper, "camera")
             if connect:
                 self._socket.connect(endpoint)
             else:
@@ -208,9 +207,6 @@ class Publisher:
             self.close()
             verb = "connect to" if connect else "bind"
             raise EndpointError(f"{endpoint}: cannot {verb} it ({error.strerror}); give another --endpoint") from error
-        except KeyFileError:
-            self.close()
-            raise
 
     def _cut(self, shots: Iterable[Shot]) -> Iterator[Shot]:
         """*shots* in pieces of one message each. A message never spans two shots."""
