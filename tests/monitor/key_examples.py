@@ -44,6 +44,7 @@ def peer(context: "zmq.Context[Any]", kind: int, own: Pair | None, server: bytes
     made: zmq.Socket[bytes] = context.socket(kind)
     made.setsockopt(zmq.LINGER, 0)
     made.setsockopt(zmq.RECONNECT_IVL, 20)
+    made.setsockopt(zmq.SNDTIMEO, int(PATIENCE_S * 1000))
     if kind == zmq.SUB:
         made.subscribe(b"")
     if own is not None:
