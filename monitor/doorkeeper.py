@@ -39,8 +39,8 @@ ADMITTED, LATER = b"200", b"300"
 
 REFUSALS: Final = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "unknown key",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "no key, or one for another server",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "left or fell silent before it proved itself",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "no key, or it knows another server's",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "no key, or it left before it proved itself",
 }
 WATCHED: Final = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED | sum(REFUSALS)
 

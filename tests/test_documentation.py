@@ -59,7 +59,7 @@ def test_every_command_of_the_readme_exists() -> None:
     named = set(re.findall(r"framewatch (\w+)", README))
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    known = {"demo", "calibrate", "score", "evaluate", "replay", "simulate", "run", "doctor", "bench"}
+    known = {"demo", "calibrate", "score", "evaluate", "replay", "simulate", "run", "doctor", "bench", "keys"}
     assert named & known == known
     for command in known:
         with pytest.raises(SystemExit) as done:
