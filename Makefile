@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit bench sizes scoring bench-gpu ingest steady session cameras calibration evaluate frontier \
+.PHONY: demo test lint types unit faults bench sizes scoring bench-gpu ingest steady session cameras calibration evaluate frontier \
   promise pictures clean
 
 demo: $(VENV)/ready
@@ -21,7 +21,11 @@ types: $(VENV)/ready
 
 # Two workers: many tests start the whole daemon, which is at home on two cores.
 unit: $(VENV)/ready
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/faults
+
+# What must survive a kill, a full disk, a flood: minutes each. One at a time, since each keeps the machine busy.
+faults: $(VENV)/ready
+	$(BIN)/python -m pytest -q tests/faults
 
 # Benchmarks print ratios against a baseline of the same run; they are not tests.
 bench: $(VENV)/ready

@@ -2,8 +2,10 @@
 
 A frame is *over* when the k-th largest joint score of the last n judged frames, itself included, exceeds 1. An event
 begins at the first over frame, and ends when `clear_frames` judged frames have followed the last over one: the dead
-time, within which all is one event. Its members are the exceeding rows (joint above 1) in the window of any of its over
-frames, so an event may begin with frames from before it was recognised. A row is a member of one event at most.
+time, within which all is one event. With a *deadband* d frames are over from 1 - d on while an event is open, so that
+scores that hover about the limit make one event. Its members are the exceeding rows (joint above 1, or 1 - d) in the
+window of any of its over frames, so an event may begin with frames from before it was recognised. A row is a member of
+one event at most.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -24,6 +26,7 @@ class EventRule(NamedTuple):
     k: int
     n: int
     clear_frames: int
+    deadband: float = 0.0  # share of the limit, of which scores must fall below it before an event can end
 
 
 class Event(NamedTuple):
@@ -59,8 +62,8 @@ class EventState(NamedTuple):
 
 def start(rule: EventRule) -> EventState:
     """The state before the first frame. Raises ValueError where the rule can never fire or never end."""
-    if not (1 <= rule.k <= rule.n and rule.clear_frames >= 1):
-        raise ValueError(f"an event rule needs 1 <= k <= n and clear_frames >= 1, not {rule}")
+    if not (1 <= rule.k <= rule.n and rule.clear_frames >= 1 and 0 <= rule.deadband < 1):
+        raise ValueError(f"an event rule needs 1 <= k <= n, clear_frames >= 1 and 0 <= deadband < 1, not {rule}")
     return EventState()
 
 
@@ -69,14 +72,21 @@ def step(rule: EventRule, state: EventState, rows: Rows) -> tuple[EventState, li
 
     An event that begins, or grows, is told once a call, with all its members up to the call's end.
     """
-    exceeding = (rows["joint"] > 1).nonzero()[0]
+    joint = rows["joint"]
+    exceeding = (joint > (1 if state.event is None else 1 - rule.deadband)).nonzero()[0]
     if state.event is None and len(exceeding) == 0:  # nearly always
         return state._replace(judged=state.judged + len(rows)), []
+    if state.event is None and rule.deadband > 0:  # one begins
+        exceeding = (joint > 1 - rule.deadband).nonzero()[0]
     changes: list[Change] = []
     told = state.event  # as the caller knows it
     for index in exceeding.tolist():
         position = state.judged + index
-        recent = (*state.recent, Exceedance(position, rows[index].copy(), taken=False))[-rule.k :]
+        lasts = state.event is not None and position <= state.over_until + rule.clear_frames
+        if not (lasts or joint[index] > 1):
+            continue  # within the deadband, and nothing to go on with
+        before = state.recent if lasts else tuple(one for one in state.recent if one.row["joint"] > 1)
+        recent = (*before, Exceedance(position, rows[index].copy(), taken=False))[-rule.k :]
         state = state._replace(recent=recent)
         if len(recent) < rule.k or recent[0].position <= position - rule.n:
             continue  # an exceedance, but its frame is not over

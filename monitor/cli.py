@@ -67,8 +67,9 @@ def _status_of(error: Exception) -> int | None:
     from monitor.camera.publisher import EndpointError
     from monitor.camera.recordings import RecordingError
     from monitor.camera.simulate import CameraError, TruthError
-    from monitor.journal import JournalError
+    from monitor.journal.store import JournalError
     from monitor.keys import KeyFileError
+    from monitor.operators.reach import AlarmError
     from monitor.yamlfile import ConfigError
 
     if isinstance(
@@ -83,7 +84,7 @@ def _status_of(error: Exception) -> int | None:
         | KeyFileError,
     ):
         return USAGE
-    if isinstance(error, CalibrationError | TruthError | BenchError | OSError):
+    if isinstance(error, AlarmError | CalibrationError | TruthError | BenchError | OSError):
         return FAILED
     return None
 
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_offline(commands)
     _add_cameras(commands)
     _add_daemon(commands)
+    _add_alarms(commands)
     _add_keys(commands)
     _add_bench(commands)
     return parser
@@ -295,6 +297,13 @@ def _add_keys(commands: "_Commands[_Parser]") -> None:
     show.add_argument("file", metavar="FILE")
     token = _add(kinds, "token", do.keys_token, "make the token that changes over HTTP must carry")
     token.add_argument("--out", metavar="FILE", help="write it there, for http.token_file, instead of printing it")
+
+
+def _add_alarms(commands: "_Commands[_Parser]") -> None:
+    from monitor.operators import parser
+
+    does = "what people do about alarms, of a daemon that runs or one that does not"
+    parser.add(commands.add_parser("alarms", help=does, description=does[0].upper() + does[1:] + "."))
 
 
 def _add_bench(commands: "_Commands[_Parser]") -> None:

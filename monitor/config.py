@@ -6,12 +6,16 @@ A wrong key or value raises ConfigError with one line that names the file and th
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
 from calibration.family import Method
-from monitor.types import Precision, State
+from monitor.alarms.config import Alarms
+from monitor.sinks.config import WANTED as WANTED_OF_SINKS
+from monitor.sinks.config import Sinks
+from monitor.types import Cause, Precision, State
+from monitor.types import Priority as Priority  # for those who know it from here
 from monitor.yamlfile import ConfigError, load
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -27,12 +31,12 @@ WANTED = {
     ENDPOINT: "an address such as tcp://127.0.0.1:5555 or ipc:///run/camera",
     CAMERA_NAME: "a name of 1 to 64 of A-Z a-z 0-9 . _ -",
     _DEVICE: "cpu, cuda or cuda:N",
+    **WANTED_OF_SINKS,
 }
 """What to tell a person who broke a pattern."""
 
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
 CameraName = Annotated[str, msgspec.Meta(pattern=CAMERA_NAME)]
-Priority = Literal["low", "medium", "high", "critical"]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,6 +93,10 @@ class Events(_Section, frozen=True):
     """An event is over when so many judged frames have passed without the rule being met again. `auto`: the block of
     the false-alarm budget, within which all is one event; without a budget 200."""
 
+    deadband: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """While an event is open, scores count from so much below the limit on, as a share of it: what hovers about it
+    is one event. It raises none, so a false-alarm budget holds all the same."""
+
     def __post_init__(self) -> None:
         if self.k > self.n:
             raise ValueError(f"k is {self.k} but n is only {self.n}: k must not exceed n")
@@ -118,6 +126,14 @@ class Permit(_Section, frozen=True):
     """After so long in `idle`, open events withhold the permit no more; without it they do until they end."""
     quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0
     """The permit returns when nothing has withheld it for so long."""
+    back: dict[Cause, Literal["acknowledged", "layer_end"]] = {}
+    """States and priorities after which quiet alone does not bring it back: it returns once all their alarms are
+    acknowledged, or at the end of the layer in which they ended."""
+    fall: dict[Cause, Literal["layer_end"]] = msgspec.field(default_factory=lambda: {"stale": "layer_end"})
+    """States and priorities that withhold it from the end of the layer on in which they came, not in mid-vector: scores
+    that have drifted do not spoil a part at once."""
+    layer_end_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+    """... and that wait at most so long for a layer to end; a camera that tells of no layers ends none."""
 
     def __post_init__(self) -> None:
         if self.ttl_ms < 2 * self.period_ms:
@@ -276,7 +292,9 @@ class Config(_Section, frozen=True):
     engine: Engine = Engine()
     events: Events = Events()
     permit: Permit = Permit()
+    alarms: Alarms = Alarms()
     outputs: Outputs = Outputs()
+    sinks: Sinks = Sinks()
     http: Http = Http()
     security: Security = Security()
     log: Log = Log()
@@ -315,6 +333,7 @@ def read(path: Path) -> Config:
             clients=_beside(here, security.clients),
             camera_key=_beside(here, security.camera_key),
         ),
+        sinks=config.sinks.beside(here),
     )
 
 
@@ -339,7 +358,9 @@ def _explain(message: str) -> str:
 
 
 def _keys(section: str) -> list[str]:
-    found: Any = Config()
+    """Keys that a section may have; of a list of mappings, such as `sinks.webhooks[0]`, those of each."""
+    found: Any = Config
     for name in filter(None, section.split(".")):
-        found = getattr(found, name)
+        kind = get_type_hints(found)[name.partition("[")[0]]
+        found = next((one for one in get_args(kind) if hasattr(one, "__struct_fields__")), kind)
     return list(found.__struct_fields__)

@@ -19,14 +19,14 @@ import zmq
 import monitor
 from monitor import bundle as bundles
 from monitor import screen
-from monitor.alarms import SERVICE_SOURCES, Alarm
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.bundle import Bundle, BundleError
 from monitor.calibrate import calibrate, digest
 from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import compare
 from monitor.config import Calibration, Events
-from monitor.journal import Journal
+from monitor.journal.store import Journal
 from monitor.status import LedgerStatus, Status
 from monitor.voice import Heartbeat
 
@@ -228,6 +228,7 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
         f"  rate_hz: {scene.rate_hz:g}\n"
         f"events: {{k: {scene.events.k}, n: {scene.events.n}}}\n"
         f"calibration: {{false_alarms_per_hour: {scene.calibration.false_alarms_per_hour:g}}}\n"
+        "alarms: {flood: null}  # the simulation has more anomalies in a minute than a person is to see in an hour\n"
         "outputs:\n"
         f"  alarms: {ports.alarms}\n"
         f"  permit: {ports.permit}\n"

@@ -18,11 +18,13 @@ from monitor import exposure, keys
 from monitor.bundle import Bundle, read
 from monitor.config import Config, Security
 from monitor.device import oddities
-from monitor.journal import Journal, JournalError
+from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
+from monitor.sinks.build import routes
+from monitor.sinks.sink import SinkError
 from monitor.web import token
 
 DISK_FREE_MIN = 1 << 30
@@ -52,6 +54,7 @@ def examine(config: Config) -> list[Finding]:
         *_security(config),
         _journal(config),
         _disk(config),
+        *_sinks(config),
         _clock(),
     ]
 
@@ -200,7 +203,7 @@ def _journal(config: Config) -> Finding:
         return Finding("journal", "fault", f"{path.parent} is no folder that can be written", "make it, or set journal")
     try:
         journal = Journal(path, config.camera)
-        count = len(journal.open_cases())
+        count = len(journal.alarms(sys.maxsize, "active"))
         journal.close()
     except JournalError as error:
         return Finding("journal", "fault", str(error), "move it away to start a new one, or restore a copy")
@@ -216,6 +219,19 @@ def _disk(config: Config) -> Finding:
     if free < DISK_FREE_MIN:
         return Finding("disk", "warning", found, "make room: alarms are journalled here")
     return Finding("disk", "ok", found)
+
+
+def _sinks(config: Config) -> Iterator[Finding]:
+    """Whether each sink could start; nobody is called up."""
+    chosen = config.sinks
+    if not (chosen.webhooks or chosen.mqtt or chosen.commands):
+        return
+    try:
+        names = [route.sink.name for route in routes(chosen, config.camera)]
+    except SinkError as error:
+        yield Finding("sinks", "fault", str(error), "mend that, or take the sink out")
+    else:
+        yield Finding("sinks", "ok", f"{', '.join(names)} can start")
 
 
 def _clock() -> Finding:

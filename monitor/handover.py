@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from monitor import eventlog
-from monitor.alarms import priority_of
+from monitor.alarms.alarm import priority_of
 from monitor.eventlog import EventRecord
 from monitor.judge import CHART_RULE, SourcedChange
 from monitor.ring import Ring, text

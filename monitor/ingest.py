@@ -32,6 +32,7 @@ class Ingest:
     - `last_heard_ns`: when a message was last accepted, None before the first
     - `idle`: the last accepted message was a keep-alive or held no active frame
     - `mismatch`: why the frames that come now are not judged ('no bundle', 'frame size ...'), None if they are
+    - `layers_ended`: how many layers have ended, as far as the camera tells of them
     - `rejections`: the last message refused, by reason: a closed set, each put in once and then replaced
     """
 
@@ -47,6 +48,8 @@ class Ingest:
         self._kind: tuple[object, ...] = ()  # what the two below were worked out for
         self._code = int(Unjudged.UNCALIBRATED)
         self.mismatch: str | None = None if admission else "no bundle"
+        self._layer: tuple[str, int | None] = "", None
+        self.layers_ended = 0
         self.last_heard_ns: int | None = None
         self.idle = False
         self.rejections: dict[str, Rejection | None] = dict.fromkeys(REASONS)
@@ -68,9 +71,16 @@ class Ingest:
             self._reject("second_stream", f"stream {header.stream!r} while {speaks!r} is alive", now_ns)
             return
         self.last_heard_ns = now_ns
+        if header.end or (header.layer is not None and (header.job, header.layer) != self._layer):
+            self._end_layer(header)
         codes = self._codes(message)
         enters = self._admission is not None
         self._backlog.offer(message, verdict, self._sequence, codes, now_ns, enters=enters)
+
+    def _end_layer(self, header: Header) -> None:
+        """The layer before has ended, and with a job's last message this one."""
+        self.layers_ended += self._layer[1] is not None
+        self._layer = header.job, None if header.end else header.layer
 
     def _reject(self, reason: str, detail: str, now_ns: int) -> None:
         self.rejections[reason] = Rejection(detail, now_ns)

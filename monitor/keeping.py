@@ -11,7 +11,7 @@ import msgspec
 
 from calibration.realised import JobEvents, Rate, Realised, over_all, realised, tally
 from monitor import blocklog
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.blockstore import Block, BlockStore, beside
 from monitor.orders import Promise
 from monitor.shared import Arrays

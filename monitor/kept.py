@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from calibration.blocks import BLOCKS_MIN, BlockExtremes, begin
 from calibration.charts import CalibrationError
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.blockstore import Block, beside, read_blocks
 from monitor.bundle import Bundle
-from monitor.journal import Journal
+from monitor.journal.store import Journal
 from monitor.manifest import FittedBudget
 
 

@@ -373,6 +373,7 @@ class Manifest(msgspec.Struct, frozen=True):
                 f"events.clear_frames: {asked} frames are less than the {held.clear_frames} within which the bundle's "
                 "false-alarm budget counts all as one event; set at least so many, or auto"
             )
+        held = held._replace(deadband=events.deadband)
         return held if asked == "auto" else held._replace(clear_frames=asked)
 
     @property
@@ -383,7 +384,8 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def without_budget(events: Events) -> EventRule:
     """The rule of *events* where no budget says how long one lasts."""
-    return EventRule(events.k, events.n, CLEAR_FRAMES if events.clear_frames == "auto" else events.clear_frames)
+    clear_frames = CLEAR_FRAMES if events.clear_frames == "auto" else events.clear_frames
+    return EventRule(events.k, events.n, clear_frames, events.deadband)
 
 
 def as_limits(limits: dict[str, FittedLimit]) -> tuple[Limit, ...]:

@@ -17,11 +17,16 @@ from prometheus_client.registry import Collector
 from monitor import vitals
 from monitor.orders import Orders
 from monitor.shared import Arrays
+from monitor.sinks.pump import Statistics
+from monitor.sinks.retry import CircuitState
 from monitor.status import Status
 from monitor.types import State
 from monitor.vitals import PRIORITIES
 
 PREFIX: Final = "framewatch_"
+
+CIRCUITS: Final[Sequence[CircuitState]] = ("closed", "half_open", "open")
+"""States of a sink's circuit, by their value in `sink_circuit`."""
 
 HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = {
     "age": ("frame_age_seconds", "From a frame's arrival to its judgement"),
@@ -39,7 +44,8 @@ Labelled = Iterable[tuple[tuple[str, ...], float]]
 class Metrics(Collector):
     """The metrics of one daemon.
 
-    *look* gives its status, *raised* how many alarms were ever raised by source and priority.
+    *look* gives its status, *raised* how many alarms were ever raised by source and priority, *sinks* what became of
+    their changes.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class Metrics(Collector):
         arrays: Arrays,
         look: Callable[[], Status],
         raised: Callable[[], Mapping[tuple[str, str], int]],
+        sinks: Callable[[], Sequence[Statistics]] = tuple,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -56,6 +63,7 @@ class Metrics(Collector):
         self._vitals = arrays
         self._look = look
         self._raised = raised
+        self._sinks = sinks
         self._torch = torch_version()
         self._registry = registry
         registry.register(self)
@@ -78,6 +86,7 @@ class Metrics(Collector):
         yield from self._charts(status)
         yield from self._promise(status)
         yield from self._alarms(status)
+        yield from self._deliveries()
         yield from self._state(status)
 
     def _frames(self, status: Status) -> Iterator[Metric]:
@@ -184,6 +193,26 @@ class Metrics(Collector):
             ("priority",),
             [((priority,), active.count(priority)) for priority in PRIORITIES],
         )
+
+    def _deliveries(self) -> Iterator[Metric]:
+        sinks = self._sinks()
+        text = "Changes of alarms in the journal that the sink has not passed"
+        yield self._gauge("sink_pending", text, ("sink",), [((one.sink,), one.pending) for one in sinks])
+        for name, text, counts in (
+            ("sent", "Changes delivered", [one.sent for one in sinks]),
+            ("failures", "Deliveries that failed", [one.failures for one in sinks]),
+            (
+                "refused",
+                "Changes passed over because the receiver refuses them for good",
+                [one.refused for one in sinks],
+            ),
+            ("shed", "Old revisions passed over because a newer one follows", [one.shed for one in sinks]),
+        ):
+            values = [((one.sink,), count) for one, count in zip(sinks, counts, strict=True)]
+            yield self._counter(f"sink_{name}_total", text, ("sink",), values)
+        circuits = [((one.sink,), CIRCUITS.index(one.circuit)) for one in sinks]
+        text = "0: deliveries succeed; 1: after many failures one is being tried; 2: they keep failing"
+        yield self._gauge("sink_circuit", text, ("sink",), circuits)
 
     def _state(self, status: Status) -> Iterator[Metric]:
         yield self._gauge("permit", "1: the process may go on", (), [((), status.permit)])

@@ -1,13 +1,38 @@
 """The permit: whether the process may go on, as this monitor sees it. A process interlock, not a safety function.
 
-Pure: the rule takes what withholds the permit now and says whether it is given; time is an argument.
+Pure: the rule takes what withholds the permit now and says whether it is given; time is an argument. Each cause, a
+state or the priority of an open event, has a way in which it falls, at once or at the layer's end, and a way back: by
+quiet, once its alarms are acknowledged, or at the end of the layer in which it went.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from monitor.config import Permit as PermitConfig
 from monitor.types import State
+
+STATES = frozenset(state.value for state in State)
+
+
+class Seen(NamedTuple):
+    """What the rule looks at, at *now_ns* (monotonic)."""
+
+    state: State
+    open_priorities: Sequence[str]
+    now_ns: int
+    layer_ends: int = 0  # that were seen since the start: counts up
+    logged: int = 0  # events told to the side process so far
+    heard: int = 0  # of these, those whose alarms *unacknowledged* knows
+    unacknowledged: frozenset[str] = frozenset()  # causes of which an alarm waits for a person
+
+
+class Cause(NamedTuple):
+    """A cause that withholds the permit, or waits for the layer's end to do so."""
+
+    since_ns: int
+    layer_ends: int  # when it came, and as long as it holds when it was last seen
+    logged: int = 0
 
 
 class PermitState(NamedTuple):
@@ -17,36 +42,75 @@ class PermitState(NamedTuple):
     quiet_since_ns: int | None = None
     why: str = "starting"
     idle_since_ns: int | None = None
+    coming: Mapping[str, Cause] = MappingProxyType({})  # that wait for the layer's end to withhold it
+    held: Mapping[str, Cause] = MappingProxyType({})  # that are over, or hold, and whose way back is not quiet alone
 
 
-def step(
-    config: PermitConfig, before: PermitState, state: State, open_priorities: Sequence[str], now_ns: int
-) -> PermitState:
-    """The permit at *now_ns* (monotonic). It falls at once and comes back after `quiet_s` without a reason to withhold.
+def step(config: PermitConfig, before: PermitState, seen: Seen) -> PermitState:
+    """The permit now. It falls with the first cause, and comes back after `quiet_s` without any.
 
     `idle` withholds nothing by itself, or a laser that waits for the permit could never start. An event that was open
     when the process went off stays open, since nothing is judged; it goes on withholding the permit unless
     `idle_release_s` says for how long.
     """
-    idle_since_ns = (before.idle_since_ns or now_ns) if state is State.IDLE else None
-    reason = _withheld(config, state, open_priorities, idle_since_ns, now_ns)
-    if reason is not None:
-        return PermitState(False, None, reason, idle_since_ns)
+    now_ns = seen.now_ns
+    idle_since_ns = (before.idle_since_ns or now_ns) if seen.state is State.IDLE else None
+    causes = _causes(config, seen, idle_since_ns)
+    coming = {
+        cause: before.coming.get(cause, Cause(now_ns, seen.layer_ends))
+        for cause in causes
+        if _way(config.fall, cause) == "layer_end"
+    }
+    holding = [
+        cause for cause in causes if not (before.given and cause in coming and _waits(config, coming[cause], seen))
+    ]
+    held = {cause: how for cause, how in before.held.items() if not _is_back(config, cause, how, seen)}
+    held |= {cause: Cause(now_ns, seen.layer_ends, seen.logged) for cause in holding if cause in config.back}
+    after = PermitState(idle_since_ns=idle_since_ns, coming=coming, held=held)
+    if holding:
+        return after._replace(why=_named(holding[0]))
+    if held:
+        return after._replace(why=_waiting(config, next(iter(held))))
     if before.given:
-        return PermitState(True, None, "", idle_since_ns)
+        return after._replace(given=True, why="")
     quiet_since_ns = now_ns if before.quiet_since_ns is None else before.quiet_since_ns
     if now_ns - quiet_since_ns >= config.quiet_s * 1e9:
-        return PermitState(True, None, "", idle_since_ns)
-    return PermitState(False, quiet_since_ns, f"waiting for {config.quiet_s:g} s of quiet", idle_since_ns)
+        return after._replace(given=True, why="")
+    return after._replace(quiet_since_ns=quiet_since_ns, why=f"waiting for {config.quiet_s:g} s of quiet")
 
 
-def _withheld(
-    config: PermitConfig, state: State, open_priorities: Sequence[str], idle_since_ns: int | None, now_ns: int
-) -> str | None:
-    if state in config.withhold_states:
-        return f"state {state.value}"
+def _causes(config: PermitConfig, seen: Seen, idle_since_ns: int | None) -> list[str]:
+    """States and priorities that are to withhold the permit, the state first."""
+    causes = [seen.state.value] if seen.state in config.withhold_states else []
     release_s = config.idle_release_s
-    if idle_since_ns is not None and release_s is not None and now_ns - idle_since_ns >= release_s * 1e9:
-        return None
-    held = [priority for priority in open_priorities if priority in config.withhold_priorities]
-    return f"open event of priority {held[0]}" if held else None
+    if idle_since_ns is not None and release_s is not None and seen.now_ns - idle_since_ns >= release_s * 1e9:
+        return causes
+    priorities = [one for one in seen.open_priorities if one in config.withhold_priorities]
+    return list(dict.fromkeys([*causes, *priorities]))
+
+
+def _waits(config: PermitConfig, cause: Cause, seen: Seen) -> bool:
+    """Whether the layer in which *cause* came goes on, and it has not waited for too long."""
+    return seen.layer_ends == cause.layer_ends and seen.now_ns - cause.since_ns < config.layer_end_s * 1e9
+
+
+def _is_back(config: PermitConfig, cause: str, held: Cause, seen: Seen) -> bool:
+    if _way(config.back, cause) == "layer_end":
+        return seen.layer_ends > held.layer_ends
+    # What the side process has not heard of yet, it cannot know to be acknowledged.
+    return seen.heard >= held.logged and cause not in seen.unacknowledged
+
+
+def _way(ways: Mapping[Any, str], cause: str) -> str | None:
+    """Of any cause; that a camera's state `starting` has none, its type does not say."""
+    return ways.get(cause)
+
+
+def _named(cause: str) -> str:
+    return f"state {cause}" if cause in STATES else f"open event of priority {cause}"
+
+
+def _waiting(config: PermitConfig, cause: str) -> str:
+    if _way(config.back, cause) == "layer_end":
+        return f"waiting for the layer's end after {_named(cause)}"
+    return f"waiting for someone to acknowledge: {_named(cause)}"

@@ -14,7 +14,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # they take seconds to import, and a simulated camera that says one line needs none of them
     from calibration.evaluation import Estimate
-    from monitor.alarms import Alarm
+    from monitor.alarms.alarm import Alarm
     from monitor.bundle import Bundle
     from monitor.calibrate import Progress as Report
     from monitor.camera.truth import Comparison, KindTally

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from monitor import exposure, keys, logs
+from monitor import exposure, keys, logs, notify
 from monitor.bundle import Bundle, BundleError, read
 from monitor.config import Config
 from monitor.manifest import FittedLimit, Manifest
@@ -127,13 +127,15 @@ def run(config: Config, source: str) -> int:
     memory = open_memory(orders)
     stopping = threading.Event()
     _stop_on_signals(stopping)
+    notifier = notify.of_this_process()
     side, hot = Child("side", orders, {}), Child("hot", orders, MALLOC)
     side.start(time.monotonic())
     hot.start(time.monotonic())
     welcome = f"camera {config.camera}, frames from {config.input.endpoint}, page http://{config.http.host}:{config.http.port}/"
     try:
-        return _supervise(side, hot, memory, stopping, welcome)
+        return _supervise(side, hot, memory, stopping, welcome, notifier)
     finally:
+        notifier.stopping()
         hot.stop(config.drain_s + 10.0)
         side.stop(SIDE_STOP_S)
 
@@ -223,7 +225,9 @@ def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     return orders
 
 
-def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Event, welcome: str) -> int:
+def _supervise(
+    side: Child, hot: Child, memory: Memory, stopping: threading.Event, welcome: str, notifier: notify.Notifier
+) -> int:
     """Until *stopping*, or until a process says that the configuration cannot be carried out: the exit status."""
     announced = False
     while not stopping.wait(LOOK_S):
@@ -232,6 +236,8 @@ def _supervise(side: Child, hot: Child, memory: Memory, stopping: threading.Even
         if side.settled and hot.settled and not announced:
             announced = True
             log.info("running: %s", welcome)
+            notifier.ready()
+        notifier.turn(memory, time.monotonic_ns())
         for child in (side, hot):
             status = child.look(time.monotonic())
             if status is None:

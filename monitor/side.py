@@ -1,6 +1,6 @@
 """The side process: alarm life cycle, journal, alarm socket, HTTP. It never imports torch.
 
-`Desk` decides what is to be told, given the time; the rest is the shell around it: sockets, signals, one event loop.
+`monitor.desk` decides what is to be told; this is the shell around it: sockets, signals, one event loop.
 The journal is written in a thread of its own, so that a slow disk holds up neither the beat nor the page.
 """
 
@@ -12,221 +12,91 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
 import uvicorn
 import zmq
 from prometheus_client import CollectorRegistry
 
-from monitor import alarms, doorkeeper, eventlog, logs, orders, vitals
-from monitor.alarms import Alarm, AlarmState, Case
+from monitor import doorkeeper, logs, orders, vitals
+from monitor.alarms.acts import Asked
+from monitor.alarms.alarm import Alarm, count_by_priority
+from monitor.alarms.figures import Figures, figures
+from monitor.alarms.modes import Modes
 from monitor.blockstore import BlockStoreError
 from monitor.broadcast import Broadcast
-from monitor.config import Config
+from monitor.config import Config, Http
+from monitor.desk import Answer, Desk, Telegram
 from monitor.doorkeeper import Doorkeeper
-from monitor.journal import Change, Journal, JournalError, Outbox
-from monitor.keeping import Keeper
+from monitor.journal.store import Journal, JournalError, Told, Which
 from monitor.keys import KeyFileError
-from monitor.layers import LayerBook, RateSummary
+from monitor.layers import RateSummary
+from monitor.live import Live
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
-from monitor.status import LOST_WHY, Status, hot_lost, look
-from monitor.vitals import read_text, write_text
-from monitor.voice import Heartbeat, Permit
+from monitor.sinks.build import routes
+from monitor.sinks.dispatch import Dispatch
+from monitor.sinks.sink import SinkError
+from monitor.status import Status
+from monitor.vitals import write_text
+from monitor.web import token
 from monitor.web.app import application
 
 TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
 
-SETTLE_NS: Final = 500_000_000
-"""Alarms wait so long after the socket is bound: subscribers of a side process that died are still connecting again."""
-
-TELL_NS: Final = 1_000_000_000
-"""While the hot process is lost, its heartbeat and permit are spoken for so often."""
-
-OVERWRITTEN_SHOWN_NS: Final = 60_000_000_000
-SLOW_DISK_NS: Final = 2_000_000_000
+ANSWER_S: Final = 10.0
+SINKS_STOP_S: Final = 3.0
 QUEUED_MESSAGES: Final = 10_000  # per subscriber that does not read: hours of alarms
 LINGER_MS: Final = 1000
 
 _log = logging.getLogger(__name__)
 
 
-class Telegram(NamedTuple):
-    """One message of the alarm socket."""
-
-    topic: str
-    body: bytes
-
-
 class StartError(ValueError):
     """The process cannot start as configured: one line for the operator, with the key."""
-
-
-class Desk:
-    """What the side process knows and decides. No clock and no socket; `step` blocks on the disk."""
-
-    def __init__(self, given: Orders, memory: Memory, journal: Journal, mono_ns: int) -> None:
-        self._orders = given
-        self._memory = memory
-        self._journal = journal
-        self._started_ns = mono_ns
-        self._position = journal.position(given.boot)
-        self._outbox = Outbox(journal, given.boot, self._position)
-        self.book = alarms.open_book(given.config.camera, journal.open_cases())
-        self.raised: Mapping[tuple[str, str], int] = journal.raised()
-        self._told_ns: int | None = None  # of a lost hot process; None: it is not lost
-        self._overwritten = 0
-        self._overwritten_ns = 0
-        self._step_ns: int | None = None  # since when a step runs
-        self._keeper = _keeper(given, memory)
-        rates = given.bundle.rates if given.bundle else None
-        self._layers = LayerBook(rates, memory.units) if rates is not None else None
-
-    def step(self, mono_ns: int, t_ns: int, last: bool = False) -> list[Telegram]:
-        """Apply what the event log and the beat of the hot process say, journal it, and return what is to be sent.
-
-        *mono_ns* and *t_ns*: now, monotonic and Unix. The *last* step keeps nothing back.
-        """
-        self._step_ns = mono_ns
-        records, self._position, overwritten = eventlog.read(self._memory.log, self._position)
-        if overwritten:
-            self._overwritten, self._overwritten_ns = overwritten, mono_ns
-            _log.error("%d event records were overwritten before they were read", overwritten)
-        lost = hot_lost(self._memory.vitals, mono_ns, self._started_ns)
-        changes = self._apply([*records, *self._watch(lost, t_ns)])
-        self._outbox.accept([Change(case, t_ns) for case in changes], self._position, mono_ns)
-        settled = last or mono_ns - self._started_ns >= SETTLE_NS
-        leaving = self._outbox.take() if settled else []
-        camera = self._orders.config.camera
-        telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
-        telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
-        if self._keeper is not None:
-            self._keeper.step(mono_ns, self._of_charts)
-        if self._layers is not None:
-            self._layers.step(mono_ns)
-        self._step_ns = None
-        return telegrams
-
-    def why(self, mono_ns: int) -> str:
-        """What is wrong with this process at *mono_ns*; empty: nothing. Any thread may ask while a step runs."""
-        started_ns = self._step_ns
-        if started_ns is not None and mono_ns - started_ns > SLOW_DISK_NS:
-            return f"the journal has not answered for {(mono_ns - started_ns) // 1_000_000_000} s"
-        if self._outbox.why:
-            return self._outbox.why
-        if self._keeper is not None and self._keeper.why:
-            return self._keeper.why
-        if self._overwritten and mono_ns - self._overwritten_ns < OVERWRITTEN_SHOWN_NS:
-            return f"{self._overwritten} event records were overwritten before they were read"
-        return ""
-
-    def status(self, mono_ns: int, t_ns: int) -> Status:
-        """The whole daemon. Any thread may ask while a step runs."""
-        promise = self._keeper.status if self._keeper is not None else None
-        layers = self._layers.current if self._layers is not None else None
-        return look(self._orders, self._memory, self.book.active, mono_ns, t_ns, self._started_ns, promise, layers)
-
-    def layers(self, job: str | None) -> RateSummary:
-        """The latest layers, of all jobs or of *job*; none without a chart of rates. Any thread may ask likewise."""
-        return self._layers.summary(job) if self._layers is not None else RateSummary()
-
-    def _of_charts(self, since_ns: int) -> list[Alarm]:
-        charts = list(self._orders.bundle.limits) if self._orders.bundle else []
-        return self._journal.alarms_since(charts, since_ns)
-
-    def close(self) -> None:
-        """Close what this desk has opened itself."""
-        if self._keeper is not None:
-            self._keeper.close()
-
-    def _watch(self, lost: bool, t_ns: int) -> list[eventlog.EventRecord]:
-        record = alarms.watch_hot(self.book, lost, t_ns)
-        if record is None:
-            return []
-        _log.log(logging.ERROR if lost else logging.INFO, "%s", LOST_WHY if lost else "the hot process is back")
-        return [record]
-
-    def _apply(self, records: list[eventlog.EventRecord]) -> list[Case]:
-        book, changes = self.book, []
-        for record in records:
-            book, changed = alarms.apply(book, record, lossy=self._overwritten > 0)
-            changes += changed
-        self.book = book
-        self.raised = _counted(self.raised, [case.alarm for case in changes if case.alarm.rev == 1])
-        return changes
-
-    def _speak_for_hot(self, lost: bool, mono_ns: int, t_ns: int) -> list[Telegram]:
-        if not lost:
-            self._told_ns = None
-            return []
-        if self._told_ns is not None and mono_ns - self._told_ns < TELL_NS:
-            return []
-        self._told_ns = mono_ns
-        config, arrays = self._orders.config, self._memory.vitals
-        status = self.status(mono_ns, t_ns)
-        heartbeat = Heartbeat(
-            camera=config.camera,
-            t_ns=t_ns,
-            state=status.state,
-            why=status.why,
-            seq=status.last_seq,
-            coverage=status.coverage,
-            frame_age_p99_ms=status.frame_age_p99_ms,
-            active_alarms=len(status.alarms),
-        )
-        epoch = read_text(arrays, "epoch")
-        permit = Permit(
-            camera=config.camera,
-            epoch=epoch,
-            n=0,  # it stands still: that alone reads as false
-            t_ns=t_ns,
-            ttl_ms=config.permit.ttl_ms,
-            permit=False,
-            why=LOST_WHY,
-            mode=config.permit.mode,
-        )
-        return [
-            Telegram(f"heartbeat.{config.camera}", msgspec.json.encode(heartbeat)),
-            Telegram(f"permit.{config.camera}", msgspec.json.encode(permit)),
-        ]
-
-
-def _keeper(given: Orders, memory: Memory) -> Keeper | None:
-    """What keeps the promise's blocks; None where the limits are per frame."""
-    bundle = given.bundle
-    if bundle is None or bundle.promise is None:
-        return None
-    return Keeper(bundle.promise, Path(given.config.journal), memory.blocks, bundle.created_ns)
-
-
-def _counted(raised: Mapping[tuple[str, str], int], new: list[Alarm]) -> Mapping[tuple[str, str], int]:
-    """A new mapping each time: a scrape may be walking through the old one."""
-    counts = dict(raised)
-    for alarm in new:
-        key = (alarm.source, str(alarm.priority))
-        counts[key] = counts.get(key, 0) + 1
-    return counts
 
 
 class Window:
     """What HTTP shows: the desk at the present moment."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, journal: Journal) -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, journal: Journal, dispatch: Dispatch) -> None:
         self._desk = desk
         self._journal = journal
-        self._metrics = Metrics(CollectorRegistry(), given, memory.vitals, self.status, lambda: desk.raised)
+        self._wake_fd = given.wake_fd
+        self._metrics = Metrics(
+            CollectorRegistry(),
+            given,
+            memory.vitals,
+            self.status,
+            lambda: desk.raised,
+            lambda: dispatch.statistics,
+        )
 
     def status(self) -> Status:
         return self._desk.status(time.monotonic_ns(), time.time_ns())
 
-    def alarms(self, limit: int, state: AlarmState | None) -> list[Alarm]:
-        return self._journal.alarms(limit, state)
+    def alarms(self, limit: int, which: Which | None) -> list[Alarm]:
+        return self._journal.alarms(limit, which)
+
+    def history(self, alarm_id: str) -> list[Told]:
+        return self._journal.changes(alarm_id)
+
+    def modes(self) -> Modes:
+        return self._desk.life.modes
+
+    def figures(self, first_t_ns: int, last_t_ns: int) -> Figures:
+        return figures(self._journal.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
+
+    def ask(self, target: str, asked: Asked) -> Answer:
+        """Raises TimeoutError where the desk does not get to it, since the disk holds it up."""
+        waiting = self._desk.ask(target, asked)
+        os.eventfd_write(self._wake_fd, 1)
+        return waiting.result(ANSWER_S)
 
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)
@@ -246,11 +116,13 @@ class _Server(uvicorn.Server):
 class _Shell:
     """The event loop's side: when to step, what to send, when to stop."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: Broadcast) -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: Broadcast, dispatch: Dispatch) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
         self._desk = desk
         self._publisher = publisher
+        self._dispatch = dispatch
+        self._live = Live(given, memory)
         self._supervisor = given.supervisor_pid
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
@@ -264,10 +136,12 @@ class _Shell:
         loop.add_reader(self._wake_fd, self._rung)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
+            tasks.create_task(self._dispatch.run())
             beat = tasks.create_task(self._beat())
             try:
                 await self._work()
             finally:
+                self._dispatch.stop(SINKS_STOP_S)
                 server.should_exit = True
                 beat.cancel()
 
@@ -288,16 +162,23 @@ class _Shell:
         self._publisher.listen()
         for topic, body in telegrams:
             self._publisher.send(topic, body)
+        if telegrams:
+            self._dispatch.wake()
 
     async def _beat(self) -> None:
         while True:
             now_ns = time.monotonic_ns()
             write_text(self._vitals, "side_why", self._desk.why(now_ns))
-            open_alarms = self._desk.book.active
+            open_alarms = self._desk.life.active
             self._vitals["active_alarms"][0] = len(open_alarms)
-            self._vitals["open_by_priority"][:] = alarms.count_by_priority(open_alarms)
+            self._vitals["open_by_priority"][:] = count_by_priority(open_alarms)
+            heard, waiting = self._desk.heard, self._desk.unacknowledged
+            self._vitals["unacknowledged"][:] = [waiting[cause] for cause in vitals.CAUSES]
+            self._vitals["heard"][0] = heard  # after what it is said of
             self._vitals["side_pid"][0] = os.getpid()
             self._vitals["side_beat_ns"][0] = now_ns
+            for message in self._live.step(now_ns, time.time_ns()):
+                self._dispatch.say(message)
             if os.getppid() != self._supervisor:
                 _log.warning("the supervisor is gone; stopping")
                 self._ask_to_stop()
@@ -317,18 +198,21 @@ def run(given: Orders) -> None:
     """The side process from start to end. Raises StartError or JournalError where it cannot start as configured."""
     config = given.config
     memory = orders.open_memory(given)
-    journal = Journal(Path(config.journal), config.camera)
+    journal = Journal(Path(config.journal), config.camera, hold=True)
     context = zmq.Context()
     desk: Desk | None = None
     keeper: Doorkeeper | None = None
     try:
-        desk = Desk(given, memory, journal, time.monotonic_ns())
+        desk = Desk(given, memory, journal, time.monotonic_ns(), time.time_ns())
         listener = listen(config)
         keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
         publisher = publish(context, config, keeper)
+        dispatch = Dispatch(journal, routes(config.sinks, config.camera))
+        for name in config.sinks.names:
+            journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         server = _Server(
             uvicorn.Config(
-                application(Window(given, memory, desk, journal)),
+                application(Window(given, memory, desk, journal, dispatch), allowed(config.http)),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -338,7 +222,7 @@ def run(given: Orders) -> None:
                 timeout_graceful_shutdown=1,
             )
         )
-        _serve(lambda: _Shell(given, memory, desk, publisher), server, listener)
+        _serve(lambda: _Shell(given, memory, desk, publisher, dispatch), server, listener)
     finally:
         if keeper is not None:
             keeper.close()
@@ -354,6 +238,11 @@ def _serve(shell: Callable[[], _Shell], server: uvicorn.Server, listener: socket
 
     with listener:
         asyncio.run(main())
+
+
+def allowed(http: Http) -> Callable[[str | None], bool] | None:
+    """Whether an `Authorization` header may change something; None: nothing may. Raises KeyFileError."""
+    return token.read(Path(http.token_file)).admits if http.token_file else None
 
 
 def listen(config: Config) -> socket.socket:
@@ -387,7 +276,7 @@ def main() -> int:
     logs.set_up(given.config.log, "side")
     try:
         run(given)
-    except (StartError, JournalError, BlockStoreError, KeyFileError) as error:
+    except (StartError, JournalError, BlockStoreError, SinkError, KeyFileError) as error:
         sys.stderr.write(f"framewatch: {given.source}: {error}\n")
         return 2
     return 0

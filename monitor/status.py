@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from monitor import __version__, ledger, vitals
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.keeping import PromiseStatus
 from monitor.layers import LayerCount
 from monitor.orders import Memory, Orders
@@ -89,6 +89,11 @@ def hot_lost(arrays: Arrays, mono_ns: int, started_ns: int) -> bool:
     return mono_ns - beat_ns > (STOPPING_NS if stopping else vitals.LOST_NS)
 
 
+def state_of(arrays: Arrays, lost: bool) -> State:
+    """The state of the daemon: of a hot process that is *lost* degraded, whatever it said last."""
+    return State.DEGRADED if lost else _state(arrays)
+
+
 def _state(arrays: Arrays) -> State:
     return vitals.STATES[int(arrays["state"][0])]
 
@@ -111,7 +116,7 @@ def look(
         camera=orders.config.camera,
         version=__version__,
         t_ns=t_ns,
-        state=State.DEGRADED if lost else _state(arrays),
+        state=state_of(arrays, lost),
         why=LOST_WHY if lost else read_text(arrays, "why"),
         side_why=read_text(arrays, "side_why"),
         permit=fresh and bool(arrays["permit"][0]),

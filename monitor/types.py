@@ -10,6 +10,18 @@ import numpy.typing as npt
 PixelType = Literal["uint8", "uint16", "float32"]
 Pixels = npt.NDArray[Any]
 Precision = Literal["float32", "bfloat16"]  # as in `models.scores`, which not every process loads
+Priority = Literal["low", "medium", "high", "critical"]
+
+Cause = Literal["uncalibrated", "degraded", "blind", "stale", "low", "medium", "high", "critical"]
+"""What may withhold the permit and has alarms: states, and priorities of open events."""
+
+Source = Literal[
+    "t2", "s2", "offset", "local", "mewma",  # charts
+    "exceedance_rate",
+    "frozen", "saturated", "dark", "rows_missing",  # the camera
+    "blind", "stale", "uncalibrated", "degraded", "flood", "new_kind",  # the service
+]  # fmt: skip
+"""Where an alarm comes from."""
 
 TEXT_BYTES = 128
 """Most UTF-8 bytes in `stream`, `job`, `context` and `settings`: each ring slot keeps them at a fixed width."""

@@ -10,11 +10,11 @@ from typing import Final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from monitor.config import Priority
 from monitor.shared import Arrays, Fields
-from monitor.types import TEXT_BYTES, State
+from monitor.types import TEXT_BYTES, Cause, Priority, State
 
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+CAUSES: Final[tuple[str, ...]] = get_args(Cause)
 """From least to most urgent."""
 
 BEAT_NS: Final = 100_000_000
@@ -59,6 +59,7 @@ def fields(charts: int) -> Fields:
         "why": ("S256", (1,)),
         "permit": ("i8", (1,)),
         "permit_why": ("S256", (1,)),
+        "permit_n": ("i8", (1,)),  # of the last one that was said
         "last_seq": ("i8", (1,)),
         "refused_input": ("i8", (1,)),  # peers that the door of a socket refused, since the supervisor started
         "refused_permit": ("i8", (1,)),
@@ -78,6 +79,8 @@ def fields(charts: int) -> Fields:
         "side_beat_ns": ("i8", (1,)),
         "active_alarms": ("i8", (1,)),
         "open_by_priority": ("i8", (len(PRIORITIES),)),
+        "heard": ("i8", (1,)),  # records of the event log whose alarms the next one knows
+        "unacknowledged": ("i8", (len(CAUSES),)),
         "side_why": ("S256", (1,)),
         "refused_alarms": ("i8", (1,)),
     }
@@ -90,6 +93,11 @@ def fields(charts: int) -> Fields:
 def open_priorities(arrays: Arrays) -> tuple[Priority, ...]:
     """The priorities of the alarms about frames that the side process knows to be open."""
     return tuple(name for name, count in zip(PRIORITIES, arrays["open_by_priority"].tolist(), strict=True) if count)
+
+
+def unacknowledged(arrays: Arrays) -> frozenset[str]:
+    """States and priorities of which an alarm waits for a person, as the side process knows them."""
+    return frozenset(cause for cause, count in zip(CAUSES, arrays["unacknowledged"].tolist(), strict=True) if count)
 
 
 def observe_one(arrays: Arrays, histogram: str, value: float) -> None:

@@ -157,7 +157,16 @@ class Watch:
             own = self.parts.handover.open_priorities if self.parts else ()
             # What an earlier process raised and nobody has cleared withholds the permit as well.
             priorities = (*own, *vitals.open_priorities(self._board))
-            self._permit = permits.step(self._config.permit, before, self._decision.state, priorities, now_ns)
+            seen = permits.Seen(
+                self._decision.state,
+                priorities,
+                now_ns,
+                self.parts.ingest.layers_ended if self.parts else 0,
+                int(self._memory.log["count"][0]),
+                int(self._board["heard"][0]),
+                vitals.unacknowledged(self._board),
+            )
+            self._permit = permits.step(self._config.permit, before, seen)
             changed = self._permit.given != before.given
             if not changed and now_ns - self._permit_said_ns < self._config.permit.period_ms * 1_000_000:
                 return False
@@ -178,6 +187,7 @@ class Watch:
         self._permit_said_ns = now_ns
         self._board["permit"][0] = int(self._permit.given)
         self._board["permit_why"][0] = self._permit.why.encode()[:256]
+        self._board["permit_n"][0] = self._permit_n
         config = self._config.permit
         self._voice.say(
             Permit(

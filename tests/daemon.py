@@ -20,7 +20,7 @@ import yaml
 import zmq
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.status import Status
 from monitor.voice import Heartbeat, Permit
 from monitor.wire import native

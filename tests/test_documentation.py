@@ -29,10 +29,17 @@ def keys_of(struct: msgspec.Struct, above: str = "") -> set[str]:
     return found
 
 
+BY_NAME = {"permit.back", "permit.fall", "alarms.priorities.kinds"} | {
+    f"alarms.{key}" for key in ("on_delay_s", "off_delay_s", "suppress")
+}
+"""Keys that hold a mapping of their own."""
+
+
 def flat(document: dict[str, object], above: str = "") -> set[str]:
     found: set[str] = set()
     for name, value in document.items():
-        found |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name}
+        whole = above + name
+        found |= flat(value, f"{whole}.") if isinstance(value, dict) and whole not in BY_NAME else {whole}
     return found
 
 
@@ -49,10 +56,24 @@ def test_the_example_configuration_is_the_defaults(tmp_path: Path) -> None:
 def test_the_example_configuration_names_every_key() -> None:
     text = (ROOT / "deploy" / "framewatch.yaml").read_text()
     optional = (
-        "bundle|calibration_expires_days|idle_release_s|stem_px|group|tile_px|token_file|secret|clients|camera_key"
+        "bundle|calibration_expires_days|idle_release_s|critical_ratio|stem_px|group|tile_px|"
+        "token_file|secret|clients|camera_key"
     )
     uncommented = re.sub(rf"^( *)# ({optional}):", r"\1\2:", text, flags=re.MULTILINE)
     assert flat(yaml.safe_load(uncommented)) == keys_of(Config())
+
+
+def test_the_example_configuration_names_every_key_of_each_sink(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "framewatch.yaml").read_text()
+    before, section, after = text.partition("\nsinks:")
+    uncommented = before + section + re.sub(r"^  #  ", "     ", after.replace(": []", ":  "), flags=re.MULTILINE)
+    copy = tmp_path / "framewatch.yaml"
+    copy.write_text(uncommented)
+    named = yaml.safe_load(uncommented)["sinks"]
+    found = read(copy).sinks
+    for kind in found.__struct_fields__:
+        [sink] = getattr(found, kind)
+        assert flat(named[kind][0]) == keys_of(sink), kind
 
 
 def test_every_command_of_the_readme_exists() -> None:
@@ -91,7 +112,7 @@ def test_the_camera_of_the_readme_speaks_the_protocol(tmp_path: Path) -> None:
 
 
 def test_no_document_names_what_is_not_there() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/cameras.md"):
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/cameras.md", "docs/sinks.md"):
         text = (ROOT / document).read_text()
         for name in re.findall(r"`((?:monitor|models|calibration|tests|deploy)/[\w./-]+)`", text):
             assert (ROOT / name).exists(), f"{document} names {name}"

@@ -93,6 +93,13 @@ def test_the_side_process_does_not_import_torch() -> None:
     assert heavy == set()
 
 
+def test_no_sink_imports_torch_though_some_are_imported_late() -> None:
+    sinks = {module for module in MODULES if module.startswith("monitor.sinks.")}
+    assert {"monitor.sinks.mqtt", "monitor.sinks.webhook", "monitor.sinks.command"} <= sinks
+    for module in sinks:
+        assert not any(roots(imported) & {"torch", "models"} for imported in closure(module).values()), module
+
+
 def test_the_supervisor_does_not_import_torch() -> None:
     assert not any(roots(imported) & {"torch", "models"} for imported in closure("monitor.service").values())
 

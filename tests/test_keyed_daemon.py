@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import zmq
 from daemon import PATIENCE_S, Camera, Daemon, Lock
@@ -17,6 +18,7 @@ from key_examples import Ring, peer
 from monitor import keys
 from monitor.camera.publisher import Publisher, Shot
 from monitor.keys import Credentials, Pair
+from monitor.web import token
 
 
 @pytest.fixture
@@ -207,3 +209,27 @@ def test_an_open_door_that_is_meant_is_opened(tmp_path: Path) -> None:
     with Daemon(tmp_path, None, security={"insecure": True}) as daemon:
         daemon.wait_for_state("uncalibrated", "blind")
         assert daemon.stop() == 0
+
+
+def test_over_http_only_who_has_the_token_changes_anything(tmp_path: Path) -> None:
+    token.write(tmp_path / "http.token")
+    text = token.text_of(tmp_path / "http.token")
+    with Daemon(tmp_path, None) as without:
+        without.wait_until(without.answers, "page")
+        assert asked(without, f"Bearer {text}") == 403
+        assert without.stop() == 0
+    page = without.document["http"]
+    with Daemon(tmp_path, None, http={**page, "token_file": "http.token"}) as daemon:
+        daemon.url = without.url
+        daemon.wait_until(daemon.answers, "page")
+        assert [asked(daemon, header) for header in (None, "Bearer no", f"Bearer {text}")] == [401, 401, 404]
+        assert daemon.stop() == 0
+        assert text not in daemon.log.read_text()
+
+
+def asked(daemon: Daemon, authorization: str | None) -> int:
+    """The status of a request to acknowledge an alarm that is not there."""
+    headers = {"Authorization": authorization} if authorization else {}
+    url = f"{daemon.url}/api/v1/alarms/none/acknowledge"
+    body = {"by": "me", "verdict": "true", "reason": "seen"}
+    return httpx.post(url, headers=headers, json=body, trust_env=False).status_code

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from calibration.evaluation import Estimate, proportion
-from monitor.alarms import SERVICE_SOURCES, Alarm
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.camera.schedule import Truth
 
 

@@ -38,7 +38,12 @@ def write(path: Path) -> None:
 
 def read(path: Path) -> Token:
     """The token in the file *path*. Raises KeyFileError."""
+    return Token(text_of(path))
+
+
+def text_of(path: Path) -> str:
+    """The same as it stands there, for who is to send it."""
     text = read_private(path)
     if len(text) < SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
         raise KeyFileError(f"{path}: holds no token of {SHORTEST} letters or more; 'framewatch keys token --out FILE'")
-    return Token(text)
+    return text

@@ -40,22 +40,29 @@ def span(event: Event) -> Span:
 
 def reference(rule: EventRule, rows: Rows) -> tuple[list[Span], list[Span]]:
     """(ended, open) events, by the definition: every frame's window is looked at anew."""
-    k, n, clear_frames = rule
+    k, n, clear_frames, deadband = rule
     ended: list[Span] = []
     members: list[int] = []
     taken: set[int] = set()
+    counted: set[int] = set()
     last_over = -1
     for i in range(len(rows)):
-        window = range(max(0, i - n + 1), i + 1)
-        largest = sorted((float(rows["joint"][j]) for j in window), reverse=True)
-        if len(largest) >= k and largest[k - 1] > 1:
-            last_over = i
-            new = [j for j in window if rows["joint"][j] > 1 and j not in taken]
-            taken.update(new)
-            members += new
-        elif members and i - last_over >= clear_frames:
+        if members and i > last_over + clear_frames:
             ended.append(summary(len(ended), rows, members))
             members = []
+        if not members:
+            counted = {j for j in counted if rows["joint"][j] > 1}
+        if rows["joint"][i] > (1 - deadband if members else 1):
+            counted.add(i)
+        window = [j for j in range(max(0, i - n + 1), i + 1) if j in counted]
+        if len(window) >= k:
+            last_over = i
+            new = [j for j in window if j not in taken]
+            taken.update(new)
+            members += new
+    if members and len(rows) - 1 - last_over >= clear_frames:
+        ended.append(summary(len(ended), rows, members))
+        members = []
     return ended, [summary(len(ended), rows, members)] if members else []
 
 
@@ -77,10 +84,10 @@ def phases(changes: Sequence[Change]) -> list[tuple[str, int, int]]:
     return [(phase, event.number, event.frames_over) for phase, event in changes]
 
 
-JOINTS = st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.1, 2.0, float("inf")]), max_size=60)
+JOINTS = st.lists(st.sampled_from([0.0, 0.5, 0.9, 1.0, 1.1, 2.0, float("inf")]), max_size=60)
 SPARSE = st.lists(st.sampled_from([0.0] * 6 + [1.5, 3.0]), max_size=120)
-RULES = st.tuples(st.integers(1, 4), st.integers(0, 6), st.integers(1, 9)).map(
-    lambda drawn: EventRule(drawn[0], drawn[0] + drawn[1], drawn[2])
+RULES = st.tuples(st.integers(1, 4), st.integers(0, 6), st.integers(1, 9), st.sampled_from([0.0, 0.2, 0.6])).map(
+    lambda drawn: EventRule(drawn[0], drawn[0] + drawn[1], drawn[2], drawn[3])
 )
 
 
@@ -133,6 +140,12 @@ def test_every_event_begins_once_grows_at_most_once_a_call_and_ends_once(
         (EventRule(2, 3, 9), [2, 3, 0, 0, 0, 0, 5, *[0] * 9], [(100, 101, 101, 2)]),  # a lone one is no member
         (EventRule(1, 1, 1), [4, 4, 4, 0], [(100, 102, 100, 3)]),  # the earliest of equal peaks
         (EventRule(1, 1, 2), [1.0, 0, 0, 0], []),  # at the limit is not beyond it
+        (
+            EventRule(1, 1, 2, 0.2),
+            [0.9, 2, 0.9, 0.9, 0.9, 0.7, 0, 0],
+            [(101, 104, 101, 4)],
+        ),  # it hovers within the deadband
+        (EventRule(1, 1, 2, 0.2), [0.9, 0.9, 0.9, 0.9], []),  # which raises nothing
     ],
 )
 def test_stories(rule: EventRule, joints: list[float], expected: list[tuple[int, ...]]) -> None:

@@ -9,13 +9,13 @@ from rich.console import Console
 from test_truth import alarm
 
 from monitor import screen
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.bundle import read
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import Comparison, KindTally
 from monitor.config import Calibration
 from monitor.demo import CAMERA, Scene, show, stem_scene
-from monitor.journal import Journal
+from monitor.journal.store import Journal
 
 SMALL = {
     "side_px": 32,

@@ -15,7 +15,8 @@ from monitor import doctor
 from monitor.bundle import WEIGHTS, Bundle, write
 from monitor.config import Config, Engine, Events, Http, Input, Outputs, Security
 from monitor.doctor import Finding, examine
-from monitor.journal import Journal
+from monitor.journal.store import Journal
+from monitor.sinks.config import Command, Sinks
 from monitor.web import token
 
 DAY_NS = 86_400 * 10**9
@@ -46,6 +47,16 @@ def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path
     assert [finding.check for finding in findings] == [*CHECKS, *SECURITY, "journal", "disk", "clock"]
     assert not [finding for finding in findings if finding.grade == "fault"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sink_that_could_not_start_is_a_fault_and_one_that_could_is_told(config: Config) -> None:
+    pager = Command(name="pager", command=("sh", "-c", "true"))
+    seen = found(msgspec.structs.replace(config, sinks=Sinks(commands=(pager,))), "sinks")
+    assert (seen.grade, seen.found) == ("ok", "pager can start")
+    lost = msgspec.structs.replace(pager, command=("nothing-like-it",))
+    seen = found(msgspec.structs.replace(config, sinks=Sinks(commands=(lost,))), "sinks")
+    assert seen.grade == "fault"
+    assert "nothing-like-it is no program" in seen.found
 
 
 def test_no_bundle_is_a_warning(config: Config) -> None:

@@ -343,3 +343,12 @@ def test_an_endpoint_in_use_is_one_line_that_says_so(context: "zmq.Context[Any]"
     with pytest.raises(OSError, match=f"^cannot bind to {taken}: Address already in use$"):
         open_socket(context, taken, "pull", True, "cam", 10, 1000)
     first.close()
+
+
+def test_layers_end_where_the_camera_says_another_or_the_jobs_last_message() -> None:
+    bench, ended = Bench(), []
+    told = ((None, "", False), (1, "a", False), (1, "a", False), (2, "a", False), (2, "b", False), (2, "b", True))
+    for seq, (layer, job, end) in enumerate((*told, (1, "c", False))):
+        bench.take(frames(seq, layer=layer, job=job, end=end))
+        ended.append(bench.ingest.layers_ended)
+    assert ended == [0, 0, 0, 1, 2, 3, 3]

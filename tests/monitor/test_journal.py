@@ -4,25 +4,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alarm_example import changes_of, written
 from daemon_example import record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor import journal as journals
-from monitor.alarms import Alarm, Case, apply, open_book
-from monitor.eventlog import EventRecord
-from monitor.journal import RETRY_NS, Change, Departure, Journal, JournalError, Outbox
-
-EMPTY = open_book("melt", [])
-
-
-def changes_of(*records: EventRecord) -> list[Change]:
-    book, changes = EMPTY, list[Change]()
-    for told in records:
-        book, changed = apply(book, told)
-        changes += [Change(case, told.t_ns) for case in changed]
-    return changes
-
+from monitor.alarms.alarm import Alarm
+from monitor.alarms.life import Entry, Revision
+from monitor.journal import outbox as outboxes
+from monitor.journal.outbox import RETRY_NS, Outbox
+from monitor.journal.store import Change, Departure, Journal, JournalError, Told, Written
 
 LIFE = changes_of(record("began"), record("grew", last_seq=20, frames_over=8), record("ended", last_seq=21))
 
@@ -39,13 +30,17 @@ def journal(path: Path) -> Iterator[Journal]:
     opened.close()
 
 
+def alarms_of(changes: Iterable[Told]) -> list[Alarm]:
+    return [told.alarm for told in changes]
+
+
 def revisions(alarms: Iterable[Alarm]) -> list[tuple[int, str, bool]]:
     return [(alarm.rev, alarm.state, alarm.journaled) for alarm in alarms]
 
 
 class TestJournal:
     def test_a_new_journal_is_empty(self, journal: Journal) -> None:
-        assert journal.open_cases() == []
+        assert journal.open_entries() == []
         assert journal.position("boot-1") == 0
         assert journal.unpublished() == []
         assert journal.raised() == {}
@@ -56,27 +51,27 @@ class TestJournal:
 
     def test_an_open_case_comes_back_whole(self, journal: Journal, path: Path) -> None:
         adopted = changes_of(record("began", frames_over=5), record("began", epoch="hot-2", event=9, last_seq=40))
-        journal.commit(adopted, "boot-1", 2, 0)
+        journal.commit(written(adopted, 2, 0))
         journal.close()
         again = Journal(path, "melt")
-        assert again.open_cases() == [adopted[-1].case]
+        assert again.open_entries() == [adopted[-1].revision.entry]
         assert again.position("boot-1") == 2
         again.close()
 
     def test_the_position_of_another_boot_means_nothing(self, journal: Journal) -> None:
-        journal.commit([], "boot-1", 17, 0)
+        journal.commit(written([], 17, 0))
         assert journal.position("boot-1") == 17
         assert journal.position("boot-2") == 0
 
     def test_a_cleared_alarm_is_not_open_but_kept(self, journal: Journal) -> None:
-        journal.commit(LIFE, "boot-1", 3, 0)
-        assert journal.open_cases() == []
-        assert journal.alarms(10) == [LIFE[-1].case.alarm]
-        assert journal.changes(LIFE[0].case.alarm.id) == [change.case.alarm for change in LIFE]
+        journal.commit(written(LIFE, 3, 0))
+        assert journal.open_entries() == []
+        assert journal.alarms(10) == [LIFE[-1].revision.alarm]
+        assert alarms_of(journal.changes(LIFE[0].revision.alarm.id)) == [change.revision.alarm for change in LIFE]
 
     def test_alarms_are_listed_newest_first_by_state_and_number(self, journal: Journal) -> None:
         told = [record("began", event=i, source=f"c{i}") for i in range(4)] + [record("ended", event=1, source="c1")]
-        journal.commit(changes_of(*told), "boot-1", 5, 0)
+        journal.commit(written(changes_of(*told), 5, 0))
         assert [alarm.source for alarm in journal.alarms(10)] == ["c3", "c2", "c1", "c0"]
         assert [alarm.source for alarm in journal.alarms(2)] == ["c3", "c2"]
         assert [alarm.source for alarm in journal.alarms(10, "active")] == ["c3", "c2", "c0"]
@@ -86,7 +81,7 @@ class TestJournal:
         told = [
             record("began", event=i, source=one, t_ns=100 + i) for i, one in enumerate(("t2", "frozen", "s2", "t2"))
         ]
-        journal.commit([*changes_of(*told), *changes_of(told[0], record("ended", event=0, t_ns=900))], "boot-1", 5, 0)
+        journal.commit(written([*changes_of(*told), *changes_of(told[0], record("ended", event=0, t_ns=900))], 5, 0))
         found = journal.alarms_since(("t2", "s2"), 0)
         assert [(alarm.raised_t_ns, alarm.source, alarm.state) for alarm in found] == [
             (100, "t2", "cleared"),
@@ -97,17 +92,17 @@ class TestJournal:
         assert journal.alarms_since(("offset",), 0) == journal.alarms_since((), 0) == []
 
     def test_raised_counts_alarms_and_not_changes(self, journal: Journal) -> None:
-        journal.commit([*LIFE, *changes_of(record("began", event=2, source="frozen"))], "boot-1", 4, 0)
+        journal.commit(written([*LIFE, *changes_of(record("began", event=2, source="frozen"))], 4, 0))
         assert journal.raised() == {("t2", "medium"): 1, ("frozen", "high"): 1}
 
     def test_a_commit_that_is_repeated_changes_nothing(self, journal: Journal) -> None:
-        first = journal.commit(LIFE, "boot-1", 3, 0)
-        assert journal.commit(LIFE, "boot-1", 3, 0) == first
+        first = journal.commit(written(LIFE, 3, 0))
+        assert journal.commit(written(LIFE, 3, 0)) == first
         assert len(journal.unpublished()) == 3
 
     def test_an_older_revision_does_not_replace_a_newer_one(self, journal: Journal) -> None:
-        journal.commit(LIFE, "boot-1", 3, 0)
-        journal.commit(LIFE[:1], "boot-1", 3, 0)
+        journal.commit(written(LIFE, 3, 0))
+        journal.commit(written(LIFE[:1], 3, 0))
         assert journal.alarms(1)[0].rev == 3
 
     def test_all_of_a_commit_is_written_or_nothing(self, journal: Journal) -> None:
@@ -117,23 +112,23 @@ class TestJournal:
                 raise sqlite3.OperationalError("database or disk is full")
 
         with pytest.raises(sqlite3.OperationalError):
-            journal.commit(Failing(), "boot-1", 3, 0)
+            journal.commit(written(Failing(), 3, 0))
         assert journal.alarms(10) == []
         assert journal.position("boot-1") == 0
-        journal.commit(LIFE, "boot-1", 3, 0)
-        assert len(journal.changes(LIFE[0].case.alarm.id)) == 3
+        journal.commit(written(LIFE, 3, 0))
+        assert len(journal.changes(LIFE[0].revision.alarm.id)) == 3
 
     def test_what_was_marked_as_published_is_not_published_again(self, journal: Journal) -> None:
-        rows = journal.commit(LIFE, "boot-1", 3, 0)
+        rows = journal.commit(written(LIFE, 3, 0))
         assert [row for row, _ in journal.unpublished()] == rows
-        journal.commit([], "boot-1", 3, rows[1])
-        assert journal.unpublished() == [Departure(rows[2], LIFE[2].case.alarm)]
+        journal.commit(written([], 3, rows[1]))
+        assert journal.unpublished() == [Departure(rows[2], LIFE[2].revision.alarm)]
 
     def test_large_revisions_are_kept(self, journal: Journal) -> None:
-        alarm = msgspec.structs.replace(LIFE[0].case.alarm, rev=2**62, frames_over=2**62)
-        huge = Case("e", 2**62, 2**62, alarm)
-        journal.commit([Change(huge, 2**62)], "boot-1", 2**62, 0)
-        assert journal.open_cases() == [huge]
+        alarm = msgspec.structs.replace(LIFE[0].revision.alarm, rev=2**62, frames_over=2**62)
+        huge = Entry("e", 2**62, 2**62, alarm, alarm)
+        journal.commit(written([Change(Revision(huge, "raised"), 2**62)], 2**62))
+        assert journal.open_entries() == [huge]
 
 
 class TestRefusals:
@@ -148,8 +143,8 @@ class TestRefusals:
         return message
 
     def test_a_newer_format(self, journal: Journal, path: Path) -> None:
-        journal._db.execute("PRAGMA user_version = 2")
-        assert "has format 2, newer than 1" in self.refusal(path)
+        journal._db.execute("PRAGMA user_version = 3")
+        assert "has format 3, newer than 2" in self.refusal(path)
 
     def test_another_camera(self, journal: Journal, path: Path) -> None:
         assert "holds the alarms of camera 'melt', not 'stem'" in self.refusal(path, "stem")
@@ -165,7 +160,7 @@ class TestRefusals:
         assert "file is not a database" in self.refusal(path)
 
     def test_a_damaged_file(self, journal: Journal, path: Path) -> None:
-        journal.commit(LIFE, "boot-1", 3, 0)
+        journal.commit(written(LIFE, 3, 0))
         journal.close()
         whole = path.read_bytes()
         path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
@@ -190,11 +185,11 @@ class Disk:
         self.full = False
         self.asked = 0
 
-    def commit(self, changes: Iterable[Change], boot: str, position: int, published: int) -> list[int]:
+    def commit(self, given: Written) -> list[int]:
         self.asked += 1
         if self.full:
             raise sqlite3.OperationalError("database or disk is full")
-        return self._journal.commit(changes, boot, position, published)
+        return self._journal.commit(given)
 
     def unpublished(self) -> list[Departure]:
         return self._journal.unpublished()
@@ -212,7 +207,7 @@ class TestOutbox:
     def test_changes_are_on_disk_before_they_leave(self, disk: Disk, journal: Journal) -> None:
         outbox = Outbox(disk, "boot-1", 0)
         outbox.accept(LIFE, 3, 0)
-        assert journal.changes(LIFE[0].case.alarm.id) == [change.case.alarm for change in LIFE]
+        assert alarms_of(journal.changes(LIFE[0].revision.alarm.id)) == [change.revision.alarm for change in LIFE]
         assert journal.position("boot-1") == 3
         assert revisions(outbox.take()) == [(1, "active", True), (2, "active", True), (3, "cleared", True)]
         assert outbox.take() == []
@@ -264,7 +259,7 @@ class TestOutbox:
         assert revisions(outbox.take()) == [(3, "cleared", True)]
         assert outbox.why == ""
         assert journal.position("boot-1") == 3
-        assert journal.changes(LIFE[0].case.alarm.id) == [change.case.alarm for change in LIFE]
+        assert alarms_of(journal.changes(LIFE[0].revision.alarm.id)) == [change.revision.alarm for change in LIFE]
         outbox.accept([], 3, RETRY_NS + 1)
         assert Outbox(disk, "boot-1", 3).take() == []
 
@@ -289,16 +284,16 @@ class TestOutbox:
     def test_a_backlog_without_end_keeps_the_first_and_last_change_of_each_alarm(
         self, disk: Disk, journal: Journal, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(journals, "BACKLOG_MAX", 10)
+        monkeypatch.setattr(outboxes, "BACKLOG_MAX", 10)
         grown = [record("grew", last_seq=20 + i, frames_over=4 + i) for i in range(50)]
         outbox = Outbox(disk, "boot-1", 0)
         disk.full = True
         outbox.accept(changes_of(record("began"), *grown, record("began", event=2)), 52, 0)
         disk.full = False
         outbox.accept([], 52, RETRY_NS)
-        first, other = sorted(journal.open_cases(), key=lambda case: case.event)
-        assert [alarm.rev for alarm in journal.changes(first.alarm.id)] == [1, 51]
-        assert [alarm.rev for alarm in journal.changes(other.alarm.id)] == [1]
+        first, other = sorted(journal.open_entries(), key=lambda entry: entry.event)
+        assert [told.alarm.rev for told in journal.changes(first.seen.id)] == [1, 51]
+        assert [told.alarm.rev for told in journal.changes(other.seen.id)] == [1]
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.sampled_from(["change", "take", "full", "free", "crash", "later"]), max_size=30))

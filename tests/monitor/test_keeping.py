@@ -11,7 +11,8 @@ from daemon_example import record
 from promise_example import SCALE, T_NS, block
 
 from monitor import blocklog
-from monitor.alarms import Alarm, Verdict, apply, open_book
+from monitor.alarms.alarm import Alarm, Verdict
+from monitor.alarms.book import apply, open_book
 from monitor.blockstore import Block, BlockStore, BlockStoreError, beside, read_blocks
 from monitor.keeping import JOBS_SHOWN, PERIOD_NS, JobStatus, Keeper, PromiseStatus
 from monitor.orders import Promise

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alarm_example import revisions_of, written
 from budget import with_budget
 from daemon_example import record
 from promise_example import block
 
 from calibration.charts import CalibrationError
-from monitor.alarms import Verdict, apply, open_book
+from monitor.alarms.alarm import Verdict
 from monitor.blockstore import BlockStore, BlockStoreError, beside
 from monitor.bundle import Bundle
-from monitor.journal import Change, Journal
+from monitor.journal.store import Change, Journal
 from monitor.kept import judged_blocks, unjudged_alarms
 
 
@@ -43,10 +44,11 @@ def alarms(path: Path, *verdicts: Verdict | None) -> list[str]:
             zip(verdicts, (150, 390, 550, 750), (160, 410, 550, 750), strict=True)
         ):
             given = record("began", event, stream="one", first_seq=first, last_seq=last)
-            [case] = apply(open_book("melt", []), given)[1]
-            case = case._replace(alarm=msgspec.structs.replace(case.alarm, verdict=verdict))
-            opened.commit([Change(case, given.t_ns)], "boot-1", event, 0)
-            ids.append(case.alarm.id)
+            [raised] = revisions_of(given)
+            judged = msgspec.structs.replace(raised.alarm, verdict=verdict)
+            entry = msgspec.structs.replace(raised.entry, told=judged)
+            opened.commit(written([Change(raised._replace(entry=entry), given.t_ns)], event))
+            ids.append(judged.id)
     return ids
 
 

@@ -47,11 +47,15 @@ def test_without_a_budget_any_rule_holds_as_the_configuration_has_it(
     events = Events(k=k, n=k + more, clear_frames=clear)  # type: ignore[arg-type]
     assert small_bundle.manifest.budget is None
     rule = small_bundle.manifest.rule_for(events)
-    assert rule == without_budget(events) == (k, k + more, CLEAR_FRAMES if clear == "auto" else clear)
+    assert rule == without_budget(events) == EventRule(k, k + more, CLEAR_FRAMES if clear == "auto" else clear)
 
 
 def test_auto_is_the_block_of_the_budget(with_budget: Manifest) -> None:
     assert with_budget.rule_for(Events(k=2, n=4)) == EventRule(2, 4, FOUND.budget.block_frames)
+
+
+def test_a_deadband_may_be_any_since_it_raises_nothing(with_budget: Manifest) -> None:
+    assert with_budget.rule_for(Events(k=2, n=4, deadband=0.3)).deadband == 0.3
 
 
 @pytest.mark.parametrize("longer", [0, 1, 1000])
@@ -59,7 +63,7 @@ def test_a_dead_time_as_long_as_the_block_or_longer_is_as_the_configuration_has_
     with_budget: Manifest, longer: int
 ) -> None:
     clear = BUDGET.block_frames + longer
-    assert with_budget.rule_for(Events(k=2, n=4, clear_frames=clear)) == (2, 4, clear)
+    assert with_budget.rule_for(Events(k=2, n=4, clear_frames=clear)) == EventRule(2, 4, clear)
 
 
 def test_a_shorter_dead_time_is_refused_since_one_event_would_count_as_several(with_budget: Manifest) -> None:
@@ -90,7 +94,7 @@ def through_json(value: T) -> T:
 def test_a_budget_is_written_as_it_was_found() -> None:
     assert through_json(BUDGET) == BUDGET
     assert (BUDGET.action, BUDGET.low, BUDGET.high, BUDGET.warning) == FOUND[:4]
-    assert BUDGET.rule == (2, 4, FOUND.budget.block_frames)
+    assert BUDGET.rule == EventRule(2, 4, FOUND.budget.block_frames)
     assert BUDGET.shift is not None
     assert FOUND.shift is not None
     assert (BUDGET.shift.by, BUDGET.shift.groups) == (FOUND.shift.by, 3)

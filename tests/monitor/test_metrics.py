@@ -14,10 +14,11 @@ from test_keeping import PROMISE
 
 from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
-from monitor.alarms import apply, open_book
+from monitor.alarms.book import apply, open_book
 from monitor.keeping import PromiseStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
+from monitor.sinks.pump import Statistics
 from monitor.status import Status, look
 from monitor.types import Dropped, State, Unjudged
 
@@ -49,6 +50,12 @@ PROMISED = [
     "calibration_age_seconds",
     "calibration_extrapolated",
     "judged_seconds_total",
+    "sink_pending",
+    "sink_sent_total",
+    "sink_failures_total",
+    "sink_refused_total",
+    "sink_shed_total",
+    "sink_circuit",
     "permit",
     "state",
     "build_info",
@@ -76,11 +83,14 @@ class Daemon:
         self.book = open_book("melt", [])
         self.raised: dict[tuple[str, str], int] = {}
         self.promise: PromiseStatus | None = None
+        self.sinks: list[Statistics] = []
 
         def status() -> Status:
             return look(given, memory, self.book.active, self.now_ns, T_NS, NOW_NS, self.promise)
 
-        self.metrics = Metrics(CollectorRegistry(), given, memory.vitals, status, lambda: self.raised)
+        self.metrics = Metrics(
+            CollectorRegistry(), given, memory.vitals, status, lambda: self.raised, lambda: self.sinks
+        )
 
     def samples(self) -> Samples:
         body, _ = self.metrics.expose("")
@@ -214,6 +224,14 @@ def test_alarms_by_priority_and_source(daemon: Daemon) -> None:
     assert daemon.value("alarms_active", priority="high") == 1
     assert daemon.value("alarms_active", priority="critical") == 0
     assert daemon.value("alarms_total", source="frozen", priority="high") == 4
+
+
+def test_each_sink_tells_what_it_has_done(daemon: Daemon) -> None:
+    daemon.sinks = [Statistics("office", 7, 6, 5, 4, 3, "open"), Statistics("hall", 0, 9, 0, 0, 0, "closed")]
+    assert daemon.value("sink_pending", sink="office") == 7
+    counts = [daemon.value(f"sink_{one}_total", sink="office") for one in ("sent", "failures", "refused", "shed")]
+    assert counts == [6, 5, 4, 3]
+    assert [daemon.value("sink_circuit", sink=sink) for sink in ("office", "hall")] == [2, 0]
 
 
 def test_exactly_one_state_is_one(daemon: Daemon) -> None:

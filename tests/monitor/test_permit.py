@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config import Permit
-from monitor.permit import PermitState, step
+from monitor.permit import PermitState, Seen, step
 from monitor.types import State
 
 S = 1_000_000_000
-CONFIG = Permit(quiet_s=2.0)
+CONFIG = Permit(quiet_s=2.0, fall={})
 GIVEN = PermitState(True, None, "")
 
 
 def steps(config: Permit, moments: Sequence[tuple[State, Sequence[str], int]]) -> list[PermitState]:
     found, now = [], PermitState()
     for state, priorities, now_ns in moments:
-        now = step(config, now, state, priorities, now_ns)
+        now = step(config, now, Seen(state, priorities, now_ns))
         found.append(now)
     return found
 
@@ -30,7 +30,7 @@ def test_nothing_is_permitted_before_the_first_look() -> None:
 
 @pytest.mark.parametrize("state", list(State))
 def test_each_state_withholds_as_configured(state: State) -> None:
-    after = step(CONFIG, GIVEN, state, [], 5 * S)
+    after = step(CONFIG, GIVEN, Seen(state, [], 5 * S))
     if state in (State.OK, State.IDLE):
         assert after.given
     else:
@@ -49,12 +49,12 @@ def test_each_state_withholds_as_configured(state: State) -> None:
     ],
 )
 def test_open_events_withhold_by_priority(priorities: list[str], why: str) -> None:
-    after = step(CONFIG, GIVEN, State.OK, priorities, 5 * S)
+    after = step(CONFIG, GIVEN, Seen(State.OK, priorities, 5 * S))
     assert (after.given, after.why) == (why == "", why)
 
 
 def test_an_event_left_open_goes_on_withholding_while_the_process_is_off() -> None:
-    assert not step(CONFIG, GIVEN, State.IDLE, ["high"], 5 * S).given
+    assert not step(CONFIG, GIVEN, Seen(State.IDLE, ["high"], 5 * S)).given
 
 
 def test_it_returns_after_the_quiet_time_and_says_that_it_waits() -> None:
@@ -86,12 +86,12 @@ def test_quiet_starts_anew_after_every_reason() -> None:
 
 
 def test_without_a_quiet_time_it_returns_at_once() -> None:
-    assert step(Permit(quiet_s=0.0), PermitState(False, None, "x"), State.OK, [], 7).given
+    assert step(Permit(quiet_s=0.0), PermitState(False, None, "x"), Seen(State.OK, [], 7)).given
 
 
 def test_what_is_not_configured_to_withhold_does_not() -> None:
     lenient = Permit(withhold_states=(), withhold_priorities=(), quiet_s=0.0)
-    assert all(step(lenient, GIVEN, state, ["critical"], 0).given for state in State)
+    assert all(step(lenient, GIVEN, Seen(state, ["critical"], 0)).given for state in State)
 
 
 MOMENTS = st.lists(
@@ -134,6 +134,79 @@ def test_in_idle_open_events_withhold_for_as_long_as_the_configuration_says() ->
         config = Permit(quiet_s=1.0, idle_release_s=release_s)
         state = PermitState()
         for second in range(20):
-            state = step(config, state, State.IDLE, ["high"], (100 + second) * S)
+            state = step(config, state, Seen(State.IDLE, ["high"], (100 + second) * S))
         assert state.given is released
-        assert not step(config, state, State.OK, ["high"], 130 * S).given, "the process is on again"
+        assert not step(config, state, Seen(State.OK, ["high"], 130 * S)).given, "the process is on again"
+
+
+HIGH = Permit(quiet_s=0.0, fall={}, back={"high": "acknowledged"})
+
+
+def test_after_some_causes_someone_must_acknowledge_first() -> None:
+    withheld = step(HIGH, GIVEN, Seen(State.OK, ["high"], 1 * S, logged=7, heard=5))
+    over = step(HIGH, withheld, Seen(State.OK, [], 2 * S, logged=8, heard=6))
+    assert (over.given, over.why) == (False, "waiting for someone to acknowledge: open event of priority high")
+    unseen = step(HIGH, over, Seen(State.OK, [], 3 * S, logged=8, heard=8, unacknowledged=frozenset({"high"})))
+    assert not unseen.given
+    assert step(HIGH, unseen, Seen(State.OK, [], 4 * S, logged=8, heard=8)).given
+
+
+def test_alarms_that_the_side_process_has_not_heard_of_are_not_taken_for_acknowledged() -> None:
+    withheld = step(HIGH, GIVEN, Seen(State.OK, ["high"], 1 * S, logged=7, heard=6))
+    assert not step(HIGH, withheld, Seen(State.OK, [], 2 * S, logged=7, heard=6)).given
+    assert step(HIGH, withheld, Seen(State.OK, [], 2 * S, logged=7, heard=7)).given
+
+
+def test_other_causes_come_back_by_quiet_alone() -> None:
+    withheld = step(HIGH, GIVEN, Seen(State.OK, ["medium"], 1 * S, logged=7))
+    assert step(HIGH, withheld, Seen(State.OK, [], 2 * S, logged=7, unacknowledged=frozenset({"medium"}))).given
+
+
+def test_a_state_may_wait_for_an_acknowledgement_too() -> None:
+    config = Permit(quiet_s=0.0, back={"blind": "acknowledged"})
+    withheld = step(config, GIVEN, Seen(State.BLIND, [], 1 * S))
+    waiting = step(config, withheld, Seen(State.OK, [], 2 * S, unacknowledged=frozenset({"blind"})))
+    assert waiting.why == "waiting for someone to acknowledge: state blind"
+    assert step(config, waiting, Seen(State.OK, [], 3 * S)).given
+
+
+def test_a_cause_may_keep_it_until_the_layer_has_ended() -> None:
+    config = Permit(quiet_s=0.0, back={"medium": "layer_end"})
+    withheld = step(config, GIVEN, Seen(State.OK, ["medium"], 1 * S, layer_ends=3))
+    over = step(config, withheld, Seen(State.OK, [], 2 * S, layer_ends=3))
+    assert (over.given, over.why) == (False, "waiting for the layer's end after open event of priority medium")
+    assert step(config, over, Seen(State.OK, [], 3 * S, layer_ends=4)).given
+
+
+DRIFT = Permit(quiet_s=0.0, fall={"stale": "layer_end"}, layer_end_s=60.0)
+
+
+def test_drift_withholds_it_from_the_layers_end_on_and_not_in_mid_vector() -> None:
+    coming = step(DRIFT, GIVEN, Seen(State.STALE, [], 1 * S, layer_ends=3))
+    assert coming.given
+    assert step(DRIFT, coming, Seen(State.STALE, [], 60 * S, layer_ends=3)).given
+    fallen = step(DRIFT, coming, Seen(State.STALE, [], 5 * S, layer_ends=4))
+    assert (fallen.given, fallen.why) == (False, "state stale")
+
+
+def test_where_no_layer_ends_it_waits_no_longer_than_configured() -> None:
+    coming = step(DRIFT, GIVEN, Seen(State.STALE, [], 1 * S))
+    assert not step(DRIFT, coming, Seen(State.STALE, [], 61 * S)).given
+
+
+def test_what_waits_for_the_layers_end_gives_nothing_that_was_not_given() -> None:
+    assert not step(DRIFT, PermitState(), Seen(State.STALE, [], 1 * S)).given
+
+
+def test_a_cause_that_is_over_before_the_layers_end_never_withholds_it() -> None:
+    coming = step(DRIFT, GIVEN, Seen(State.STALE, [], 1 * S, layer_ends=3))
+    over = step(DRIFT, coming, Seen(State.OK, [], 2 * S, layer_ends=3))
+    again = step(DRIFT, over, Seen(State.STALE, [], 3 * S, layer_ends=4))
+    assert over.given
+    assert again.given
+    assert not step(DRIFT, again, Seen(State.STALE, [], 4 * S, layer_ends=5)).given
+
+
+def test_another_cause_makes_it_fall_at_once_all_the_same() -> None:
+    coming = step(DRIFT, GIVEN, Seen(State.STALE, [], 1 * S, layer_ends=3))
+    assert step(DRIFT, coming, Seen(State.STALE, ["high"], 2 * S, layer_ends=3)).why == "open event of priority high"

@@ -16,7 +16,8 @@ from test_handover import Bench, change, event
 
 from calibration.exceedance_rate import judge
 from monitor import unitlog
-from monitor.alarms import HIGH_RATIO, RATES, Alarm, apply, open_book
+from monitor.alarms.alarm import RATES, USUAL, Alarm
+from monitor.alarms.book import apply, open_book
 from monitor.eventlog import EventRecord
 from monitor.handover import GROWTH_PERIOD_NS
 from monitor.judge import CHART_RULE, SourcedChange
@@ -178,7 +179,7 @@ def test_an_event_is_one_alarm_with_the_peak_of_its_rarest_unit(bench: Bench, mo
     assert (alarm.source, alarm.state, alarm.job) == ("exceedance_rate", "cleared", "part 9")
     assert alarm.peak is not None
     assert alarm.peak.ratio == ratio
-    assert alarm.priority == ("high" if ratio >= HIGH_RATIO else "medium")
+    assert alarm.priority == ("high" if ratio >= USUAL.high_ratio else "medium")
     assert (alarm.first_seq, alarm.last_seq, alarm.frames_over) == (0, 599, 2 * NEAR + most)
     assert alarm.where is None
 

@@ -6,141 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 import pytest
-import zmq
-from daemon_example import beat, record, some_config, some_orders
+from daemon_example import record, some_config, some_orders
+from side_example import PATIENCE_S, Side, Subscriber, wait_for
 
-from monitor import eventlog
 from monitor.config import Config
-from monitor.eventlog import EventRecord
-from monitor.journal import Journal
-from monitor.orders import Memory, Orders
+from monitor.journal.store import Journal
 from monitor.status import LOST_WHY
-
-PATIENCE_S = 10.0
-
-
-class Side:
-    """A side process and those around it: the supervisor that starts it, the hot process that feeds it."""
-
-    def __init__(self, given: Orders, memory: Memory) -> None:
-        self.orders = given
-        self.memory = memory
-        self._events = 0
-        self._beating = threading.Event()
-        self._stopped = threading.Event()
-        self._beating.set()
-        self._heart = threading.Thread(target=self._beat)
-        self._heart.start()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(0.05):
-            if self._beating.is_set():
-                beat(self.memory, time.monotonic_ns())
-
-    def hold_breath(self) -> None:
-        self._beating.clear()
-
-    def breathe(self) -> None:
-        self._beating.set()
-
-    def start(self, ready: bool = True) -> "subprocess.Popen[bytes]":
-        self.memory.vitals["side_beat_ns"][0] = 0
-        process = subprocess.Popen(
-            [sys.executable, "-m", "monitor.side"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(self.orders.memory_fd, self.orders.wake_fd),
-        )
-        self.process = process
-        assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode(self.orders))
-        process.stdin.close()
-        process.stdin = None
-        if ready:
-            wait_for(lambda: self.memory.vitals["side_beat_ns"][0] > 0 or process.poll() is not None)
-            assert process.poll() is None, process.communicate()[1].decode()
-        return process
-
-    def tell(self, told: EventRecord) -> None:
-        eventlog.append(self.memory.log, told)
-        os.eventfd_write(self.orders.wake_fd, 1)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.communicate(timeout=PATIENCE_S)
-
-    def stop(self) -> tuple[int, str, str]:
-        assert self.process is not None
-        self.process.terminate()
-        out, err = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, out.decode(), err.decode()
-
-    def close(self) -> None:
-        self._stopped.set()
-        self._heart.join()
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-
-
-def wait_for(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Look at memory that another process writes until *holds*; nothing rings when it does."""
-    never = threading.Event()
-    deadline = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        never.wait(0.005)
-
-
-class Received(NamedTuple):
-    topic: str
-    body: dict[str, Any]
-
-
-class Subscriber:
-    """A real SUB socket that keeps all it hears."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._socket.subscribe(b"")
-        self._socket.connect(endpoint)
-        self.heard: list[Received] = []
-
-    def joined(self) -> None:
-        assert self._monitor.poll(int(PATIENCE_S * 1000)), "never connected"
-        self._monitor.recv_multipart()
-
-    def until(self, heard: Callable[[Received], bool]) -> Received:
-        """The next message that is the one; all are kept."""
-        deadline = time.monotonic() + PATIENCE_S
-        while (left_s := deadline - time.monotonic()) > 0:
-            if self._socket.poll(int(left_s * 1000)):
-                topic, body = self._socket.recv_multipart()
-                self.heard.append(Received(topic.decode(), msgspec.json.decode(body)))
-                if heard(self.heard[-1]):
-                    return self.heard[-1]
-        raise AssertionError(f"not heard; only {self.heard}")
-
-    def alarm(self, rev: int) -> dict[str, Any]:
-        return self.until(lambda told: told.topic == "alarm.melt" and told.body["rev"] == rev).body
-
-    def close(self) -> None:
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._context.destroy(0)
 
 
 @pytest.fixture
@@ -188,7 +65,7 @@ class TestProcess:
         cleared = subscriber.alarm(rev=2)
         assert (cleared["id"], cleared["state"], cleared["frames_over"]) == (raised["id"], "cleared", 9)
         journal = Journal(Path(config.journal), config.camera)
-        assert [alarm.rev for alarm in journal.changes(raised["id"])] == [1, 2]
+        assert [told.alarm.rev for told in journal.changes(raised["id"])] == [1, 2]
         journal.close()
 
     def test_killed_between_records_it_loses_nothing_and_raises_nothing_twice(
@@ -215,7 +92,7 @@ class TestProcess:
         first, second = reversed(journal.alarms(10))
         assert sum(journal.raised().values()) == 2
         for alarm, revisions in ((first, [1, 2, 3]), (second, [1, 2])):
-            assert [change.rev for change in journal.changes(alarm.id)] == revisions
+            assert [told.alarm.rev for told in journal.changes(alarm.id)] == revisions
             heard = [told.body["rev"] for told in subscriber.heard if told.body.get("id") == alarm.id]
             assert list(dict.fromkeys(heard)) == revisions, "each is heard, in order"
         journal.close()

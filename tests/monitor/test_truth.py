@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.evaluation import proportion
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.camera.schedule import Truth
 from monitor.camera.truth import SERVICE_SOURCES, Comparison, KindTally, compare
 from monitor.types import Peak

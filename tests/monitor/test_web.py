@@ -7,7 +7,9 @@ import httpx
 import pytest
 from daemon_example import beat, count_frames, judge_frames, record, some_config, some_orders
 
-from monitor.alarms import Alarm, AlarmState, apply, open_book
+from monitor.alarms.alarm import Alarm
+from monitor.alarms.book import apply, open_book
+from monitor.journal.store import Which
 from monitor.layers import RateSummary
 from monitor.orders import Memory, Orders
 from monitor.status import Status, look
@@ -26,13 +28,13 @@ class Shown:
         self.memory = memory
         self.now_ns = NOW_NS
         self.book, _ = apply(open_book("melt", []), record("began", job="<b>part</b>"))
-        self.asked: list[tuple[int, AlarmState | None]] = []
+        self.asked: list[tuple[int, Which | None]] = []
         self.jobs: list[str | None] = []
 
     def status(self) -> Status:
         return look(self._orders, self.memory, self.book.active, self.now_ns, 5, NOW_NS)
 
-    def alarms(self, limit: int, state: AlarmState | None) -> list[Alarm]:
+    def alarms(self, limit: int, state: Which | None) -> list[Alarm]:
         self.asked.append((limit, state))
         return self.book.active
 

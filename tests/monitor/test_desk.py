@@ -13,13 +13,14 @@ from promise_example import unit
 from test_rates import FITTED
 
 from monitor import eventlog, recordlog, unitlog
-from monitor.alarms import Alarm
+from monitor.alarms.acts import Acknowledge
+from monitor.alarms.alarm import Alarm
 from monitor.config import Config
+from monitor.desk import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
 from monitor.eventlog import SLOTS
-from monitor.journal import Journal
+from monitor.journal.store import Journal
 from monitor.layers import LayerCount, RateSummary
 from monitor.orders import Memory, Orders
-from monitor.side import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
 from monitor.status import LOST_WHY
 from monitor.vitals import LOST_NS
 
@@ -90,7 +91,7 @@ def test_a_new_desk_goes_on_where_the_old_one_stopped(
     eventlog.append(memory.log, record("grew", last_seq=30, frames_over=8))
     after = Desk(given, memory, journal, NOW_NS)
     after.step(NOW_NS, T_NS)
-    assert [(alarm.rev, alarm.frames_over) for alarm in after.book.active] == [(2, 8)]
+    assert [(alarm.rev, alarm.frames_over) for alarm in after.life.active] == [(2, 8)]
     assert after.raised == {("t2", "medium"): 1}
 
 
@@ -101,11 +102,11 @@ def test_a_new_boot_keeps_open_alarms_and_reads_its_log_from_the_start(
     desk.step(SETTLED_NS, T_NS)
     with some_orders(config) as (given, memory):
         after = Desk(msgspec.structs.replace(given, boot="boot-2"), memory, journal, NOW_NS)
-        assert len(after.book.active) == 1
+        assert len(after.life.active) == 1
         eventlog.append(memory.log, record("settled", epoch="hot-2"))
         beat(memory, NOW_NS)
         after.step(NOW_NS, T_NS)
-    assert after.book.active == []
+    assert after.life.active == []
 
 
 def test_a_lost_hot_process_is_told_at_once_and_every_second(desk: Desk, memory: Memory) -> None:
@@ -162,7 +163,7 @@ def test_a_side_process_that_was_restarted_meanwhile_clears_it_too(
     beat(daemon[1], SETTLED_NS + 2 * LOST_NS)
     after = Desk(*daemon, journal, SETTLED_NS + 2 * LOST_NS)
     after.step(SETTLED_NS + 2 * LOST_NS, T_NS)
-    assert after.book.active == []
+    assert after.life.active == []
 
 
 def test_overwritten_records_are_confessed_for_a_minute(desk: Desk, memory: Memory) -> None:
@@ -224,3 +225,25 @@ def test_finished_layers_are_told_by_a_desk_with_a_chart_of_rates(
     assert with_chart.status(SETTLED_NS, T_NS).layers == LayerCount("part 7", True, charted=2, out_of_control=1)
     assert [one.over for one in with_chart.layers("part 7").layers] == [False, True]
     assert (without.status(SETTLED_NS, T_NS).layers, without.layers(None)) == (None, RateSummary())
+
+
+def test_the_permit_is_told_which_alarms_wait_for_a_person(desk: Desk, memory: Memory) -> None:
+    eventlog.append(memory.log, record("began"))
+    eventlog.append(memory.log, record("ended"))
+    eventlog.append(memory.log, record("began", event=2, source="degraded"))
+    eventlog.append(memory.log, record("began", event=3, source="frozen"))
+    desk.step(SETTLED_NS, T_NS)
+    assert (desk.unacknowledged, desk.heard) == ({"medium": 1, "degraded": 1, "high": 1}, 4)
+    cleared = next(iter(desk._unseen))
+    desk.ask(cleared, Acknowledge("ann"))
+    desk.step(SETTLED_NS + 1, T_NS)
+    assert desk.unacknowledged == {"degraded": 1, "high": 1}
+
+
+def test_another_side_process_knows_which_alarms_wait(
+    desk: Desk, daemon: tuple[Orders, Memory], journal: Journal
+) -> None:
+    eventlog.append(daemon[1].log, record("began"))
+    eventlog.append(daemon[1].log, record("ended"))
+    desk.step(SETTLED_NS, T_NS)
+    assert Desk(*daemon, journal, SETTLED_NS).unacknowledged == {"medium": 1}

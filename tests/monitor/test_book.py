@@ -4,18 +4,8 @@ from daemon_example import record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.alarms import (
-    CLOSED_MAX,
-    PRIORITIES,
-    SIDE_EPOCH,
-    Alarm,
-    Book,
-    Case,
-    apply,
-    open_book,
-    priority_of,
-    watch_hot,
-)
+from monitor.alarms.alarm import PRIORITIES, Alarm, Case, priority_of
+from monitor.alarms.book import CLOSED_MAX, SIDE_EPOCH, Book, apply, open_book, watch_hot
 from monitor.eventlog import EventRecord, Phase
 from monitor.types import Kind, Peak, Pool
 
@@ -92,6 +82,9 @@ def test_a_raised_alarm_tells_all_that_the_record_knows() -> None:
         "recording": None,
         "journaled": True,
         "why": "",
+        "out_of_service": False,
+        "suppressed_why": "",
+        "group": None,
     }
 
 

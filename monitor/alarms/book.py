@@ -1,4 +1,4 @@
-"""The life cycle of alarms: event records go in, alarm changes come out. Pure: no clock, no disk, no socket.
+"""Which alarm each event makes: event records go in, changed cases come out. Pure: no clock, no disk, no socket.
 
 One event is one alarm. Its identity is made from the record that raised it, so whoever applies the same records to
 the same book again gets the same alarms: an unsaved stretch can be repeated after a crash without a second alarm.
@@ -6,17 +6,15 @@ the same book again gets the same alarms: an unsaved stretch can be repeated aft
 
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from monitor.config import Priority
+from monitor.alarms.alarm import RATES, SERVICE_SOURCES, SOURCE_PRIORITIES, USUAL, Alarm, Case, Urgency, priority_of
 from monitor.eventlog import SERVICE_SETTLED, SLOTS, EventRecord
-from monitor.types import Kind, Peak, Pool
+from monitor.types import Kind, Peak, Priority
 from monitor.vitals import PRIORITIES
 
-AlarmState = Literal["active", "cleared"]
-Verdict = Literal["true", "false", "unknown"]
 Key = tuple[str, int]
 """Epoch and number of an event."""
 
@@ -26,78 +24,6 @@ SIDE_EPOCH: Final = "side"
 CLOSED_MAX: Final = SLOTS
 """So many closed events are remembered, as many as the event log could repeat."""
 
-SERVICE_SOURCES: Final = frozenset({"blind", "stale", "uncalibrated", "degraded", "flood", "new_kind"})
-"""Sources that speak of the monitoring and not of any frame."""
-
-SOURCE_PRIORITIES: Final[Mapping[str, Priority]] = {
-    # The picture itself is wrong or missing: nothing can be judged, and someone must go and look.
-    "frozen": "high",
-    "saturated": "high",
-    "dark": "high",
-    "rows_missing": "high",
-    "blind": "high",
-    # More alarms than a person can read hide the one that matters.
-    "flood": "high",
-    # Frames are lost, or a part of the daemon fails: what is seen can be trusted, but not all is seen.
-    "degraded": "medium",
-    # Known before the job, and mended by calibrating: nothing happens to the work piece.
-    "uncalibrated": "low",
-    "stale": "low",
-    "new_kind": "low",
-}
-"""Priority of each source; those not named here are charts and rates: CHART_PRIORITY, high from HIGH_RATIO on."""
-
-RATES: Final = ("exceedance_rate",)
-"""Judged by the layer or window, beside the charts."""
-
-CHART_PRIORITY: Final[Priority] = "medium"
-HIGH_RATIO: Final = 2.0
-"""A chart at twice its limit is far outside what calibration ever saw."""
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """One revision of an alarm, as it is journalled and published (version 1)."""
-
-    id: str  # unique, sortable by time
-    rev: int  # 1 raised, then +1 at each change
-    camera: str
-    stream: str
-    state: AlarmState
-    priority: Priority
-    source: str
-    first_seq: int
-    last_seq: int
-    first_t_ns: int  # sender's clock
-    raised_t_ns: int  # Unix nanoseconds, the daemon's clock
-    frames_over: int
-    peak: Peak | None
-    pool: Pool | None
-    where: tuple[int, int] | None
-    kind: Kind | None
-    job: str
-    layer: int | None
-    context: str
-    xy: tuple[float, float] | None
-    bundle: str
-    recording: str | None = None
-    acked: bool = False
-    verdict: Verdict | None = None
-    shelved: bool = False
-    suppressed: bool = False
-    latched: bool = False
-    journaled: bool = True
-    why: str = ""  # of alarms about the service: what is wrong, in words
-    v: int = 1
-
-
-class Case(NamedTuple):
-    """An alarm and the event that it follows."""
-
-    epoch: str
-    event: int
-    carried: int  # frames over the limit that earlier epochs counted
-    alarm: Alarm
-
 
 class Book(NamedTuple):
     """All alarms that are open, and the events lately closed. A value: `apply` gives a new one."""
@@ -105,6 +31,7 @@ class Book(NamedTuple):
     camera: str
     cases: Mapping[Key, Case]
     closed: tuple[Key, ...] = ()  # newest last
+    urgency: Urgency = USUAL
 
     @property
     def active(self) -> list[Alarm]:
@@ -112,9 +39,9 @@ class Book(NamedTuple):
         return sorted((case.alarm for case in self.cases.values()), key=lambda alarm: alarm.id)
 
 
-def open_book(camera: str, cases: Iterable[Case]) -> Book:
+def open_book(camera: str, cases: Iterable[Case], urgency: Urgency = USUAL) -> Book:
     """The book in which *cases* are open."""
-    return Book(camera, {(case.epoch, case.event): case for case in cases})
+    return Book(camera, {(case.epoch, case.event): case for case in cases}, urgency=urgency)
 
 
 def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, list[Case]]:
@@ -134,10 +61,10 @@ def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, l
     book = _enter(book, over)
     known = book.cases.get(key) or _orphan(book, record)
     if known is None:
-        raised = _raised(book.camera, record)
+        raised = _raised(book, record)
         changes = [*over, raised, _cleared(raised)] if record.phase == "ended" else [*over, raised]
         return _enter(book, changes[len(over) :]), changes
-    followed = _followed(known, record)
+    followed = _followed(book.urgency, known, record)
     if record.phase == "ended":
         followed = followed._replace(alarm=msgspec.structs.replace(followed.alarm, state="cleared"))
     if followed == known:
@@ -150,26 +77,13 @@ def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, l
 
 def watch_hot(book: Book, lost: bool, t_ns: int) -> EventRecord | None:
     """What the side process has to record of the hot process at *t_ns* (Unix); None where all is recorded."""
-    open_event = next((case.event for case in book.cases.values() if case.epoch == SIDE_EPOCH), None)
+    own = (case for case in book.cases.values() if case.epoch == SIDE_EPOCH and case.alarm.source == "degraded")
+    open_event = next((case.event for case in own), None)
     if lost and open_event is None:
         return EventRecord("began", SIDE_EPOCH, t_ns, "degraded", t_ns, why="the hot process does not answer")
     if not lost and open_event is not None:
         return EventRecord("ended", SIDE_EPOCH, open_event, "degraded", t_ns)
     return None
-
-
-def priority_of(source: str, ratio: float) -> Priority:
-    """How urgent an alarm of *source* is whose peak lies at *ratio* times its limit."""
-    listed = SOURCE_PRIORITIES.get(source)
-    if listed is not None:
-        return listed
-    return "high" if ratio >= HIGH_RATIO else CHART_PRIORITY
-
-
-def count_by_priority(alarms: Iterable[Alarm]) -> list[int]:
-    """How many of *alarms* about frames there are of each of PRIORITIES."""
-    priorities = [alarm.priority for alarm in alarms if alarm.source not in SERVICE_SOURCES]
-    return [priorities.count(priority) for priority in PRIORITIES]
 
 
 def _settle(book: Book, record: EventRecord) -> tuple[Book, list[Case]]:
@@ -191,7 +105,7 @@ def _overdue(book: Book, record: EventRecord) -> list[Case]:
         for case in book.cases.values()
         if case.epoch == record.epoch
         and case.event < record.event
-        and _family(case.alarm.source) == _family(record.source)
+        and family(case.alarm.source) == family(record.source)
         and record.epoch != SIDE_EPOCH
     ]
 
@@ -203,25 +117,25 @@ def _orphan(book: Book, record: EventRecord) -> Case | None:
     found = (
         case
         for case in book.cases.values()
-        if case.epoch not in (record.epoch, SIDE_EPOCH) and _family(case.alarm.source) == _family(record.source)
+        if case.epoch not in (record.epoch, SIDE_EPOCH) and family(case.alarm.source) == family(record.source)
     )
     return min(found, key=lambda case: case.alarm.id, default=None)
 
 
-def _family(source: str) -> str:
+def family(source: str) -> str:
     """All charts are one: an event's source is its most extreme chart, and may be another after a restart."""
     return source if source in SOURCE_PRIORITIES or source in RATES else "charts"
 
 
-def _raised(camera: str, record: EventRecord) -> Case:
+def _raised(book: Book, record: EventRecord) -> Case:
     suffix = zlib.crc32(f"{record.epoch} {record.event}".encode())
     alarm = Alarm(
         id=f"{record.t_ns:016x}-{suffix:08x}",
         rev=1,
-        camera=camera,
+        camera=book.camera,
         stream=record.stream,
         state="active",
-        priority=priority_of(record.source, _ratio(record.peak)),
+        priority=_priority(book.urgency, record.source, record.peak, record.frames_over, record.kind),
         source=record.source,
         first_seq=record.first_seq,
         last_seq=record.last_seq,
@@ -242,7 +156,7 @@ def _raised(camera: str, record: EventRecord) -> Case:
     return Case(record.epoch, record.event, 0, alarm)
 
 
-def _followed(case: Case, record: EventRecord) -> Case:
+def _followed(urgency: Urgency, case: Case, record: EventRecord) -> Case:
     """*case* with what *record* adds, its revision not yet counted."""
     alarm = case.alarm
     adopted = (case.epoch, case.event) != (record.epoch, record.event)
@@ -269,16 +183,22 @@ def _followed(case: Case, record: EventRecord) -> Case:
             context=record.context,
             xy=record.xy,
         )
+    frames_over, kind = max(alarm.frames_over, carried + record.frames_over), record.kind or alarm.kind
+    priority = _priority(urgency, alarm.source, alarm.peak, frames_over, kind)
     alarm = msgspec.structs.replace(
         alarm,
         last_seq=max(alarm.last_seq, record.last_seq),
-        frames_over=max(alarm.frames_over, carried + record.frames_over),
-        priority=max(alarm.priority, priority_of(alarm.source, _ratio(alarm.peak)), key=PRIORITIES.index),
-        kind=record.kind or alarm.kind,
+        frames_over=frames_over,
+        priority=max(alarm.priority, priority, key=PRIORITIES.index),
+        kind=kind,
         bundle=record.bundle,
         why=record.why or alarm.why,
     )
     return Case(record.epoch, record.event, carried, alarm)
+
+
+def _priority(urgency: Urgency, source: str, peak: Peak | None, frames_over: int, kind: Kind | None) -> Priority:
+    return priority_of(source, _ratio(peak), frames_over, "" if kind is None else kind.name, urgency)
 
 
 def _ratio(peak: Peak | None) -> float:

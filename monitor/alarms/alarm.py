@@ -1,0 +1,126 @@
+"""What an alarm is: a value with a revision, and how urgent it is."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, NamedTuple, get_args
+
+import msgspec
+
+from monitor.types import Kind, Peak, Pool, Priority, Source
+from monitor.vitals import PRIORITIES
+
+AlarmState = Literal["active", "cleared"]
+Verdict = Literal["true", "false", "unknown"]
+
+SERVICE_SOURCES: Final = frozenset({"blind", "stale", "uncalibrated", "degraded", "flood", "new_kind"})
+"""Sources that speak of the monitoring and not of any frame."""
+
+SOURCE_PRIORITIES: Final[Mapping[str, Priority]] = {
+    # The picture itself is wrong or missing: nothing can be judged, and someone must go and look.
+    "frozen": "high",
+    "saturated": "high",
+    "dark": "high",
+    "rows_missing": "high",
+    "blind": "high",
+    # More alarms than a person can read hide the one that matters.
+    "flood": "high",
+    # Frames are lost, or a part of the daemon fails: what is seen can be trusted, but not all is seen.
+    "degraded": "medium",
+    # Known before the job, and mended by calibrating: nothing happens to the work piece.
+    "uncalibrated": "low",
+    "stale": "low",
+    "new_kind": "low",
+}
+"""Priority of each source; those not named here are charts and rates: see `priority_of`."""
+
+RATES: Final = ("exceedance_rate",)
+"""Judged by the layer or window, beside the charts."""
+
+SOURCES: Final[tuple[str, ...]] = get_args(Source)
+
+
+class Urgency(NamedTuple):
+    """From what on an alarm of a chart or rate, medium at first, is more urgent; see `monitor.config.Priorities`."""
+
+    high_ratio: float = 2.0
+    critical_ratio: float | None = None
+    long_s: float | None = None
+    kinds: Mapping[str, Priority] = {}
+    rate_hz: float = 1000.0  # frames a second, by which frames over the limit are seconds
+
+
+USUAL: Final = Urgency()
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One revision of an alarm, as it is journalled and published (version 1)."""
+
+    id: str  # unique, sortable by time
+    rev: int  # 1 raised, then +1 at each change
+    camera: str
+    stream: str
+    state: AlarmState
+    priority: Priority
+    source: str
+    first_seq: int
+    last_seq: int
+    first_t_ns: int  # sender's clock
+    raised_t_ns: int  # Unix nanoseconds, the daemon's clock
+    frames_over: int
+    peak: Peak | None
+    pool: Pool | None
+    where: tuple[int, int] | None
+    kind: Kind | None
+    job: str
+    layer: int | None
+    context: str
+    xy: tuple[float, float] | None
+    bundle: str
+    recording: str | None = None
+    acked: bool = False
+    verdict: Verdict | None = None
+    shelved: bool = False  # by an operator, until an end
+    suppressed: bool = False  # by the program: `suppressed_why`
+    latched: bool = False  # what raised it is over; it stays until it is acknowledged
+    journaled: bool = True
+    why: str = ""  # of alarms about the service: what is wrong, in words
+    v: int = 1
+    out_of_service: bool = False  # by an operator, without an end
+    suppressed_why: str = ""
+    group: str | None = None  # id of the flood alarm that stands for it
+
+
+class Case(NamedTuple):
+    """An alarm and the event that it follows."""
+
+    epoch: str
+    event: int
+    carried: int  # frames over the limit that earlier epochs counted
+    alarm: Alarm
+
+
+def priority_of(source: str, ratio: float, frames_over: int = 0, kind: str = "", urgency: Urgency = USUAL) -> Priority:
+    """How urgent an alarm of *source* is: by its *kind*, how far its peak lies over the limit, and for how long."""
+    listed = SOURCE_PRIORITIES.get(source)
+    if listed is not None:
+        return listed
+    if kind in urgency.kinds:
+        return urgency.kinds[kind]
+    far = 0
+    if ratio >= urgency.high_ratio:
+        far += 1
+    if urgency.critical_ratio is not None and ratio >= urgency.critical_ratio:
+        far += 1
+    if urgency.long_s is not None and frames_over >= urgency.long_s * urgency.rate_hz:
+        far += 1
+    return PRIORITIES[min(PRIORITIES.index("medium") + far, len(PRIORITIES) - 1)]
+
+
+def count_by_priority(alarms: Iterable[Alarm]) -> list[int]:
+    """How many of *alarms* about frames there are of each of PRIORITIES."""
+    priorities = [alarm.priority for alarm in alarms if alarm.source not in SERVICE_SOURCES]
+    return [priorities.count(priority) for priority in PRIORITIES]
+
+
+def ratio_of(alarm: Alarm) -> float:
+    """How far the peak lies over the limit; 0 where an alarm has none."""
+    return 0.0 if alarm.peak is None else alarm.peak.ratio

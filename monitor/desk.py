@@ -1,0 +1,272 @@
+"""What the side process knows and decides: no clock and no socket, time is an argument."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from monitor import eventlog
+from monitor.alarms import acts, book, life, modes
+from monitor.alarms.acts import Asked, Refused
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm, Case, Urgency
+from monitor.alarms.flood import FloodRule
+from monitor.alarms.life import Moment, Revision, Rules
+from monitor.config import Config
+from monitor.journal.outbox import Outbox
+from monitor.journal.retention import Retention
+from monitor.journal.store import Act, Change, Journal
+from monitor.keeping import Keeper
+from monitor.layers import LayerBook, RateSummary
+from monitor.orders import Memory, Orders
+from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
+from monitor.vitals import CAUSES, read_text
+from monitor.voice import Heartbeat, Permit
+
+SETTLE_NS: Final = 500_000_000
+"""Alarms wait so long after the socket is bound: subscribers of a side process that died are still connecting again."""
+
+TELL_NS: Final = 1_000_000_000
+"""While the hot process is lost, its heartbeat and permit are spoken for so often."""
+
+OVERWRITTEN_SHOWN_NS: Final = 60_000_000_000
+SLOW_DISK_NS: Final = 2_000_000_000
+
+UNSEEN_MOST: Final = 10_000
+"""Alarms that wait for a person of which the permit is told; where there are more, the latest."""
+
+_log = logging.getLogger("monitor.side")
+
+
+class Telegram(NamedTuple):
+    """One message of the alarm socket."""
+
+    topic: str
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """What came of something that was asked for."""
+
+    refused: Refused | None
+    alarm: Alarm | None = None  # in the revision that it led to; None: nothing changed, or no alarm of a source is open
+    source: str | None = None
+    journaled: bool = True  # false: the disk refused; it holds all the same, and is written when there is room
+
+
+class Desk:
+    """What the side process knows and decides. No clock and no socket; `step` blocks on the disk."""
+
+    def __init__(self, given: Orders, memory: Memory, journal: Journal, mono_ns: int, t_ns: int = 0) -> None:
+        """At *mono_ns* (monotonic), which is *t_ns* (Unix)."""
+        self._orders = given
+        self._memory = memory
+        self._journal = journal
+        self._started_ns = mono_ns
+        self._position = journal.position(given.boot)
+        self._outbox = Outbox(journal, given.boot, self._position)
+        self._rules, urgency = rules_of(given.config)
+        held = modes.reopened(*journal.modes(), mono_ns, t_ns)
+        self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
+        self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency)
+        self.raised: Mapping[tuple[str, str], int] = journal.raised()
+        self._unseen: dict[str, str] = {}  # id -> cause, of alarms that wait for a person
+        self._count_unseen(reversed(journal.alarms(UNSEEN_MOST, "unacknowledged")))
+        self.unacknowledged: Counter[str] = Counter(self._unseen.values())
+        self.heard = self._position  # records of the event log that the count above is of
+        self._asked: deque[tuple[str, Asked, Future[Answer]]] = deque()
+        self._told_ns: int | None = None  # of a lost hot process; None: it is not lost
+        self._overwritten = 0
+        self._overwritten_ns = 0
+        self._step_ns: int | None = None  # since when a step runs
+        self._keeper = _keeper(given, memory)
+        keep = given.config.alarms
+        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, lambda: given.config.sinks.names)
+        rates = given.bundle.rates if given.bundle else None
+        self._layers = LayerBook(rates, memory.units) if rates is not None else None
+
+    def ask(self, target: str, asked: Asked) -> "Future[Answer]":
+        """Have something done to an alarm or source at the next step; answered once it is journalled. Of any thread."""
+        answer: Future[Answer] = Future()
+        self._asked.append((target, asked, answer))
+        return answer
+
+    def step(self, mono_ns: int, t_ns: int, last: bool = False) -> list[Telegram]:
+        """Apply what the event log, the beat of the hot process and people say, journal it, and return what is to be
+        sent.
+
+        *mono_ns* and *t_ns*: now, monotonic and Unix. The *last* step keeps nothing back.
+        """
+        self._step_ns = mono_ns
+        records, self._position, overwritten = eventlog.read(self._memory.log, self._position)
+        if overwritten:
+            self._overwritten, self._overwritten_ns = overwritten, mono_ns
+            _log.error("%d event records were overwritten before they were read", overwritten)
+        lost = hot_lost(self._memory.vitals, mono_ns, self._started_ns)
+        at, held = Moment(state_of(self._memory.vitals, lost), mono_ns, t_ns), self.life.modes
+        revisions = self._apply([*records, *self._watch(lost, t_ns)], at)
+        answers, acted, done = self._do_what_was_asked(at)
+        revisions += acted
+        self.raised = _counted(self.raised, [one.alarm for one in revisions if one.what == "raised"])
+        changed = None if self.life.modes is held else self.life.modes
+        self._outbox.accept([Change(one, t_ns) for one in revisions], self._position, mono_ns, done, changed)
+        self._count_unseen(one.alarm for one in revisions if one.what not in life.UNTOLD)
+        self.unacknowledged = Counter(self._unseen.values())
+        self.heard = self._position
+        for answer, said in answers:
+            answer.set_result(said._replace(journaled=self._outbox.on_disk))
+        settled = last or mono_ns - self._started_ns >= SETTLE_NS
+        leaving = self._outbox.take() if settled else []
+        camera = self._orders.config.camera
+        telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
+        telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
+        if self._keeper is not None:
+            self._keeper.step(mono_ns, self._of_charts)
+        if self._layers is not None:
+            self._layers.step(mono_ns)
+        self._retention.step(mono_ns, t_ns)
+        self._step_ns = None
+        return telegrams
+
+    def why(self, mono_ns: int) -> str:
+        """What is wrong with this process at *mono_ns*; empty: nothing. Any thread may ask while a step runs."""
+        started_ns = self._step_ns
+        if started_ns is not None and mono_ns - started_ns > SLOW_DISK_NS:
+            return f"the journal has not answered for {(mono_ns - started_ns) // 1_000_000_000} s"
+        if self._outbox.why:
+            return self._outbox.why
+        if self._keeper is not None and self._keeper.why:
+            return self._keeper.why
+        if self._overwritten and mono_ns - self._overwritten_ns < OVERWRITTEN_SHOWN_NS:
+            return f"{self._overwritten} event records were overwritten before they were read"
+        return ""
+
+    def status(self, mono_ns: int, t_ns: int) -> Status:
+        """The whole daemon. Any thread may ask while a step runs."""
+        promise = self._keeper.status if self._keeper is not None else None
+        layers = self._layers.current if self._layers is not None else None
+        return look(self._orders, self._memory, self.life.active, mono_ns, t_ns, self._started_ns, promise, layers)
+
+    def layers(self, job: str | None) -> RateSummary:
+        """The latest layers, of all jobs or of *job*; none without a chart of rates. Any thread may ask likewise."""
+        return self._layers.summary(job) if self._layers is not None else RateSummary()
+
+    def _of_charts(self, since_ns: int) -> list[Alarm]:
+        charts = list(self._orders.bundle.limits) if self._orders.bundle else []
+        return self._journal.alarms_since(charts, since_ns)
+
+    def close(self) -> None:
+        """Close what this desk has opened itself."""
+        if self._keeper is not None:
+            self._keeper.close()
+
+    def _count_unseen(self, alarms: Iterable[Alarm]) -> None:
+        for alarm in alarms:
+            self._unseen.pop(alarm.id, None)
+            cause = alarm.source if alarm.source in SERVICE_SOURCES else alarm.priority
+            if not alarm.acked and cause in CAUSES:
+                self._unseen[alarm.id] = cause
+        while len(self._unseen) > UNSEEN_MOST:
+            del self._unseen[next(iter(self._unseen))]
+
+    def _watch(self, lost: bool, t_ns: int) -> list[eventlog.EventRecord]:
+        record = book.watch_hot(self._book, lost, t_ns)
+        if record is None:
+            return []
+        _log.log(logging.ERROR if lost else logging.INFO, "%s", LOST_WHY if lost else "the hot process is back")
+        return [record]
+
+    def _apply(self, records: list[eventlog.EventRecord], at: Moment) -> list[Revision]:
+        cases: list[Case] = []
+        for record in records:
+            self._book, changed = book.apply(self._book, record, lossy=self._overwritten > 0)
+            cases += changed
+        self.life, revisions = life.follow(self._rules, self.life, cases, at)
+        return revisions
+
+    def _do_what_was_asked(self, at: Moment) -> "tuple[list[tuple[Future[Answer], Answer]], list[Revision], list[Act]]":
+        answers, revisions, done = [], list[Revision](), list[Act]()
+        while self._asked:
+            target, asked, answer = self._asked.popleft()
+            outcome = acts.do(self._rules, self.life, target, asked, self._journal.entry, at)
+            if isinstance(outcome, Refused):
+                answers.append((answer, Answer(outcome)))
+                continue
+            self.life = outcome.life
+            revisions += outcome.revisions
+            if outcome.source is not None:
+                what = acts.what_of(asked)
+                done.append(Act(at.t_ns, what, outcome.source, asked.by, asked.reason, outcome.until_t_ns))
+            latest = outcome.revisions[-1].alarm if outcome.revisions else None
+            answers.append((answer, Answer(None, latest, outcome.source)))
+        return answers, revisions, done
+
+    def _speak_for_hot(self, lost: bool, mono_ns: int, t_ns: int) -> list[Telegram]:
+        if not lost:
+            self._told_ns = None
+            return []
+        if self._told_ns is not None and mono_ns - self._told_ns < TELL_NS:
+            return []
+        self._told_ns = mono_ns
+        config, arrays = self._orders.config, self._memory.vitals
+        status = self.status(mono_ns, t_ns)
+        heartbeat = Heartbeat(
+            camera=config.camera,
+            t_ns=t_ns,
+            state=status.state,
+            why=status.why,
+            seq=status.last_seq,
+            coverage=status.coverage,
+            frame_age_p99_ms=status.frame_age_p99_ms,
+            active_alarms=len(status.alarms),
+        )
+        epoch = read_text(arrays, "epoch")
+        permit = Permit(
+            camera=config.camera,
+            epoch=epoch,
+            n=0,  # it stands still: that alone reads as false
+            t_ns=t_ns,
+            ttl_ms=config.permit.ttl_ms,
+            permit=False,
+            why=LOST_WHY,
+            mode=config.permit.mode,
+        )
+        return [
+            Telegram(f"heartbeat.{config.camera}", msgspec.json.encode(heartbeat)),
+            Telegram(f"permit.{config.camera}", msgspec.json.encode(permit)),
+        ]
+
+
+def rules_of(config: Config) -> tuple[Rules, Urgency]:
+    """How alarms live and how urgent they are, as *config* has it."""
+    given, rate_hz = config.alarms, config.input.rate_hz
+    flood = None
+    if given.flood is not None:
+        flood = FloodRule(given.flood.begins_above, given.flood.ends_below, given.flood.window_s)
+    on_s, off_s = (
+        {str(source): delay_s for source, delay_s in one.items()} for one in (given.on_delay_s, given.off_delay_s)
+    )
+    suppressed_in = {str(source): states for source, states in given.suppress.items()}
+    rules = Rules(on_s, off_s, frozenset(given.latch), suppressed_in, flood)
+    how = given.priorities
+    return rules, Urgency(how.high_ratio, how.critical_ratio, how.long_s, how.kinds, rate_hz)
+
+
+def _keeper(given: Orders, memory: Memory) -> Keeper | None:
+    """What keeps the promise's blocks; None where the limits are per frame."""
+    bundle = given.bundle
+    if bundle is None or bundle.promise is None:
+        return None
+    return Keeper(bundle.promise, Path(given.config.journal), memory.blocks, bundle.created_ns)
+
+
+def _counted(raised: Mapping[tuple[str, str], int], new: list[Alarm]) -> Mapping[tuple[str, str], int]:
+    """A new mapping each time: a scrape may be walking through the old one."""
+    counts = dict(raised)
+    for alarm in new:
+        key = (alarm.source, str(alarm.priority))
+        counts[key] = counts.get(key, 0) + 1
+    return counts

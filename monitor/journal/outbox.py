@@ -1,0 +1,112 @@
+"""What has to leave at once, in order: on the alarm socket. The other sinks read the journal at their own pace."""
+
+import sqlite3
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from monitor.alarms.alarm import Alarm
+from monitor.alarms.life import UNTOLD
+from monitor.alarms.modes import Modes
+from monitor.journal.store import Act, Change, Departure, Written
+
+RETRY_NS: Final = 1_000_000_000
+"""A disk that refused is asked again after so long."""
+
+BACKLOG_MAX: Final = 10_000
+"""Most changes kept for a disk that refuses; beyond, of each alarm only its first and its last stay."""
+
+
+class Writer(Protocol):
+    """Where the outbox writes; a journal."""
+
+    def commit(self, written: Written) -> list[int]: ...
+    def unpublished(self) -> list[Departure]: ...
+    def published(self) -> int: ...
+
+
+class Outbox:
+    """A disk that refuses holds nothing up: then changes leave with `journaled` false, and are written when it can.
+
+    What has left is marked with the next commit only, so that a process killed right after sending sends again.
+    """
+
+    def __init__(self, journal: Writer, boot: str, position: int) -> None:
+        """*position*: up to where the event log of *boot* was read when the journal was last written."""
+        self._journal = journal
+        self._boot = boot
+        self._queue = deque(journal.unpublished())
+        self._sent_row = journal.published()
+        self._committed = (position, self._sent_row)
+        self._backlog: list[Change] = []  # refused by the disk; each was queued
+        self._acts: list[Act] = []
+        self._modes: Modes | None = None  # as they are to be written; None: as they were
+        self._refused_ns: int | None = None
+        self.why = ""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether all that was accepted is."""
+        return not self._backlog and not self._acts and self._modes is None
+
+    def accept(
+        self,
+        changes: Sequence[Change],
+        position: int,
+        mono_ns: int,
+        acts: Sequence[Act] = (),
+        modes: Modes | None = None,
+    ) -> None:
+        """Write *changes*, which come of the event log up to *position*, and queue them. Blocks on the disk.
+
+        With *acts* of people on sources, and the *modes* that hold after them (None: as before).
+        """
+        self._acts = [*self._acts, *acts]
+        self._modes = self._modes if modes is None else modes
+        rows = self._write(changes, position, mono_ns) or [0] * len(changes)
+        for row, (revision, _) in zip(rows, changes, strict=True):
+            if revision.what not in UNTOLD:
+                alarm = revision.alarm
+                self._queue.append(Departure(row, alarm if row else msgspec.structs.replace(alarm, journaled=False)))
+
+    def take(self) -> list[Alarm]:
+        """All that is to leave now; the caller sends it in this order."""
+        taken = list(self._queue)
+        self._queue.clear()
+        self._sent_row = max([self._sent_row, *(departure.row for departure in taken)])
+        return [departure.alarm for departure in taken]
+
+    def _write(self, changes: Sequence[Change], position: int, mono_ns: int) -> list[int] | None:
+        """The rows of *changes* in the journal; None where the disk refuses, or did a moment ago."""
+        waiting = self._backlog
+        if not changes and self.on_disk and self._committed == (position, self._sent_row):
+            return []
+        if self._refused_ns is not None and mono_ns - self._refused_ns < RETRY_NS:
+            self._backlog = _shortened([*waiting, *changes])
+            return None
+        written = Written([*waiting, *changes], self._boot, position, self._sent_row, self._acts, self._modes)
+        try:
+            rows = self._journal.commit(written)
+        except sqlite3.DatabaseError as error:
+            self._refused_ns = mono_ns
+            self.why = f"the journal cannot be written: {error}"
+            self._backlog = _shortened([*waiting, *changes])
+            return None
+        self._committed = (position, self._sent_row)
+        self._refused_ns, self.why, self._backlog, self._acts, self._modes = None, "", [], [], None
+        if waiting and not self._queue:  # they have left without a row, and now have one
+            self._sent_row = max(self._sent_row, *rows[: len(waiting)])
+        return rows[len(waiting) :]
+
+
+def _shortened(changes: list[Change]) -> list[Change]:
+    if len(changes) <= BACKLOG_MAX:
+        return changes
+    last: Mapping[str, int] = {change.revision.alarm.id: i for i, change in enumerate(changes)}
+    return [
+        change
+        for i, change in enumerate(changes)
+        if change.revision.what == "raised" or last[change.revision.alarm.id] == i
+    ]

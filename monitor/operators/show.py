@@ -1,0 +1,151 @@
+"""Alarms as a person reads them in a terminal, and as files for other programs."""
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from monitor import screen
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
+from monitor.alarms.figures import Figures
+from monitor.alarms.modes import Modes
+from monitor.journal.store import Told
+
+COLUMNS: Final = (
+    "id", "rev", "what", "t_ns", "by", "reason", "state", "acked", "verdict", "shelved", "suppressed", "suppressed_why",
+    "out_of_service", "latched", "group", "priority", "source", "first_seq", "last_seq", "first_t_ns", "raised_t_ns",
+    "frames_over", "peak_seq", "peak_score", "peak_limit", "peak_ratio", "job", "layer", "context", "why",
+)  # fmt: skip
+
+
+def clock(t_ns: int) -> str:
+    """A time of day of this place."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(t_ns / 1e9))
+
+
+def state_of(alarm: Alarm) -> str:
+    """In words of ISA-18.2."""
+    seen = "acknowledged" if alarm.acked else "unacknowledged"
+    hidden = [
+        word
+        for word, holds in (
+            ("shelved", alarm.shelved),
+            ("suppressed", alarm.suppressed),
+            ("out of service", alarm.out_of_service),
+            ("latched", alarm.latched),
+        )
+        if holds
+    ]
+    return ", ".join([alarm.state, seen, *hidden])
+
+
+def line_of(alarm: Alarm) -> str:
+    """One line for one revision."""
+    if alarm.source in SERVICE_SOURCES:
+        told = alarm.why
+    else:
+        peak = f"{alarm.peak.ratio:.1f} x its limit" if alarm.peak else "camera fault"
+        place = "" if alarm.layer is None else f", layer {alarm.layer}"
+        told = f"frames {alarm.first_seq} to {alarm.last_seq}, {peak}{place}"
+    return f"{alarm.priority:<8} {alarm.source:<15} {state_of(alarm)}: {told}"
+
+
+def alarms(found: Sequence[Alarm]) -> None:
+    """A table, the latest first."""
+    if not found:
+        return screen.say("no alarms")
+    table = screen.plain_table()
+    for heading in ("id", "raised", "priority", "source", "state", "verdict", "layer"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("frames over", "peak / limit"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    for alarm in found:
+        table.add_row(
+            alarm.id,
+            clock(alarm.raised_t_ns),
+            alarm.priority,
+            alarm.source,
+            state_of(alarm),
+            alarm.verdict or "",
+            "" if alarm.layer is None else str(alarm.layer),
+            str(alarm.frames_over),
+            f"{alarm.peak.ratio:.2f}" if alarm.peak else "",
+        )
+    screen.out.print(table)
+    return None
+
+
+def history(changes: Sequence[Told]) -> None:
+    """What became of one alarm, line by line."""
+    for one in changes:
+        who = f" by {one.by}" if one.by else ""
+        why = f" ({one.reason})" if one.reason else ""
+        screen.say(f"{clock(one.t_ns)}  rev {one.alarm.rev:<3} {one.what}{who}{why}: {line_of(one.alarm)}")
+
+
+def sources(modes: Modes) -> None:
+    """Sources that are not told as usual."""
+    if not modes:
+        return screen.say("all sources are told as usual")
+    for (source, name), mode in modes.items():
+        until = "" if mode.until_t_ns is None else f" until {clock(mode.until_t_ns)}"
+        why = f": {mode.reason}" if mode.reason else ""
+        screen.say(f"{source} is {name.replace('_', ' ')}{until}, by {mode.by} since {clock(mode.since_t_ns)}{why}")
+    return None
+
+
+def figures(found: Figures) -> None:
+    """The figures of ISA-18.2, with what it asks for."""
+    asked = (
+        ("alarms", f"{found.alarms} in {found.hours:g} hours", ""),
+        ("an hour", f"{found.per_hour:.2f}", "at most 6 to 12"),
+        ("in ten minutes", f"{found.per_ten_minutes:.2f}, at most {found.most_in_ten_minutes}", "1 to 2, at most 10"),
+        ("in flood", f"{100 * found.flood_share:.2f} % of the time", "under 1 %"),
+        ("chattering", ", ".join(found.chattering) or "none", "none"),
+        ("stale", f"{found.stale} active for more than a day", "under 5"),
+        ("unacknowledged", str(found.unacknowledged), ""),
+        ("acknowledged within", "" if found.median_ack_s is None else f"{found.median_ack_s:.0f} s (median)", ""),
+        ("by priority", ", ".join(f"{count} {name}" for name, count in found.by_priority.items()), "80 % low"),
+    )
+    table = screen.plain_table()
+    for heading in ("", "found", "ISA-18.2 asks for"):
+        table.add_column(heading, no_wrap=True)
+    for row in asked:
+        table.add_row(*row)
+    for one in found.frequent:
+        table.add_row("frequent", f"{one.source}: {one.alarms}, {100 * one.share:.0f} %", "")
+    screen.out.print(table)
+
+
+def as_json(value: object) -> None:
+    """One JSON document."""
+    screen.say(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def rows_of(changes: Sequence[Told]) -> list[dict[str, Any]]:
+    """Revisions as flat rows, for a table of another program."""
+    rows = []
+    for one in changes:
+        alarm = msgspec.to_builtins(one.alarm)
+        peak = alarm.pop("peak") or {}
+        known = {**alarm, **{f"peak_{name}": value for name, value in peak.items()}}
+        known |= {"what": one.what, "t_ns": one.t_ns, "by": one.by, "reason": one.reason}
+        rows.append({column: known.get(column) for column in COLUMNS})
+    return rows
+
+
+def as_csv(changes: Sequence[Told]) -> str:
+    """The same as comma-separated values, with a line of headings. Nothing in it is a formula to a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    for row in rows_of(changes):
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
+    return text.getvalue()
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,123 @@
+"""Routes about alarms: lists and figures for everybody, and what changes them for who has the token."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Annotated, Final, Protocol
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from monitor.alarms.acts import Acknowledge, Asked, PutBack, Shelve, Suppress, TakeOut
+from monitor.alarms.alarm import Alarm
+from monitor.alarms.figures import Figures
+from monitor.alarms.modes import Modes
+from monitor.desk import Answer
+from monitor.journal.store import Told, Which
+from monitor.web.answers import answer
+
+ACTS: Final[dict[str, type[Asked]]] = {
+    "acknowledge": Acknowledge,
+    "shelve": Shelve,
+    "suppress": Suppress,
+    "take-out": TakeOut,
+    "put-back": PutBack,
+}
+BODY_MAX: Final = 10_000
+DAY_H: Final = 24.0
+
+
+class AlarmQuery(msgspec.Struct, frozen=True):
+    """Which alarms are asked for: the latest *limit*, all or those in one state."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    state: Which | None = None
+
+
+class FigureQuery(msgspec.Struct, frozen=True):
+    """The last so many hours."""
+
+    hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = DAY_H
+
+
+class View(Protocol):
+    """What is shown of alarms, and who does something about them. Called in worker threads."""
+
+    def alarms(self, limit: int, which: Which | None) -> list[Alarm]: ...
+    def history(self, alarm_id: str) -> list[Told]: ...
+    def modes(self) -> Modes: ...
+    def figures(self, first_t_ns: int, last_t_ns: int) -> Figures: ...
+    def ask(self, target: str, asked: Asked) -> Answer: ...
+
+
+Allowed = Callable[[str | None], bool]
+"""Whether the `Authorization` header of a request, None where it has none, holds the token."""
+
+
+def routes(view: View, allowed: Allowed | None) -> list[Route]:
+    """The routes over *view*; without a token nothing can be changed, and *allowed* is None."""
+
+    def alarms(request: Request) -> Response:
+        try:
+            query = msgspec.convert(dict(request.query_params), AlarmQuery, strict=False)
+        except msgspec.ValidationError as error:
+            return answer({"error": str(error)}, 400)
+        return answer({"alarms": view.alarms(query.limit, query.state)})
+
+    def history(request: Request) -> Response:
+        found = view.history(request.path_params["target"])
+        if not found:
+            return answer({"error": "there is no such alarm"}, 404)
+        return answer({"changes": [one._asdict() for one in found]})
+
+    def sources(_: Request) -> Response:
+        return answer({"modes": [{"source": source, **mode._asdict()} for (source, _), mode in view.modes().items()]})
+
+    def figures(request: Request) -> Response:
+        try:
+            query = msgspec.convert(dict(request.query_params), FigureQuery, strict=False)
+        except msgspec.ValidationError as error:
+            return answer({"error": str(error)}, 400)
+        now_t_ns = time.time_ns()
+        return answer(view.figures(now_t_ns - math.ceil(query.hours * 3.6e12), now_t_ns))
+
+    async def act(request: Request) -> Response:
+        if allowed is None:
+            return answer({"error": "no token is configured (http.token_file): nothing can be changed here"}, 403)
+        if not allowed(request.headers.get("authorization")):
+            return answer({"error": "the token is missing or wrong"}, 401, {"WWW-Authenticate": "Bearer"})
+        kind = ACTS.get(request.path_params["act"])
+        if kind is None:
+            return answer({"error": f"unknown; there are {', '.join(ACTS)}"}, 404)
+        try:
+            asked = msgspec.json.decode(await _body(request), type=kind)
+        except (msgspec.DecodeError, ValueError) as error:
+            return answer({"error": str(error)}, 400)
+        try:
+            said = await run_in_threadpool(view.ask, request.path_params["target"], asked)
+        except TimeoutError:
+            return answer({"error": "the journal does not answer; look whether it was done"}, 503)
+        if said.refused is not None:
+            return answer({"error": said.refused.why}, 404 if said.refused.kind == "unknown" else 409)
+        return answer({"alarm": said.alarm, "source": said.source, "journaled": said.journaled})
+
+    return [
+        Route("/api/v1/alarms", alarms, methods=["GET"]),
+        Route("/api/v1/alarms/{target}", history, methods=["GET"]),
+        Route("/api/v1/alarms/{target}/{act}", act, methods=["POST"]),
+        Route("/api/v1/sources", sources, methods=["GET"]),
+        Route("/api/v1/figures", figures, methods=["GET"]),
+    ]
+
+
+async def _body(request: Request) -> bytes:
+    """The body of *request*. Raises ValueError where it is longer than anything that is asked for."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_MAX:
+            raise ValueError(f"more than {BODY_MAX} bytes")
+    return body
