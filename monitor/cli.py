@@ -68,11 +68,20 @@ def _status_of(error: Exception) -> int | None:
     from monitor.camera.recordings import RecordingError
     from monitor.camera.simulate import CameraError, TruthError
     from monitor.journal.store import JournalError
+    from monitor.keys import KeyFileError
     from monitor.operators.reach import AlarmError
     from monitor.yamlfile import ConfigError
 
     if isinstance(
-        error, ConfigError | BundleError | EndpointError | RecordingError | CameraError | JournalError | BlockStoreError
+        error,
+        ConfigError
+        | BundleError
+        | EndpointError
+        | RecordingError
+        | CameraError
+        | JournalError
+        | BlockStoreError
+        | KeyFileError,
     ):
         return USAGE
     if isinstance(error, AlarmError | CalibrationError | TruthError | BenchError | OSError):
@@ -97,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_cameras(commands)
     _add_daemon(commands)
     _add_alarms(commands)
+    _add_keys(commands)
     _add_bench(commands)
     return parser
 
@@ -254,6 +264,13 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
         camera.add_argument("--camera", type=take.camera, default="camera", help="the camera's name (default camera)")
         camera.add_argument("--socket", choices=("pub", "push"), default="pub")
         camera.add_argument("--connect", action="store_true", help="connect to the endpoint instead of binding it")
+        camera.add_argument("--secret", metavar="FILE", help="the camera's own secret key ('framewatch keys new NAME')")
+        camera.add_argument(
+            "--server-key", metavar="FILE", help="with --secret: public key of whoever is at the endpoint"
+        )
+        camera.add_argument(
+            "--clients", metavar="DIR", help="with --secret: folder of *.public files of who may connect"
+        )
         camera.add_argument("--frames-per-message", type=take.count)
         camera.add_argument(
             "--wait", type=take.positive, default=10.0, help="seconds to wait for a reader (default 10)"
@@ -266,6 +283,20 @@ def _add_daemon(commands: "_Commands[_Parser]") -> None:
     doctor = _add(commands, "doctor", do.doctor, "check device, bundle, memory, ports, journal, disk and clock")
     doctor.add_argument("--config")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+def _add_keys(commands: "_Commands[_Parser]") -> None:
+    keys = commands.add_parser("keys", help="make and show the keys of who may speak", description="Keys and tokens.")
+    kinds = keys.add_subparsers(metavar="new|show|token", required=True, parser_class=_Parser)
+    new = _add(
+        kinds, "new", do.keys_new, "make a key pair: NAME.secret, which stays here, and NAME.public to give away"
+    )
+    new.add_argument("name", type=take.camera, metavar="NAME", help="of the daemon, camera or controller that has it")
+    new.add_argument("--dir", default=".", metavar="D", help="folder to write to (default: this one)")
+    show = _add(kinds, "show", do.keys_show, "print the public key that a secret or public file holds")
+    show.add_argument("file", metavar="FILE")
+    token = _add(kinds, "token", do.keys_token, "make the token that changes over HTTP must carry")
+    token.add_argument("--out", metavar="FILE", help="write it there, for http.token_file, instead of printing it")
 
 
 def _add_alarms(commands: "_Commands[_Parser]") -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.camera.publisher import Sent
     from monitor.camera.recordings import Recording
     from monitor.config import Config
+    from monitor.keys import Credentials
 
 DONE, FAILED, USAGE = 0, 1, 2
 NO_FRAMES = "give recorded frames (PATH... or --in CONTEXT PATH...)"
@@ -39,6 +40,7 @@ def calibrate(options: argparse.Namespace) -> int:
             kind=options.socket,
             bind=options.bind,
             silence_s=options.silence,
+            credentials=_input_keys(config, options.endpoint, options.bind),
         )
         recordings = list(captured.recordings)
         rate_hz = captured.rate_hz or rate_hz
@@ -183,6 +185,7 @@ def replay(options: argparse.Namespace) -> int:
         socket=options.socket,
         connect=options.connect,
         frames_per_message=options.frames_per_message,
+        credentials=_camera_keys(options),
         wait_s=options.wait,
         stop=_stop_asked(),
     )
@@ -213,10 +216,40 @@ def simulate(options: argparse.Namespace) -> int:
         socket=options.socket,
         connect=options.connect,
         frames_per_message=options.frames_per_message,
+        credentials=_camera_keys(options),
         wait_s=options.wait,
         stop=_stop_asked(),
     )
     return _tell_sent(sent)
+
+
+def keys_new(options: argparse.Namespace) -> int:
+    from monitor import keys, screen
+
+    secret, public = keys.make(options.name, Path(options.dir))
+    screen.say(f"{secret}: stays on this machine, for its owner only\n{public}: for whoever is to know {options.name}")
+    return DONE
+
+
+def keys_show(options: argparse.Namespace) -> int:
+    from monitor import keys
+
+    path = Path(options.file)
+    key = keys.read_secret(path).public if path.suffix == keys.SECRET else keys.read_public(path)
+    sys.stdout.write(key.decode() + "\n")
+    return DONE
+
+
+def keys_token(options: argparse.Namespace) -> int:
+    from monitor import screen
+    from monitor.web import token
+
+    if options.out is None:
+        sys.stdout.write(token.make() + "\n")
+        return DONE
+    token.write(Path(options.out))
+    screen.say(f"{options.out}: name it in http.token_file; it stays on this machine, for its owner only")
+    return DONE
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -255,6 +288,33 @@ def _recorded(options: argparse.Namespace) -> "list[Recording]":
     from monitor.camera.recordings import groups
 
     return groups(options.paths, [(context, paths) for context, *paths in options.inside])
+
+
+def _input_keys(config: "Config", endpoint: str, bind: bool) -> "Credentials | None":
+    """What a live camera asks for, or is asked for, as the daemon would. Raises ConfigError and KeyFileError."""
+    from monitor import exposure, keys
+
+    if bind:
+        exposure.refuse_bind("--endpoint", endpoint, config.security)
+    return keys.of_daemon(config.security)
+
+
+def _camera_keys(options: argparse.Namespace) -> "Credentials | None":
+    """What a camera of ours proves itself by; None: it has no key. Raises KeyFileError."""
+    from monitor import keys
+
+    if options.secret is None and not (options.server_key or options.clients):
+        return None
+    if options.secret is None or bool(options.server_key) == bool(options.clients):
+        raise keys.KeyFileError(
+            "a camera with keys needs --secret and either --server-key (it knows who is at the endpoint) or --clients "
+            "(who may connect to it)"
+        )
+    return keys.Credentials(
+        keys.read_secret(Path(options.secret)),
+        keys.read_public(Path(options.server_key)) if options.server_key else None,
+        Path(options.clients) if options.clients else None,
+    )
 
 
 def _usage(message: str) -> int:

@@ -156,9 +156,35 @@ class Http(_Section, frozen=True):
     """The page, its API and /metrics."""
 
     host: str = "127.0.0.1"
-    """Address to listen at; anything but loopback shows the page to the network."""
+    """Address to listen at; anything but loopback shows the page to the network, and needs `token_file`."""
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8090
     """Port to listen at."""
+    token_file: str | None = None
+    """File with the token that requests which change something must carry (`framewatch keys token --out FILE`); without
+    it they are refused. Only its owner may read it."""
+
+
+class Security(_Section, frozen=True):
+    """Who may speak to the daemon's ZeroMQ sockets, and listen: CURVE keys, which `framewatch keys new` makes."""
+
+    secret: str | None = None
+    """File with the daemon's own secret key. Only its owner may read it."""
+    clients: str | None = None
+    """Folder of the *.public files of who may connect to the sockets that the daemon binds. A file that is added lets
+    its owner in, one that is removed cuts its owner off, within seconds; without the folder they ask for no key."""
+    camera_key: str | None = None
+    """File with the camera's public key, where the daemon connects to it (`input.bind: false`)."""
+    insecure: bool = False
+    """true: bind beyond loopback without keys, show the page there without a token. Whoever reaches the daemon's ports
+    can then send frames and read everything."""
+
+    def __post_init__(self) -> None:
+        if self.secret is None and (self.clients or self.camera_key):
+            raise ValueError("clients and camera_key need secret, the daemon's own key: 'framewatch keys new NAME'")
+        if self.secret and not (self.clients or self.camera_key):
+            raise ValueError(
+                "secret needs clients (who may connect) or camera_key (of the camera): it says nothing alone"
+            )
 
 
 class Log(_Section, frozen=True):
@@ -270,6 +296,7 @@ class Config(_Section, frozen=True):
     outputs: Outputs = Outputs()
     sinks: Sinks = Sinks()
     http: Http = Http()
+    security: Security = Security()
     log: Log = Log()
     calibration: Calibration = Calibration()
 
@@ -277,6 +304,11 @@ class Config(_Section, frozen=True):
         addresses = [self.input.endpoint, self.outputs.alarms, self.outputs.permit]
         if len(set(addresses)) != len(addresses):
             raise ValueError("input.endpoint, outputs.alarms and outputs.permit must differ")
+        if self.input.bind and self.security.camera_key:
+            raise ValueError(
+                "security.camera_key is for a camera that the daemon connects to; with input.bind true the camera "
+                "connects: put its key into the folder of security.clients"
+            )
 
 
 def read(path: Path) -> Config:
@@ -289,12 +321,24 @@ def read(path: Path) -> Config:
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deep") from None
     here = path.resolve().parent
+    security, http = config.security, config.http
     return msgspec.structs.replace(
         config,
         journal=str(here / config.journal),
-        bundle=None if config.bundle is None else str(here / config.bundle),
+        bundle=_beside(here, config.bundle),
+        http=msgspec.structs.replace(http, token_file=_beside(here, http.token_file)),
+        security=msgspec.structs.replace(
+            security,
+            secret=_beside(here, security.secret),
+            clients=_beside(here, security.clients),
+            camera_key=_beside(here, security.camera_key),
+        ),
         sinks=config.sinks.beside(here),
     )
+
+
+def _beside(folder: Path, path: str | None) -> str | None:
+    return None if path is None else str(folder / path)
 
 
 def _explain(message: str) -> str:

@@ -14,15 +14,18 @@ from urllib.parse import urlsplit
 import torch
 
 from models.cuda import is_there, lacking
+from monitor import exposure, keys
 from monitor.bundle import Bundle, read
-from monitor.config import Config
+from monitor.config import Config, Security
 from monitor.device import oddities
 from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
+from monitor.keys import KeyFileError
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
 from monitor.sinks.build import routes
 from monitor.sinks.sink import SinkError
+from monitor.web import token
 
 DISK_FREE_MIN = 1 << 30
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
@@ -48,6 +51,7 @@ def examine(config: Config) -> list[Finding]:
         about_bundle,
         _memory(config, bundle),
         *_ports(config),
+        *_security(config),
         _journal(config),
         _disk(config),
         *_sinks(config),
@@ -150,6 +154,45 @@ def _address(key: str, host: str, port: int) -> Finding:
                 key, "fault", f"{host}:{port}: {error.strerror}", "stop what holds it (a running daemon?) or change it"
             )
     return Finding(key, "ok", f"{host}:{port} is free")
+
+
+def _security(config: Config) -> Iterator[Finding]:
+    """Who may speak, listen and change something, and whether the files that say so are fit."""
+    security, token_file = config.security, config.http.token_file
+    yield _keys(security)
+    for line in exposure.exposed(config):
+        problem, _, remedy = line.partition("; ")
+        yield Finding("security", "warning" if security.insecure else "fault", problem, remedy)
+    if not (config.input.bind or security.camera_key or exposure.is_local(config.input.endpoint)):
+        found = f"the camera at {config.input.endpoint} proves its identity by no key: frames may be anybody's"
+        yield Finding("security", "warning", found, "set security.secret and security.camera_key")
+    if token_file is None:
+        yield Finding("http.token_file", "ok", "no token: what changes something over HTTP is refused")
+        return
+    try:
+        token.read(Path(token_file))
+    except KeyFileError as error:
+        yield Finding("http.token_file", "fault", str(error), "mend the file; the daemon does not start with it")
+    else:
+        yield Finding("http.token_file", "ok", f"{token_file}: only its owner may read it")
+
+
+def _keys(security: Security) -> Finding:
+    try:
+        found = keys.of_daemon(security)
+    except KeyFileError as error:
+        return Finding("security", "fault", str(error), "mend the file; the daemon does not start with it")
+    if found is None:
+        return Finding("security", "ok", "no keys: sockets take whoever reaches them")
+    camera = ", and the camera proves itself by its own" if found.server else ""
+    if found.clients is None:
+        return Finding("security", "ok", f"this daemon has a key{camera}; sockets that it binds ask for none")
+    allowed = len(keys.read_folder(found.clients)[0])
+    told = f"{allowed} key(s) in {found.clients} may connect{camera}"
+    if allowed == 0:
+        more = f"put the {keys.PUBLIC} files of who may connect there"
+        return Finding("security", "warning", f"{told}: nobody can", more)
+    return Finding("security", "ok", told)
 
 
 def _journal(config: Config) -> Finding:

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import zmq
 
 from monitor import bundle as bundles
+from monitor import doorkeeper, keys, logs, orders
 from monitor import ingest as ingests
-from monitor import logs, orders
 from monitor.backlog import Backlog
 from monitor.bundle import Bundle, BundleError
 from monitor.config import Config
+from monitor.doorkeeper import Door, Doorkeeper
 from monitor.ledger import Ledger
 from monitor.orders import Memory, Orders
 from monitor.ring import Ring
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # these load what takes seconds: the watch speaks before
     from monitor.judge import Judge, SourcedChange
 
 T = TypeVar("T")
+Admits = Callable[[zmq.Frame], bool]
 
 JOIN_S = 2.0
 COMPILED_ANEW = (
@@ -81,13 +83,31 @@ def _run(received: Orders) -> int:
     memory.vitals["hot_pid"][0] = os.getpid()
     memory.vitals["engine_beat_ns"][0] = time.monotonic_ns()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    voice = _named("outputs.permit", lambda: Voice(context, config.outputs.permit, config.camera))
+    keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
+    try:
+        return _work(received, memory, bundle, epoch, context, keeper)
+    finally:
+        if keeper is not None:
+            keeper.close()
+
+
+def _work(
+    received: Orders,
+    memory: Memory,
+    bundle: Bundle | None,
+    epoch: str,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    keeper: Doorkeeper | None,
+) -> int:
+    """Watch and judge until told to stop."""
+    config = received.config
+    voice = _named("outputs.permit", lambda: Voice(context, config.outputs.permit, config.camera, keeper))
     watch = Watch(config, memory, bundle.manifest if bundle else None, epoch, voice, time.monotonic_ns, time.time_ns)
     _stop_on_signal(watch.stopping)
     watching = threading.Thread(target=_guarded, args=(watch.run,), name="watch", daemon=True)
     watching.start()
     try:
-        loop = _start_loop(received, memory, bundle, epoch, context, watch)
+        loop = _start_loop(received, memory, bundle, epoch, context, watch, keeper)
         _wait_for_the_end(watch, received.supervisor_pid)
         return _stop(received, watch, watching, loop)
     finally:
@@ -104,13 +124,14 @@ def _start_loop(
     epoch: str,
     context: "zmq.Context[zmq.Socket[bytes]]",
     watch: Watch,
+    keeper: Doorkeeper | None,
 ) -> Loop:
     """Load the network, warm it up, open the camera's socket, start the threads."""
     parts = _build(received, memory, bundle, epoch, watch)
     # What was loaded stays: to look through it for garbage would halt every thread for a tenth of a second.
     gc.collect()
     gc.freeze()
-    loop = _threads(parts, _open_input(context, received.config))
+    loop = _threads(parts, *_open_input(context, received.config, keeper))
     loop.engine.start()
     loop.ingest.start()
     watch.parts = parts
@@ -158,21 +179,33 @@ def _wire_limits(config: Config) -> WireLimits:
     )
 
 
-def _open_input(context: "zmq.Context[zmq.Socket[bytes]]", config: Config) -> "zmq.Socket[bytes]":
-    given = config.input
+def _open_input(
+    context: "zmq.Context[zmq.Socket[bytes]]", config: Config, keeper: Doorkeeper | None
+) -> "tuple[zmq.Socket[bytes], Admits | None]":
+    """The camera's socket, and who may speak on it; None: whoever is there."""
+    given, credentials = config.input, keys.of_daemon(config.security)
+    door: Door | None = None
+
+    def lock(socket: "zmq.Socket[bytes]") -> None:
+        nonlocal door
+        door = doorkeeper.lock(socket, credentials, keeper if given.bind else None, "input")
+
     waiting = ingests.waiting_messages(given.rate_hz, given.buffer_s, given.frames_per_message)
     limit = _wire_limits(config).max_message_bytes
-    return _named(
+    socket = _named(
         "input.endpoint",
-        lambda: ingests.open_socket(context, given.endpoint, given.socket, given.bind, config.camera, waiting, limit),
+        lambda: ingests.open_socket(
+            context, given.endpoint, given.socket, given.bind, config.camera, waiting, limit, lock
+        ),
     )
+    return socket, None if door is None else door.admits
 
 
-def _threads(parts: Parts, socket: "zmq.Socket[bytes]") -> Loop:
+def _threads(parts: Parts, socket: "zmq.Socket[bytes]", admits: "Admits | None") -> Loop:
     stop_receiving, stop_judging = threading.Event(), threading.Event()
 
     def receive() -> None:
-        ingests.receive(socket, parts.ingest, stop_receiving, time.monotonic_ns)
+        ingests.receive(socket, parts.ingest, stop_receiving, time.monotonic_ns, admits)
 
     def judge() -> None:
         parts.engine.run(stop_judging.is_set)

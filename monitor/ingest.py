@@ -128,10 +128,17 @@ def admit(header: Header, admission: Admission | None) -> tuple[int, str | None]
     return 0, None
 
 
-def receive(socket: "zmq.Socket[bytes]", ingest: Ingest, stop: threading.Event, clock: Callable[[], int]) -> None:
+def receive(
+    socket: "zmq.Socket[bytes]",
+    ingest: Ingest,
+    stop: threading.Event,
+    clock: Callable[[], int],
+    admits: Callable[[zmq.Frame], bool] | None = None,
+) -> None:
     """Hand every message of *socket* to *ingest* until *stop* is set: the body of the ingest thread.
 
-    *clock* is the machine's monotonic clock in nanoseconds. The socket is the caller's to close.
+    *clock* is the machine's monotonic clock in nanoseconds; *admits* says by its first part whether a message comes
+    from someone who may speak. The socket is the caller's to close.
     """
     # A blocking receive with a timeout is one call a message where poll, receive and `Again` are three; and
     # recv_multipart asks the socket after each part whether more follow, which `frame.more` knows already.
@@ -141,11 +148,13 @@ def receive(socket: "zmq.Socket[bytes]", ingest: Ingest, stop: threading.Event, 
             frame = socket.recv(copy=False)
         except zmq.Again:
             continue
+        may_speak = admits is None or admits(frame)
         parts = [frame.buffer]
         while frame.more:
             frame = socket.recv(copy=False)
             parts.append(frame.buffer)
-        ingest.take(parts, clock())
+        if may_speak:
+            ingest.take(parts, clock())
 
 
 def waiting_messages(rate_hz: float, buffer_s: float, frames_per_message: int) -> int:
@@ -164,9 +173,11 @@ def open_socket(
     camera: str,
     hwm: int,
     max_message_bytes: int,
+    lock: "Callable[[zmq.Socket[bytes]], None]" = lambda socket: None,
 ) -> "zmq.Socket[bytes]":
     """The socket on which *camera*'s frames come in, holding up to *hwm* messages that wait.
 
+    *lock* gives it its keys before it is opened.
     Raises OSError with one line that names the endpoint where it is taken, malformed or not to be reached.
     """
     verb = "bind to" if bind else "connect to"
@@ -184,6 +195,7 @@ def open_socket(
     socket.setsockopt(zmq.MAXMSGSIZE, 4 * max_message_bytes)
     if kind == "sub":
         socket.setsockopt(zmq.SUBSCRIBE, camera.encode())
+    lock(socket)
     try:
         if bind:
             socket.bind(endpoint)

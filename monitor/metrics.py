@@ -83,6 +83,7 @@ class Metrics(Collector):
         """All metrics of this moment."""
         status = self._look()
         yield from self._frames(status)
+        yield from self._peers()
         yield from self._timings()
         yield from self._charts(status)
         yield from self._promise(status)
@@ -107,6 +108,10 @@ class Metrics(Collector):
             "frames_dropped_total", "Frames that should have been judged", ("reason",), _by_label(ledger.dropped)
         )
         yield self._gauge("frames_in_flight", "Frames waiting for judgement", (), [((), ledger.in_flight)])
+
+    def _peers(self) -> Iterator[Metric]:
+        refused = [((door,), float(self._vitals[f"refused_{door}"][0])) for door in vitals.DOORS]
+        yield self._counter("peers_refused_total", "Connections refused for want of a key", ("socket",), refused)
 
     def _timings(self) -> Iterator[Metric]:
         for name, (metric, text) in HISTOGRAMS.items():

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from monitor import logs, notify
+from monitor import exposure, keys, logs, notify
 from monitor.bundle import Bundle, BundleError, read
 from monitor.config import Config
 from monitor.manifest import FittedLimit, Manifest
@@ -27,6 +27,7 @@ from monitor.shared import create, size_of
 from monitor.state import WAITING
 from monitor.types import PixelType, State
 from monitor.vitals import STATES
+from monitor.web import token
 from monitor.yamlfile import ConfigError
 
 LOOK_S: Final = 0.05
@@ -190,6 +191,10 @@ def _promise(held: Manifest) -> Promise | None:
 def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     if bundle is None and config.bundle:
         raise BundleError(f"{config.bundle}: is missing")
+    exposure.refuse(config, source)
+    keys.of_daemon(config.security)  # what is wrong with a file is told before anything starts
+    if config.http.token_file:
+        token.read(Path(config.http.token_file))
     height, width, dtype = frame_of(bundle)
     if max(height, width) > config.input.max_frame_px:
         raise ConfigError(

@@ -22,15 +22,18 @@ import uvicorn
 import zmq
 from prometheus_client import CollectorRegistry
 
-from monitor import logs, orders, vitals
+from monitor import doorkeeper, logs, orders, vitals
 from monitor.alarms.acts import Asked
 from monitor.alarms.alarm import Alarm, count_by_priority
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
 from monitor.blockstore import BlockStoreError
-from monitor.config import Config
+from monitor.broadcast import Broadcast
+from monitor.config import Config, Http
 from monitor.desk import Answer, Desk, Telegram
+from monitor.doorkeeper import Doorkeeper
 from monitor.journal.store import Journal, JournalError, Told, Which
+from monitor.keys import KeyFileError
 from monitor.layers import RateSummary
 from monitor.live import Live
 from monitor.metrics import Metrics
@@ -40,6 +43,7 @@ from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.sink import SinkError
 from monitor.status import Status
 from monitor.vitals import write_text
+from monitor.web import token
 from monitor.web.app import application
 
 TICK_S: Final = 0.2
@@ -123,9 +127,7 @@ class _Server(uvicorn.Server):
 class _Shell:
     """The event loop's side: when to step, what to send, when to stop."""
 
-    def __init__(
-        self, given: Orders, memory: Memory, desk: Desk, publisher: "zmq.Socket[bytes]", dispatch: Dispatch
-    ) -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: Broadcast, dispatch: Dispatch) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
         self._desk = desk
@@ -168,8 +170,9 @@ class _Shell:
         return self._desk.step(time.monotonic_ns(), time.time_ns(), last)
 
     def _send(self, telegrams: list[Telegram]) -> None:
-        for topic, body in telegrams:  # a PUB socket never blocks
-            self._publisher.send_multipart((topic.encode(), body), zmq.NOBLOCK)
+        self._publisher.listen()
+        for topic, body in telegrams:
+            self._publisher.send(topic, body)
         if telegrams:
             self._dispatch.wake()
 
@@ -209,16 +212,18 @@ def run(given: Orders) -> None:
     journal = Journal(Path(config.journal), config.camera, hold=True)
     context = zmq.Context()
     desk: Desk | None = None
+    keeper: Doorkeeper | None = None
     try:
         desk = Desk(given, memory, journal, time.monotonic_ns(), time.time_ns())
         listener = listen(config)
-        publisher = publish(context, config)
+        keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
+        publisher = publish(context, config, keeper)
         dispatch = Dispatch(journal, routes(config.sinks, config.camera))
         for name in config.sinks.names:
             journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         server = _Server(
             uvicorn.Config(
-                application(Window(given, memory, desk, journal, dispatch)),
+                application(Window(given, memory, desk, journal, dispatch), allowed(config.http)),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -230,6 +235,8 @@ def run(given: Orders) -> None:
         )
         _serve(lambda: _Shell(given, memory, desk, publisher, dispatch), server, listener)
     finally:
+        if keeper is not None:
+            keeper.close()
         context.destroy(linger=LINGER_MS)
         if desk is not None:
             desk.close()
@@ -242,6 +249,11 @@ def _serve(shell: Callable[[], _Shell], server: uvicorn.Server, listener: socket
 
     with listener:
         asyncio.run(main())
+
+
+def allowed(http: Http) -> Callable[[str | None], bool] | None:
+    """Whether an `Authorization` header may change something; None: nothing may. Raises KeyFileError."""
+    return token.read(Path(http.token_file)).admits if http.token_file else None
 
 
 def listen(config: Config) -> socket.socket:
@@ -258,18 +270,15 @@ def listen(config: Config) -> socket.socket:
         raise StartError(f"http.host: '{host}' is no address of this machine ({error.strerror})") from None
 
 
-def publish(context: "zmq.Context[zmq.Socket[bytes]]", config: Config) -> "zmq.Socket[bytes]":
+def publish(context: "zmq.Context[zmq.Socket[bytes]]", config: Config, keeper: Doorkeeper | None) -> Broadcast:
     """The alarm socket. Raises StartError."""
-    publisher = context.socket(zmq.PUB)
-    publisher.set(zmq.SNDHWM, QUEUED_MESSAGES)
     endpoint = config.outputs.alarms
     try:
-        publisher.bind(endpoint)
+        return Broadcast(context, endpoint, QUEUED_MESSAGES, LINGER_MS, "alarms", keeper)
     except zmq.ZMQError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"outputs.alarms: {endpoint} is in use; choose another") from None
         raise StartError(f"outputs.alarms: {endpoint} cannot be bound ({error.strerror})") from None
-    return publisher
 
 
 def main() -> int:
@@ -278,7 +287,7 @@ def main() -> int:
     logs.set_up(given.config.log, "side")
     try:
         run(given)
-    except (StartError, JournalError, BlockStoreError, SinkError) as error:
+    except (StartError, JournalError, BlockStoreError, SinkError, KeyFileError) as error:
         sys.stderr.write(f"framewatch: {given.source}: {error}\n")
         return 2
     return 0

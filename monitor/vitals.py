@@ -25,6 +25,9 @@ LOST_NS: Final = 700_000_000
 
 STATES: Final = tuple(State)
 
+DOORS: Final = ("input", "alarms", "permit")
+"""Sockets that the daemon binds, and that may ask for keys."""
+
 AGE_BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 DELAY_BOUNDS: Final = AGE_BOUNDS
 SCORE_BOUNDS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -58,6 +61,8 @@ def fields(charts: int) -> Fields:
         "permit_why": ("S256", (1,)),
         "permit_n": ("i8", (1,)),  # of the last one that was said
         "last_seq": ("i8", (1,)),
+        "refused_input": ("i8", (1,)),  # peers that the door of a socket refused, since the supervisor started
+        "refused_permit": ("i8", (1,)),
         "context": (f"S{TEXT_BYTES}", (1,)),  # of the frame judged last, as are the scores
         "coverage": ("f8", (1,)),
         "age_p99_ms": ("f8", (1,)),
@@ -77,6 +82,7 @@ def fields(charts: int) -> Fields:
         "heard": ("i8", (1,)),  # records of the event log whose alarms the next one knows
         "unacknowledged": ("i8", (len(CAUSES),)),
         "side_why": ("S256", (1,)),
+        "refused_alarms": ("i8", (1,)),
     }
     for name, bounds in HISTOGRAMS.items():
         laid[f"{name}_counts"] = ("i8", (len(bounds) + 1,))

@@ -5,10 +5,13 @@ import threading
 import msgspec
 import zmq
 
+from monitor.broadcast import Broadcast
+from monitor.doorkeeper import Doorkeeper
 from monitor.types import State
 
 SEND_HWM = 1000
 """Messages that a subscriber may lag behind before it loses some: at ten a second, over a minute."""
+LINGER_MS = 500  # the last word still leaves; a dead subscriber does not hold us
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,17 +45,19 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
 class Voice:
     """A PUB socket that several threads of one process may speak through."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, camera: str) -> None:
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        endpoint: str,
+        camera: str,
+        keeper: Doorkeeper | None = None,
+    ) -> None:
         """Raises OSError with one line where *endpoint* is taken or malformed."""
         self._camera = camera
         self._lock = threading.Lock()
-        self._socket = context.socket(zmq.PUB)
-        self._socket.setsockopt(zmq.SNDHWM, SEND_HWM)
-        self._socket.setsockopt(zmq.LINGER, 500)  # the last word still leaves; a dead subscriber does not hold us
         try:
-            self._socket.bind(endpoint)
+            self._broadcast = Broadcast(context, endpoint, SEND_HWM, LINGER_MS, "permit", keeper)
         except zmq.ZMQError as error:
-            self._socket.close(0)
             raise OSError(f"cannot bind to {endpoint}: {error.strerror}") from None
 
     def say(self, message: Heartbeat | Permit) -> None:
@@ -60,9 +65,9 @@ class Voice:
         topic = f"{'heartbeat' if isinstance(message, Heartbeat) else 'permit'}.{self._camera}"
         body = msgspec.json.encode(message)
         with self._lock:
-            self._socket.send_multipart([topic.encode(), body])
+            self._broadcast.send(topic, body)
 
     def close(self) -> None:
         """Send what is queued and close."""
         with self._lock:
-            self._socket.close()
+            self._broadcast.close()

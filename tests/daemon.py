@@ -26,6 +26,7 @@ from monitor.voice import Heartbeat, Permit
 from monitor.wire import native
 
 CAMERA = "cam"
+Lock = Callable[["zmq.Socket[bytes]"], None]
 PATIENCE_S = 60.0  # how long anything may take on a loaded machine before a test fails
 
 
@@ -39,9 +40,12 @@ def free_ports(count: int) -> list[int]:
 
 
 class Daemon:
-    """Use as a context manager. Everything that it published is in `alarms`, `heartbeats` and `permits`."""
+    """Use as a context manager. Everything that it published is in `alarms`, `heartbeats` and `permits`.
 
-    def __init__(self, folder: Path, bundle: Path | None, **sections: Any) -> None:
+    *lock* gives the subscriber its keys.
+    """
+
+    def __init__(self, folder: Path, bundle: Path | None, lock: Lock = lambda socket: None, **sections: Any) -> None:
         self.folder = folder
         frames, alarms, permit, page = free_ports(4)
         self.endpoint = f"tcp://127.0.0.1:{frames}"
@@ -72,6 +76,7 @@ class Daemon:
         self._context: zmq.Context[Any] = zmq.Context()
         self._listener = self._context.socket(zmq.SUB)
         self._listener.subscribe(b"")
+        lock(self._listener)
         for endpoint in self._outputs:
             self._listener.connect(endpoint)
         self.process: subprocess.Popen[bytes] | None = None
@@ -203,11 +208,14 @@ class Daemon:
 
 
 class Camera:
-    """Pushes frames to a daemon as fast as it takes them."""
+    """Pushes frames to a daemon as fast as it takes them. *lock* gives it its keys."""
 
-    def __init__(self, endpoint: str, stream: str = "stream-1", camera: str = CAMERA) -> None:
+    def __init__(
+        self, endpoint: str, stream: str = "stream-1", camera: str = CAMERA, lock: Lock = lambda socket: None
+    ) -> None:
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.PUSH)
+        lock(self._socket)
         self._socket.connect(endpoint)
         self.stream = stream
         self.camera = camera

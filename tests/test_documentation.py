@@ -55,7 +55,10 @@ def test_the_example_configuration_is_the_defaults(tmp_path: Path) -> None:
 
 def test_the_example_configuration_names_every_key() -> None:
     text = (ROOT / "deploy" / "framewatch.yaml").read_text()
-    optional = "bundle|calibration_expires_days|idle_release_s|critical_ratio|stem_px|group|tile_px"
+    optional = (
+        "bundle|calibration_expires_days|idle_release_s|critical_ratio|stem_px|group|tile_px|"
+        "token_file|secret|clients|camera_key"
+    )
     uncommented = re.sub(rf"^( *)# ({optional}):", r"\1\2:", text, flags=re.MULTILINE)
     assert flat(yaml.safe_load(uncommented)) == keys_of(Config())
 
@@ -77,7 +80,7 @@ def test_every_command_of_the_readme_exists() -> None:
     named = set(re.findall(r"framewatch (\w+)", README))
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    known = {"demo", "calibrate", "score", "evaluate", "replay", "simulate", "run", "doctor", "bench"}
+    known = {"demo", "calibrate", "score", "evaluate", "replay", "simulate", "run", "doctor", "bench", "keys"}
     assert named & known == known
     for command in known:
         with pytest.raises(SystemExit) as done:

@@ -10,7 +10,9 @@ import zmq
 
 from monitor.camera.publisher import EndpointError
 from monitor.camera.recordings import Recording, RecordingError
+from monitor.doorkeeper import hire, lock
 from monitor.ingest import open_socket
+from monitor.keys import Credentials
 from monitor.types import Header, Message
 from monitor.wire.native import WireError, WireLimits, decode
 
@@ -35,18 +37,27 @@ def capture(
     kind: Literal["sub", "pull"],
     bind: bool,
     silence_s: float,
+    credentials: Credentials | None = None,
     progress: Callable[[int], None] = lambda count: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Captured:
     """Receive *frames* active frames of *camera*, or what comes until it is silent for *silence_s*.
 
-    Raises EndpointError where the endpoint cannot be opened, RecordingError where nothing usable came.
+    Raises EndpointError where the endpoint cannot be opened, KeyFileError where *credentials* name an unfit folder,
+    RecordingError where nothing usable came.
     """
     limits = WireLimits()
     context: zmq.Context[Any] = zmq.Context()
+    keeper = hire(context, credentials) if bind else None
+
+    def give_keys(socket: "zmq.Socket[bytes]") -> None:
+        lock(socket, credentials, keeper, "input")
+
     try:
-        socket = open_socket(context, endpoint, kind, bind, camera, 100_000, 2**30)
+        socket = open_socket(context, endpoint, kind, bind, camera, 100_000, 2**30, give_keys)
     except OSError as error:
+        if keeper is not None:
+            keeper.close()
         context.term()
         raise EndpointError(f"{error}; give another --endpoint") from None
     gathered = _Gathered(endpoint)
@@ -63,6 +74,8 @@ def capture(
                 break
             progress(min(gathered.count, frames))
     finally:
+        if keeper is not None:
+            keeper.close()
         socket.close()
         context.term()
     return gathered.result()

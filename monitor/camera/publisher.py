@@ -20,6 +20,8 @@ import numpy.typing as npt
 import zmq
 
 from monitor.camera.recordings import Recording
+from monitor.doorkeeper import hire, lock
+from monitor.keys import Credentials
 from monitor.types import TEXT_BYTES
 from monitor.wire import native
 
@@ -80,8 +82,9 @@ class _Leg(NamedTuple):
 class Publisher:
     """A camera that sends to *endpoint* at *rate_hz*, under a stream of its own. Use it as a context manager.
 
-    Raises EndpointError where the endpoint cannot be used, ValueError where a value makes no sense. *clock* counts
-    seconds and never jumps; *wall_ns* is Unix time, read once, when frames begin to flow.
+    With *credentials* it is a CURVE client or server, whichever end connects. Raises EndpointError where the endpoint
+    cannot be used, KeyFileError where its folder of clients cannot, ValueError where a value makes no sense. *clock*
+    counts seconds and never jumps; *wall_ns* is Unix time, read once, when frames begin to flow.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Publisher:
         socket: SocketKind = "pub",
         connect: bool = False,
         frames_per_message: int | None = None,
+        credentials: Credentials | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         wall_ns: Callable[[], int] = time.time_ns,
@@ -111,8 +115,9 @@ class Publisher:
         self._spoke_at = clock()
         self._keep_alive()  # refuses a camera's name that no reader would accept
         self._context = zmq.Context()
+        self._keeper = hire(self._context, credentials)
         self._socket = self._context.socket(zmq.XPUB if socket == "pub" else zmq.PUSH)
-        self._open(endpoint, connect)
+        self._open(endpoint, connect, credentials)
 
     @property
     def endpoint(self) -> str:
@@ -175,7 +180,11 @@ class Publisher:
 
     def close(self) -> None:
         """Closes the socket once what is queued has left, or LINGER_MS have passed."""
+        if self._keeper is not None:
+            self._socket.disable_monitor()
         self._socket.close()
+        if self._keeper is not None:
+            self._keeper.close()
         self._context.term()
 
     def __enter__(self) -> Self:
@@ -184,11 +193,12 @@ class Publisher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _open(self, endpoint: str, connect: bool) -> None:
+    def _open(self, endpoint: str, connect: bool, credentials: Credentials | None) -> None:
         queue = max(math.ceil(QUEUE_S * self.rate_hz / self.frames_per_message), MIN_QUEUE_MESSAGES)
         self._socket.setsockopt(zmq.SNDHWM, queue)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         try:
+            lock(self._socket, credentials, self._keeper, "camera")
             if connect:
                 self._socket.connect(endpoint)
             else:
@@ -317,12 +327,19 @@ def replay(
     socket: SocketKind = "pub",
     connect: bool = False,
     frames_per_message: int | None = None,
+    credentials: Credentials | None = None,
     wait_s: float = 10.0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Sent:
     """Sends *recordings* as a camera would. Raises as Publisher does."""
     with Publisher(
-        endpoint, rate_hz, camera=camera, socket=socket, connect=connect, frames_per_message=frames_per_message
+        endpoint,
+        rate_hz,
+        camera=camera,
+        socket=socket,
+        connect=connect,
+        frames_per_message=frames_per_message,
+        credentials=credentials,
     ) as publisher:
         return publisher.publish(shots_of(recordings, loop=loop), wait_s=wait_s, stop=stop)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from monitor.camera.publisher import Publisher, Sent, Shot, SocketKind
 from monitor.camera.schedule import Truth
+from monitor.keys import Credentials
 
 
 class CameraError(ValueError):
@@ -170,6 +171,7 @@ def simulate(
     socket: SocketKind = "pub",
     connect: bool = False,
     frames_per_message: int | None = None,
+    credentials: Credentials | None = None,
     wait_s: float = 10.0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Sent:
@@ -178,7 +180,13 @@ def simulate(
     Raises as Publisher and open do.
     """
     publisher = Publisher(
-        endpoint, rate_hz, camera=camera, socket=socket, connect=connect, frames_per_message=frames_per_message
+        endpoint,
+        rate_hz,
+        camera=camera,
+        socket=socket,
+        connect=connect,
+        frames_per_message=frames_per_message,
+        credentials=credentials,
     )
     with publisher:
         return publish_simulated(publisher, simulated, frames, truth, wait_s=wait_s, stop=stop)

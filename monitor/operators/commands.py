@@ -18,6 +18,7 @@ from monitor.config import Config
 from monitor.journal.store import Journal
 from monitor.operators import reach, show
 from monitor.operators.reach import AlarmError
+from monitor.web import token
 
 DONE, FAILED = 0, 1
 PAGE = 1000  # revisions read at a time
@@ -160,7 +161,7 @@ def _do(options: argparse.Namespace, target: str, asked: Asked) -> int:
 
 
 def _token(config: Config) -> str | None:
-    return None
+    return token.text_of(Path(config.http.token_file)) if config.http.token_file else None
 
 
 def _by(options: argparse.Namespace) -> str:

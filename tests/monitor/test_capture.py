@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 import zmq
 from daemon_example import free_port
 from frames import normal
+from key_examples import Ring, peer
 
 from monitor.camera.capture import Captured, capture
 from monitor.camera.publisher import EndpointError
 from monitor.camera.recordings import RecordingError
+from monitor.keys import Credentials
 from monitor.wire import native
 
 T_NS = 1_795_000_000 * 10**9
@@ -55,6 +58,19 @@ def test_frames_come_as_they_were_sent(endpoint: str, camera: Callable[[Parts], 
     np.testing.assert_array_equal(recording.frames, sent)
     assert (found.settings, recording.context, found.rejected) == (None, "", 0)
     assert seen == [20, 21, 30]
+
+
+def test_with_keys_it_hears_a_camera_that_has_one_and_only_that(endpoint: str, tmp_path: Path) -> None:
+    ring = Ring(tmp_path)
+    context: zmq.Context[Any] = zmq.Context()
+    known, stranger = (peer(context, zmq.PUSH, own, ring.own.public) for own in (ring.admit("camera"), None))
+    for socket, frame in ((stranger, normal(1, 2)), (known, normal(1, 1))):
+        socket.connect(endpoint)
+        for seq in range(20):
+            socket.send_multipart(message(frame[0], seq=seq))
+    found = captured(endpoint, 20, silence_s=20.0, credentials=Credentials(ring.own, clients=ring.clients))
+    context.destroy(linger=0)
+    np.testing.assert_array_equal(found.recordings[0].frames, np.repeat(normal(1, 1), 20, axis=0))
 
 
 def test_enough_is_enough(endpoint: str, camera: Callable[[Parts], None]) -> None:

@@ -64,6 +64,14 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert Path(found.bundle).resolve() == tmp_path / "bundles" / "steel"
 
 
+def test_paths_of_keys_and_of_the_token_are_relative_to_the_file_too(tmp_path: Path) -> None:
+    text = "security: {secret: k/own.secret, clients: k, camera_key: /c.public}\nhttp: {token_file: token}\n"
+    found = read(written(tmp_path, text))
+    kept = found.security
+    assert (kept.secret, kept.clients, kept.camera_key) == (f"{tmp_path}/k/own.secret", f"{tmp_path}/k", "/c.public")
+    assert found.http.token_file == f"{tmp_path}/token"
+
+
 def test_absolute_paths_stay_as_they_are(tmp_path: Path) -> None:
     found = read(written(tmp_path, "bundle: /srv/bundle\njournal: /var/lib/alarms.db\n"))
     assert (found.bundle, found.journal) == ("/srv/bundle", "/var/lib/alarms.db")
@@ -107,6 +115,14 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ("http: {port: 65536}", "http.port: Expected `int` <= 65535"),
         ("calibration: {false_alarm_rate: 0.5}", "calibration.false_alarm_rate: Expected `float` <= 0.1"),
         ("calibration: {held_out: 1}", "calibration.held_out: Expected `float` < 1.0"),
+        ("security: {secrets: a}", "security.secrets: unknown key; did you mean 'secret'?"),
+        ("security: {insecure: 1}", "security.insecure: Expected `bool`, got `int`"),
+        ("security: {clients: c}", "security: clients and camera_key need secret, the daemon's own key"),
+        ("security: {secret: s}", "security: secret needs clients (who may connect) or camera_key"),
+        (
+            "input: {bind: true}\nsecurity: {secret: s, camera_key: k}",
+            "security.camera_key is for a camera that the daemon connects to",
+        ),
         ("calibration_expires_days: 0", "calibration_expires_days: Expected `float` > 0.0"),
         ("outputs: {alarms: 'tcp://127.0.0.1:5555'}", "input.endpoint, outputs.alarms and outputs.permit must differ"),
     ],
@@ -158,7 +174,7 @@ KEYS = [
     *Config().__struct_fields__,
     *(
         f"{section}.{key}"
-        for section in ("input", "engine", "permit")
+        for section in ("input", "engine", "permit", "security")
         for key in getattr(Config(), section).__struct_fields__
     ),
 ]

@@ -9,16 +9,19 @@ import msgspec
 import pytest
 from budget import EVENTS, PER_HOUR, RATE_HZ, with_budget
 from daemon_example import some_config
+from key_examples import Ring
 
 from monitor import doctor
 from monitor.bundle import WEIGHTS, Bundle, write
-from monitor.config import Config, Engine, Events, Http, Input, Outputs
+from monitor.config import Config, Engine, Events, Http, Input, Outputs, Security
 from monitor.doctor import Finding, examine
 from monitor.journal.store import Journal
 from monitor.sinks.config import Command, Sinks
+from monitor.web import token
 
 DAY_NS = 86_400 * 10**9
 CHECKS = ["program", "device", "bundle", "memory", "http.port", "outputs.alarms", "outputs.permit"]
+SECURITY = ["security", "http.token_file"]
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def found(config: Config, check: str) -> Finding:
 
 def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path: Path) -> None:
     findings = examine(config)
-    assert [finding.check for finding in findings] == [*CHECKS, "journal", "disk", "clock"]
+    assert [finding.check for finding in findings] == [*CHECKS, *SECURITY, "journal", "disk", "clock"]
     assert not [finding for finding in findings if finding.grade == "fault"]
     assert list(tmp_path.iterdir()) == []
 
@@ -204,3 +207,71 @@ def test_a_full_disk_is_a_warning(config: Config, monkeypatch: pytest.MonkeyPatc
 def test_a_clock_that_was_never_set_is_a_fault(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.time, "time", lambda: 86_400.0)
     assert found(config, "clock").grade == "fault"
+
+
+def about_security(config: Config) -> list[tuple[str, str]]:
+    found = [finding for finding in examine(config) if finding.check in SECURITY]
+    assert all((one.grade == "ok") == (one.remedy == "") for one in found)
+    return [(one.grade, one.found) for one in found]
+
+
+def test_keys_and_token_that_are_fit_are_told(config: Config, tmp_path: Path) -> None:
+    ring = Ring(tmp_path)
+    ring.admit("plc")
+    token.write(tmp_path / "token")
+    http = msgspec.structs.replace(config.http, token_file=str(tmp_path / "token"))
+    asked = msgspec.structs.replace(config, http=http, security=Security(**ring.document()))
+    assert about_security(asked) == [
+        ("ok", f"1 key(s) in {ring.clients} may connect"),
+        ("ok", f"{tmp_path}/token: only its owner may read it"),
+    ]
+
+
+def test_a_folder_of_keys_that_is_empty_is_a_warning(config: Config, tmp_path: Path) -> None:
+    ring = Ring(tmp_path)
+    (grade, said), _ = about_security(msgspec.structs.replace(config, security=Security(**ring.document())))
+    assert (grade, said) == ("warning", f"0 key(s) in {ring.clients} may connect: nobody can")
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        ("missing", "daemon.secret: No such file or directory"),
+        ("open", "daemon.secret: others than its owner may read it; chmod 600"),
+        ("folder", "clients: is no folder"),
+        ("damaged", "odd.public: holds no key of 40 letters"),
+    ],
+)
+def test_a_key_file_that_is_missing_or_unfit_is_a_fault(config: Config, tmp_path: Path, harm: str, says: str) -> None:
+    ring = Ring(tmp_path)
+    if harm == "missing":
+        ring.secret.unlink()
+    elif harm == "open":
+        ring.secret.chmod(0o640)
+    elif harm == "folder":
+        ring.clients.rmdir()
+    else:
+        (ring.clients / "odd.public").write_text("odd")
+    (grade, said), _ = about_security(msgspec.structs.replace(config, security=Security(**ring.document())))
+    assert grade == "fault"
+    assert says in said
+
+
+def test_doors_without_locks_are_faults_and_warnings_where_they_are_meant(config: Config) -> None:
+    wide = msgspec.structs.replace(
+        config, http=Http(host="0.0.0.0", port=config.http.port), input=Input("tcp://camera.lan:5555")
+    )
+    meant = msgspec.structs.replace(wide, security=Security(insecure=True))
+    for asked, grade in ((wide, "fault"), (meant, "warning")):
+        _, page, camera, _ = about_security(asked)
+        assert page[0] == grade
+        assert page[1].startswith("http.host: 0.0.0.0 can be reached from other machines")
+        assert camera[0] == "warning"
+
+
+def test_a_token_that_others_may_read_is_a_fault(config: Config, tmp_path: Path) -> None:
+    token.write(tmp_path / "token")
+    (tmp_path / "token").chmod(0o644)
+    http = msgspec.structs.replace(config.http, token_file=str(tmp_path / "token"))
+    _, (grade, said) = about_security(msgspec.structs.replace(config, http=http))
+    assert (grade, "chmod 600" in said) == ("fault", True)

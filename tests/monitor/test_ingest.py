@@ -267,6 +267,34 @@ def test_frames_come_in_over_a_socket_until_it_is_told_to_stop(context: "zmq.Con
     assert found.closes
 
 
+def test_a_message_of_who_may_not_speak_is_neither_frames_nor_noise(context: "zmq.Context[Any]") -> None:
+    socket = open_socket(context, "tcp://127.0.0.1:*", "pull", True, "cam", 1000, 10**6)
+    sender = context.socket(zmq.PUSH)
+    sender.connect(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+    bench, stop, asked = Bench(), threading.Event(), iter([True, False, True])
+    thread = threading.Thread(target=receive, args=(socket, bench.ingest, stop, lambda: 7, lambda frame: next(asked)))
+    thread.start()
+    for n in range(3):
+        sender.send_multipart(frames(n))
+    until(lambda: read(bench.memory[1]).announced == 3)
+    stop.set()
+    thread.join(PATIENCE_S)
+    socket.close()
+    sender.close(linger=0)
+    found = read(bench.memory[1])
+    assert (found.received, found.lost_upstream, sum(found.rejected.values())) == (2, 1, 0)
+
+
+def test_keys_are_given_before_the_socket_is_opened(context: "zmq.Context[Any]") -> None:
+    endpoints: list[str] = []
+
+    def lock(socket: "zmq.Socket[bytes]") -> None:
+        endpoints.append(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    open_socket(context, "tcp://127.0.0.1:*", "pull", True, "cam", 10, 1000, lock).close()
+    assert endpoints == [""]
+
+
 @pytest.mark.parametrize(
     ("rate_hz", "frames_per_message", "waiting"), [(10_000, 1, 40_000), (10_000, 16, 2500), (10, 1, 1000), (10, 99, 64)]
 )

@@ -29,7 +29,10 @@ T_NS = 61_000_000_000  # a minute after the bundle of the example was made
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 PROMISED = [
+    *(f"alarms_{name}" for name in ("per_hour", "in_ten_minutes_most", "flood_share", "chattering", "stale")),
+    "alarms_unacknowledged",
     "messages_rejected_total",
+    "peers_refused_total",
     "frames_announced_total",
     "frames_lost_upstream_total",
     "frames_received_total",
@@ -285,3 +288,9 @@ def test_the_figures_of_the_last_day_are_there(daemon: Daemon) -> None:
     assert daemon.value("alarms_in_ten_minutes_most") == 12.0
     assert daemon.value("alarms_unacknowledged") == 12.0
     assert daemon.value("alarms_chattering") == 1.0
+
+
+def test_refused_peers_are_counted_by_socket(daemon: Daemon) -> None:
+    for door, count in (("input", 3), ("alarms", 1), ("permit", 2)):
+        daemon.memory.vitals[f"refused_{door}"][0] = count
+    assert [daemon.value("peers_refused_total", socket=door) for door in vitals.DOORS] == [3, 1, 2]
