@@ -63,7 +63,7 @@ class Daemon:
             "journal": str(folder / "journal.db"),
             "input": given_input,
             "outputs": {"alarms": self._outputs[0], "permit": self._outputs[1]},
-            "http": {"port": page},
+            "http": {"port": page, **sections.pop("http", {})},
             **({"bundle": str(bundle)} if bundle else {}),
             **sections,
         }

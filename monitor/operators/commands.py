@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from monitor import config as configs
-from monitor import screen
+from monitor import keys, screen
 from monitor.alarms.acts import Acknowledge, Asked, PutBack, Shelve, Suppress, TakeOut
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import figures as figures_of
@@ -113,6 +113,11 @@ def tail(options: argparse.Namespace) -> int:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.SUB)
     try:
+        if options.secret is not None:
+            if options.server_key is None:
+                raise AlarmError("with --secret name the daemon's public key, --server-key FILE")
+            own, server = keys.read_secret(Path(options.secret)), keys.read_public(Path(options.server_key))
+            keys.use_as_client(socket, own, server)
         socket.setsockopt(zmq.SUBSCRIBE, f"alarm.{config.camera}".encode())
         socket.connect(config.outputs.alarms)
         while True:

@@ -10,11 +10,14 @@ from monitor import cli
 from monitor.bundle import Bundle
 
 
-def test_a_fault_withholds_the_permit_until_someone_has_acknowledged_it(
-    small_bundle: Bundle, tmp_path: Path, capsys: object
-) -> None:
-    permit = {"quiet_s": 0.0, "mode": "interlock", "back": {"high": "acknowledged"}}
-    with Daemon(tmp_path, small_bundle.path, permit=permit) as daemon, Camera(daemon.endpoint) as camera:
+def test_a_fault_withholds_the_permit_until_someone_has_acknowledged_it(small_bundle: Bundle, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    assert cli.main(["keys", "token", "--out", str(token)]) == 0
+    sections = {
+        "permit": {"quiet_s": 0.0, "mode": "interlock", "back": {"high": "acknowledged"}},
+        "http": {"token_file": str(token)},
+    }
+    with Daemon(tmp_path, small_bundle.path, **sections) as daemon, Camera(daemon.endpoint) as camera:
         daemon.wait_until_listening()
         camera.send(normal(40, 1))
         daemon.wait_until(lambda: bool(daemon.permits) and daemon.permits[-1].permit, "the permit")
@@ -28,6 +31,8 @@ def test_a_fault_withholds_the_permit_until_someone_has_acknowledged_it(
         assert daemon.permits[-1].mode == "interlock"
         alarms = json.loads(daemon.get("/api/v1/alarms?state=unacknowledged")[1])["alarms"]
         assert {alarm["priority"] for alarm in alarms} >= {"high"}
-        assert daemon.stop() == 0
         for alarm in alarms:
             assert cli.main(["alarms", "ack", alarm["id"], "--config", str(daemon.config), "--by", "ann"]) == 0
+        camera.send(normal(40, 20))
+        daemon.wait_until(lambda: daemon.permits[-1].permit, "the permit to come back")
+        assert daemon.stop() == 0
