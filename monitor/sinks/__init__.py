@@ -1,0 +1,1 @@
+"""Where alarms go beside the daemon's own socket."""
