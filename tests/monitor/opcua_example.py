@@ -73,10 +73,26 @@ class House:
         """Run *work* within the deadline."""
         return self.runner.run(asyncio.wait_for(work, DEADLINE_S))
 
+    @property
+    def url(self) -> str:
+        return self.sink.url.replace("0.0.0.0", "127.0.0.1")
+
+    @property
+    def listening(self) -> Any:
+        """The library's part that listens, for a look behind."""
+        assert self.sink._server is not None
+        return self.sink._server.bserver
+
     @asynccontextmanager
-    async def client(self, name: str | None = None, password: str = "", pair: tuple[str, str] | None = None) -> Any:
+    async def client(
+        self,
+        name: str | None = None,
+        password: str = "",
+        pair: tuple[str, str] | None = None,
+        timeout_s: float = DEADLINE_S,
+    ) -> AsyncIterator[Client]:
         """A connected client."""
-        client = Client(self.sink.url, timeout=DEADLINE_S)
+        client = Client(self.url, timeout=timeout_s)
         if name is not None:
             client.set_user(name)
             client.set_password(password)

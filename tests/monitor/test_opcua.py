@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-asyncua = pytest.importorskip("asyncua", reason="the extra opcua is not installed")
+pytest.importorskip("asyncua", reason="the extra opcua is not installed")
 
 from asyncua import Client, ua
 from opcua_example import House, acknowledge, alarm, call, heartbeat, permit, until
@@ -65,9 +65,7 @@ def test_an_alarm_arrives_as_a_condition_event(house: House) -> None:
     house.run(work())
 
 
-@pytest.mark.parametrize(
-    ("priority", "severity"), [("low", 200), ("medium", 500), ("high", 750), ("critical", 950)]
-)
+@pytest.mark.parametrize(("priority", "severity"), [("low", 200), ("medium", 500), ("high", 750), ("critical", 950)])
 def test_severity_follows_the_priority(house: House, priority: str, severity: int) -> None:
     async def work() -> None:
         async with house.client() as client, house.listener(client) as listener:
@@ -170,9 +168,7 @@ def test_an_unknown_event_and_another_conditions_event_are_refused(house: House)
             event = (await listener.told("18"))[0]
             for node, event_id in ((event.NodeId, b"?"), (ua.NodeId("camera.elsewhere", 2), event.EventId)):
                 with pytest.raises(ua.uaerrors.BadEventIdUnknown):
-                    await call(
-                        client, node, "AcknowledgeableConditionType_Acknowledge", event_id, ua.LocalizedText("")
-                    )
+                    await call(client, node, "AcknowledgeableConditionType_Acknowledge", event_id, ua.LocalizedText(""))
             with pytest.raises(ua.uaerrors.BadNodeIdUnknown):
                 await call(client, ua.NodeId("camera", 2), "ConditionType_AddComment", b"?", ua.LocalizedText(""))
             with pytest.raises(ua.uaerrors.BadArgumentsMissing):
@@ -294,17 +290,20 @@ def _is_end(event: Any) -> bool:
 
 def test_a_refresh_is_told_to_the_one_who_asks(house: House) -> None:
     async def work() -> None:
-        async with house.client() as one, house.client() as other:
-            async with house.listener(one) as asking, house.listener(other) as still:
+        async with (
+            house.client() as one,
+            house.client() as other,
+            house.listener(one) as asking,
+            house.listener(other) as still,
+        ):
+            await asking.refresh()
+            await until(lambda: asking.events[-1:] != [] and _is_end(asking.events[-1]))
+            await house.sink.send(alarm("23", 1, "after"))
+            await still.told("23")
+            assert len(still.events) == 1
+            asking.subscription = still.subscription
+            with pytest.raises(ua.uaerrors.BadUserAccessDenied):
                 await asking.refresh()
-                await until(lambda: asking.events[-1:] != [] and _is_end(asking.events[-1]))
-                await house.sink.send(alarm("23", 1, "after"))
-                await still.told("23")
-                assert len(still.events) == 1
-                asking.subscription, mine = still.subscription, asking.subscription
-                with pytest.raises(ua.uaerrors.BadUserAccessDenied):
-                    await asking.refresh()
-                asking.subscription = mine
 
     house.run(work())
 

@@ -14,6 +14,7 @@ from asyncua.server.server import Server
 
 from monitor.sinks.opcua import readings
 from monitor.sinks.opcua.events import OWN_FIELDS, STATES, Fields, Place
+from monitor.sinks.opcua.pattern import Pattern
 from monitor.sinks.opcua.values import node_id
 
 NAMESPACE: Final = "urn:framewatch"
@@ -32,6 +33,7 @@ class Nodes:
         self.camera = self._id(camera)
         self.alarm_type = self._id("FramewatchAlarmType")
         self._name = camera
+        self._pattern: Pattern | None = None  # the first condition; the others are like it
         self.variables: Mapping[str, ua.NodeId] = {
             name: self._id(f"{camera}.{name}") for name in (*readings.PERMIT, *readings.HEARTBEAT)
         }
@@ -63,8 +65,17 @@ class Nodes:
 
     async def add_condition(self, source: str, max_shelve_s: float) -> Place:
         """Add the condition of *source*: what is mandatory in its type, and what of the rest is kept up to date."""
-        camera = self._server.get_node(self.camera)
         where = self._id(f"{self._name}.{source}")
+        if self._pattern is None:
+            await self._build_condition(source, where, max_shelve_s)
+            self._pattern = Pattern(self._aspace, self.camera, where)
+        else:
+            await self._pattern.repeat(where, self._qualified(source))
+        await asyncio.sleep(0)  # whoever shares the loop is let in between two conditions
+        return Place(where, source, self.alarm_type, self.camera)
+
+    async def _build_condition(self, source: str, where: ua.NodeId, max_shelve_s: float) -> None:
+        camera = self._server.get_node(self.camera)
         made = await instantiate(
             camera,
             self._server.get_node(self.alarm_type),
@@ -86,8 +97,6 @@ class Nodes:
             node_id(ua.ObjectIds.Duration),
         )
         await self._set_enabled(where)
-        await asyncio.sleep(0)  # a condition takes some 80 ms: whoever shares the loop is let in between
-        return Place(where, source, self.alarm_type, self.camera)
 
     async def show(self, place: Place, fields: Fields) -> None:
         """Write the condition's own state into its nodes: for clients that read, or subscribe to values."""

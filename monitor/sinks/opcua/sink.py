@@ -49,7 +49,7 @@ class OpcuaSink:
         return f"opc.tcp://{f'[{host}]' if ':' in host else host}:{self._server.bserver.port}/framewatch"
 
     async def start(self) -> None:
-        """Build the address space (about two seconds) and listen. Raises OpcuaError where it cannot."""
+        """Build the address space, some two seconds, mostly in a thread, and listen. Raises OpcuaError."""
         if not _log.isEnabledFor(logging.DEBUG):  # it logs every mistake of a peer, with a trace
             logging.getLogger("asyncua").setLevel(logging.CRITICAL)
         server = await self._secured()
