@@ -75,6 +75,25 @@ def test_severity_follows_the_priority(house: House, priority: str, severity: in
     house.run(work())
 
 
+@pytest.mark.parametrize("source", ["t2", "mewma", "exceedance_rate", "dark", "degraded"])
+def test_each_source_has_a_condition_before_its_first_alarm(house: House, source: str) -> None:
+    async def work() -> None:
+        async with house.client() as client:
+            expected = {
+                "ConditionName": source, "SourceName": "camera", "Retain": False, "EnabledState.Id": True,
+                "ActiveState.Id": False, "AckedState.Id": True, "ShelvingState.UnshelveTime": 0,
+            }  # fmt: skip
+            assert {path: await value(client, f"{source}.{path}") for path in expected} == expected
+            camera = client.get_node(ua.NodeId("camera", 2))
+            found = await camera.get_referenced_nodes(ua.ObjectIds.HasCondition)
+            assert ua.NodeId(f"camera.{source}", 2) in [node.nodeid for node in found]
+            condition = await camera.get_child(f"2:{source}")
+            assert (await condition.read_display_name()).Text == source
+            assert (await condition.read_type_definition()) == ua.NodeId("FramewatchAlarmType", 2)
+
+    house.run(work())
+
+
 @pytest.mark.parametrize("notifier", ["Framewatch", "camera"])
 def test_events_may_be_subscribed_to_at_our_own_objects(house: House, notifier: str) -> None:
     async def work() -> None:

@@ -94,8 +94,24 @@ def condition_fields(place: Place, notice: Notice, telling: Telling) -> Fields:
         **_own(alarm),
     }
     for name, value in _states(alarm).items():
-        fields[name] = _local(STATES[name][value])
-        fields[f"{name}/Id"] = _flag(value)
+        fields.update(_two_state(name, value))
+    return fields
+
+
+def resting_fields(place: Place, camera: str) -> Fields:
+    """What a condition's nodes show before its first alarm."""
+    fields = {
+        "EventType": _variant(place.alarm_type, ua.VariantType.NodeId),
+        "SourceNode": _variant(place.camera, ua.VariantType.NodeId),
+        "SourceName": _text(camera),
+        "ConditionName": _text(place.name),
+        "Retain": _flag(False),
+        "Quality": _variant(ua.StatusCode(), ua.VariantType.StatusCode),
+        "SuppressedOrShelved": _flag(False),
+        **_shelving(False),
+    }
+    for name in STATES:
+        fields.update(_two_state(name, name in ("EnabledState", "AckedState")))
     return fields
 
 
@@ -154,6 +170,10 @@ def _states(alarm: Alarm) -> dict[str, bool]:
         "OutOfServiceState": False,
         "LatchedState": alarm.latched,
     }
+
+
+def _two_state(name: str, value: bool) -> dict[str, ua.Variant]:
+    return {name: _local(STATES[name][value]), f"{name}/Id": _flag(value)}
 
 
 def _shelving(shelved: bool) -> dict[str, ua.Variant]:

@@ -4,7 +4,6 @@ Nodes have readable identifiers that do not change, so that a controller may be 
 `ns=2;s=camera.Permit`, `ns=2;s=camera.t2.ActiveState.Id`.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,7 +12,7 @@ from asyncua.common.instantiate_util import instantiate
 from asyncua.server.server import Server
 
 from monitor.sinks.opcua import readings
-from monitor.sinks.opcua.events import OWN_FIELDS, STATES, Fields, Place
+from monitor.sinks.opcua.events import OWN_FIELDS, Fields, Place, resting_fields
 from monitor.sinks.opcua.pattern import Pattern
 from monitor.sinks.opcua.values import node_id
 
@@ -71,8 +70,9 @@ class Nodes:
             self._pattern = Pattern(self._aspace, self.camera, where)
         else:
             await self._pattern.repeat(where, self._qualified(source))
-        await asyncio.sleep(0)  # whoever shares the loop is let in between two conditions
-        return Place(where, source, self.alarm_type, self.camera)
+        place = Place(where, source, self.alarm_type, self.camera)
+        await self.show(place, resting_fields(place, self._name))
+        return place
 
     async def _build_condition(self, source: str, where: ua.NodeId, max_shelve_s: float) -> None:
         camera = self._server.get_node(self.camera)
@@ -96,7 +96,6 @@ class Nodes:
             ua.VariantType.Double,
             node_id(ua.ObjectIds.Duration),
         )
-        await self._set_enabled(where)
 
     async def show(self, place: Place, fields: Fields) -> None:
         """Write the condition's own state into its nodes: for clients that read, or subscribe to values."""
@@ -128,16 +127,6 @@ class Nodes:
             ua.LocalizedText(name),
             instantiate_optional=False,
         )
-
-    async def _set_enabled(self, condition: ua.NodeId) -> None:
-        """Before its first alarm a condition is enabled and otherwise normal."""
-        for name, (off, on) in STATES.items():
-            value = name in ("EnabledState", "AckedState")
-            text = ua.Variant(ua.LocalizedText(on if value else off), ua.VariantType.LocalizedText)
-            for node, variant in ((name, text), (f"{name}/Id", ua.Variant(value, ua.VariantType.Boolean))):
-                await self._aspace.write_attribute_value(
-                    self.part(condition, node), ua.AttributeIds.Value, ua.DataValue(variant)
-                )
 
     async def _describe(self, node: Node, text: str) -> None:
         value = ua.DataValue(ua.Variant(ua.LocalizedText(text), ua.VariantType.LocalizedText))
