@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from asyncua import Client, ua
 from asyncua.common.events import Event, get_filter_from_event_type
 
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.sinks.opcua.settings import Opcua
 from monitor.sinks.opcua.sink import OpcuaSink
 from monitor.types import Peak, State

@@ -118,6 +118,23 @@ def test_a_condition_is_retained_until_it_is_over_and_acknowledged(house: House)
     house.run(work())
 
 
+@pytest.mark.parametrize(
+    ("flag", "state"),
+    [("suppressed", "SuppressedState"), ("out_of_service", "OutOfServiceState"), ("latched", "LatchedState")],
+)
+def test_what_holds_of_an_alarm_is_a_state_of_its_condition(house: House, flag: str, state: str) -> None:
+    async def work() -> None:
+        async with house.client() as client, house.listener(client) as listener:
+            await house.sink.send(alarm(f"26{flag}", source=flag, **{flag: True}))
+            found = fields((await listener.told(f"26{flag}"))[0])
+            states = ("SuppressedState", "OutOfServiceState", "LatchedState")
+            assert [name for name in states if found[f"{name}/Id"]] == [state]
+            assert found["SuppressedOrShelved"] is (flag != "latched")
+            assert await value(client, f"{flag}.{state}.Id") is True
+
+    house.run(work())
+
+
 def test_an_alarm_stays_with_the_condition_under_which_it_was_first_shown(house: House) -> None:
     async def work() -> None:
         async with house.client() as client, house.listener(client) as listener:

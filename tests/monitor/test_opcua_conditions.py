@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.sinks.opcua.conditions import BRANCHES_MAX, Condition, Notice, follow, needs_attention
 from monitor.types import Peak
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from asyncua import ua
 from asyncua.server.internal_subscription import InternalSubscription
 
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.sinks.opcua.conditions import Condition, Notice, follow
 from monitor.sinks.opcua.delivery import Delivery
 from monitor.sinks.opcua.events import SEVERITIES, Fields, Note, Place, Telling, condition_fields

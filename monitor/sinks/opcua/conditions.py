@@ -8,7 +8,7 @@ trunk is kept (Retain) as long as it needs attention itself or has branches, as 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from monitor.alarms import Alarm
+from monitor.alarms.alarm import Alarm
 
 BRANCHES_MAX: Final = 100
 """Beyond so many the oldest are let go, where nobody acknowledges: a refresh must end. The journal keeps them all."""

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from asyncua import ua
 
-from monitor.alarms import SERVICE_SOURCES, Alarm
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.config import Priority
 from monitor.sinks.opcua.conditions import Notice
 from monitor.sinks.opcua.values import moment, node_id
@@ -89,7 +89,7 @@ def condition_fields(place: Place, notice: Notice, telling: Telling) -> Fields:
         "Comment/SourceTimestamp": _time(telling.note.t_ns or telling.received_ns),
         "ClientUserId": _text(telling.note.by),
         "InputNode": _variant(ua.NodeId(), ua.VariantType.NodeId),
-        "SuppressedOrShelved": _flag(alarm.shelved or alarm.suppressed),
+        "SuppressedOrShelved": _flag(alarm.shelved or alarm.suppressed or alarm.out_of_service),
         **_shelving(alarm.shelved),
         **_own(alarm),
     }
@@ -167,7 +167,7 @@ def _states(alarm: Alarm) -> dict[str, bool]:
         "ActiveState": alarm.state == "active",
         "AckedState": alarm.acked,
         "SuppressedState": alarm.suppressed,
-        "OutOfServiceState": False,
+        "OutOfServiceState": alarm.out_of_service,
         "LatchedState": alarm.latched,
     }
 

@@ -5,11 +5,10 @@ import errno
 import logging
 import socket
 from pathlib import Path
-from typing import Final
 
 from asyncua import ua
 
-from monitor.alarms import RATES, SOURCE_PRIORITIES, Alarm
+from monitor.alarms.alarm import SOURCES, Alarm
 from monitor.sinks.opcua import certificate, users
 from monitor.sinks.opcua.board import Board
 from monitor.sinks.opcua.delivery import Delivery
@@ -19,9 +18,6 @@ from monitor.sinks.opcua.peers import BoundedServer, Doorman, Listening
 from monitor.sinks.opcua.readings import Readings
 from monitor.sinks.opcua.settings import Opcua, OpcuaError
 from monitor.voice import Heartbeat, Permit
-
-SOURCES: Final = ("t2", "s2", "offset", "local", "mewma", *RATES, *SOURCE_PRIORITIES)
-"""Sources that have a condition from the start, for clients that browse before anything happens."""
 
 _log = logging.getLogger(__name__)
 
@@ -126,5 +122,5 @@ class OpcuaSink:
         iserver.freshen = self._readings.freshen
         self._board = Board(nodes, Delivery(iserver, nodes.notifiers), self._settings.max_shelve_s)
         self._board.on_condition = Methods(iserver, nodes, self._board, self._operator, self._settings).add
-        for source in SOURCES:
+        for source in SOURCES:  # for clients that browse before anything happens
             await self._board.add(source)
