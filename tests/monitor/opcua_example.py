@@ -183,3 +183,12 @@ async def until(holds: Callable[[], bool]) -> None:
     """Wait for it; the deadline is the test's."""
     while not holds():
         await asyncio.sleep(0.005)
+
+
+def fields(event: Any) -> dict[str, Any]:
+    values = {name: variant.Value for name, variant in event.get_event_props_as_fields_dict().items()}
+    return {name: value.Text if isinstance(value, ua.LocalizedText) else value for name, value in values.items()}
+
+
+async def value(client: Client, path: str) -> Any:
+    return await client.get_node(ua.NodeId(f"camera.{path}", 2)).read_value()
