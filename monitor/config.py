@@ -14,6 +14,7 @@ from calibration.family import Method
 from monitor.alarms.config import Alarms
 from monitor.sinks.config import WANTED as WANTED_OF_SINKS
 from monitor.sinks.config import Sinks
+from monitor.sinks.opcua.settings import Opcua
 from monitor.types import Cause, Precision, State
 from monitor.types import Priority as Priority  # for those who know it from here
 from monitor.yamlfile import ConfigError, load
@@ -295,6 +296,8 @@ class Config(_Section, frozen=True):
     alarms: Alarms = Alarms()
     outputs: Outputs = Outputs()
     sinks: Sinks = Sinks()
+    opcua: Opcua | None = None
+    """An OPC UA server for alarms, state and permit; without it there is none."""
     http: Http = Http()
     security: Security = Security()
     log: Log = Log()
@@ -334,6 +337,7 @@ def read(path: Path) -> Config:
             camera_key=_beside(here, security.camera_key),
         ),
         sinks=config.sinks.beside(here),
+        opcua=None if config.opcua is None else config.opcua.beside(here),
     )
 
 

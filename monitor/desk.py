@@ -84,7 +84,7 @@ class Desk:
         self._step_ns: int | None = None  # since when a step runs
         self._keeper = _keeper(given, memory)
         keep = given.config.alarms
-        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, lambda: given.config.sinks.names)
+        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, lambda: sink_names(given.config))
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 
@@ -253,6 +253,11 @@ def rules_of(config: Config) -> tuple[Rules, Urgency]:
     rules = Rules(on_s, off_s, frozenset(given.latch), suppressed_in, flood)
     how = given.priorities
     return rules, Urgency(how.high_ratio, how.critical_ratio, how.long_s, how.kinds, rate_hz)
+
+
+def sink_names(config: Config) -> list[str]:
+    """What reads the journal at its own pace, by the name of its cursor."""
+    return [*config.sinks.names, *(["opcua"] if config.opcua is not None else [])]
 
 
 def _keeper(given: Orders, memory: Memory) -> Keeper | None:

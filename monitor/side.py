@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from monitor.alarms.modes import Modes
 from monitor.blockstore import BlockStoreError
 from monitor.broadcast import Broadcast
 from monitor.config import Config, Http
-from monitor.desk import Answer, Desk, Telegram
+from monitor.desk import Answer, Desk, Telegram, sink_names
 from monitor.doorkeeper import Doorkeeper
 from monitor.journal.store import Journal, JournalError, Told, Which
 from monitor.keys import KeyFileError
@@ -38,7 +39,8 @@ from monitor.layers import RateSummary
 from monitor.live import Live
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
-from monitor.sinks.build import routes
+from monitor.people import People
+from monitor.sinks.build import opcua_route, routes
 from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.sink import SinkError
 from monitor.status import Status
@@ -51,6 +53,7 @@ TICK_S: Final = 0.2
 
 ANSWER_S: Final = 10.0
 SINKS_STOP_S: Final = 3.0
+WAITING_MOST: Final = 1000
 FIGURES_NS: Final = 60_000_000_000
 DAY_NS: Final = 86_400_000_000_000
 QUEUED_MESSAGES: Final = 10_000  # per subscriber that does not read: hours of alarms
@@ -218,8 +221,12 @@ def run(given: Orders) -> None:
         listener = listen(config)
         keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
         publisher = publish(context, config, keeper)
-        dispatch = Dispatch(journal, routes(config.sinks, config.camera))
-        for name in config.sinks.names:
+        found = routes(config.sinks, config.camera)
+        if config.opcua is not None:
+            people = People(desk, given.wake_fd)
+            found.append(opcua_route(config.opcua, config.camera, people, partial(_waiting, journal)))
+        dispatch = Dispatch(journal, found)
+        for name in sink_names(config):
             journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         server = _Server(
             uvicorn.Config(
@@ -241,6 +248,13 @@ def run(given: Orders) -> None:
         if desk is not None:
             desk.close()
         journal.close()
+
+
+def _waiting(journal: Journal) -> list[Alarm]:
+    """Alarms that are open or that nobody has acknowledged, the latest thousand of each, oldest first."""
+    found = {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "unacknowledged")}
+    found |= {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "active")}
+    return sorted(found.values(), key=lambda alarm: alarm.id)
 
 
 def _serve(shell: Callable[[], _Shell], server: uvicorn.Server, listener: socket.socket) -> None:

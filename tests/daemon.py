@@ -146,6 +146,8 @@ class Daemon:
         """Until *announced* positions are accounted for and nothing is in flight."""
 
         def done() -> bool:
+            if not self.answers():
+                return False
             ledger = self.status().ledger
             return ledger.announced >= announced and ledger.in_flight == 0
 

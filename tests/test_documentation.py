@@ -29,7 +29,7 @@ def keys_of(struct: msgspec.Struct, above: str = "") -> set[str]:
     return found
 
 
-BY_NAME = {"permit.back", "permit.fall", "alarms.priorities.kinds"} | {
+BY_NAME = {"opcua", "permit.back", "permit.fall", "alarms.priorities.kinds"} | {
     f"alarms.{key}" for key in ("on_delay_s", "off_delay_s", "suppress")
 }
 """Keys that hold a mapping of their own."""
@@ -56,7 +56,7 @@ def test_the_example_configuration_is_the_defaults(tmp_path: Path) -> None:
 def test_the_example_configuration_names_every_key() -> None:
     text = (ROOT / "deploy" / "framewatch.yaml").read_text()
     optional = (
-        "bundle|calibration_expires_days|idle_release_s|critical_ratio|stem_px|group|tile_px|"
+        "opcua|bundle|calibration_expires_days|idle_release_s|critical_ratio|stem_px|group|tile_px|"
         "token_file|secret|clients|camera_key"
     )
     uncommented = re.sub(rf"^( *)# ({optional}):", r"\1\2:", text, flags=re.MULTILINE)

@@ -4,18 +4,24 @@ import importlib.util
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from monitor.alarms.alarm import SERVICE_SOURCES, SOURCE_PRIORITIES, Alarm
 from monitor.sinks.config import Command, Mqtt, Options, Sinks, Tls, Webhook
 from monitor.sinks.dispatch import Route
+from monitor.sinks.opcua.settings import Opcua
 from monitor.sinks.pump import SystemClock
 from monitor.sinks.retry import Policy
 from monitor.sinks.secret import read_password
 from monitor.sinks.sink import Sink, SinkError
 from monitor.vitals import PRIORITIES
 
+if TYPE_CHECKING:  # it loads the library
+    from monitor.sinks.opcua.methods import Operator
+
 PORT, TLS_PORT = 1883, 8883
+DAY_S = 86_400.0
 
 
 class Filter:
@@ -46,6 +52,22 @@ def routes(config: Sinks, camera: str) -> list[Route]:
         Route(sink, Filter(one), Policy(max_age_s=one.max_age_s))
         for one, sink in zip(chosen, _sinks(config, camera), strict=True)
     ]
+
+
+def opcua_route(config: Opcua, camera: str, operator: "Operator", waiting: Callable[[], Sequence[Alarm]]) -> Route:
+    """The OPC UA server, which is told every change. Raises SinkError where it cannot work as configured."""
+    if importlib.util.find_spec("asyncua") is None:
+        raise SinkError("opcua: needs asyncua; install it with pip install 'framewatch[opcua]'")
+    from monitor.sinks.opcua.route import OpcuaRoute
+    from monitor.sinks.opcua.sink import OpcuaSink
+
+    try:
+        with socket.create_server((config.host, config.port)):
+            pass  # whether the address can be had; the server itself is built while the daemon already works
+    except OSError as error:
+        raise SinkError(f"opcua.port: cannot listen at {config.host}:{config.port} ({error.strerror})") from None
+    server = OpcuaSink(config, camera, operator)
+    return Route(OpcuaRoute(server, waiting), lambda _: True, Policy(max_age_s=DAY_S))
 
 
 def _sinks(config: Sinks, camera: str) -> Iterator[Sink]:
