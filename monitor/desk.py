@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ import msgspec
 from monitor import eventlog
 from monitor.alarms import acts, book, life, modes
 from monitor.alarms.acts import Asked, Refused
-from monitor.alarms.alarm import SERVICE_SOURCES, Alarm, Case, Urgency
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm, Case, Urgency, urgency_of
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Moment, Revision, Rules
 from monitor.config import Config
@@ -89,7 +89,11 @@ class Desk:
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 
     def ask(self, target: str, asked: Asked) -> "Future[Answer]":
-        """Have something done to an alarm or source at the next step; answered once it is journalled. Of any thread."""
+        """Have something done to an alarm or source at the next step; answered once it is journalled. Of any thread.
+
+        Raises msgspec.ValidationError where what is *asked* goes beyond its bounds.
+        """
+        asked = msgspec.convert(msgspec.to_builtins(asked), type(asked))  # whoever made it: bounds hold
         answer: Future[Answer] = Future()
         self._asked.append((target, asked, answer))
         return answer
@@ -108,7 +112,7 @@ class Desk:
         lost = hot_lost(self._memory.vitals, mono_ns, self._started_ns)
         at, held = Moment(state_of(self._memory.vitals, lost), mono_ns, t_ns), self.life.modes
         revisions = self._apply([*records, *self._watch(lost, t_ns)], at)
-        answers, acted, done = self._do_what_was_asked(at)
+        answers, acted, done = self._do_what_was_asked(at, revisions)
         revisions += acted
         self.raised = _counted(self.raised, [one.alarm for one in revisions if one.what == "raised"])
         changed = None if self.life.modes is held else self.life.modes
@@ -117,7 +121,8 @@ class Desk:
         self.unacknowledged = Counter(self._unseen.values())
         self.heard = self._position
         for answer, said in answers:
-            answer.set_result(said._replace(journaled=self._outbox.on_disk))
+            if answer.set_running_or_notify_cancel():  # whoever asked may have gone
+                answer.set_result(said._replace(journaled=self._outbox.on_disk))
         settled = last or mono_ns - self._started_ns >= SETTLE_NS
         leaving = self._outbox.take() if settled else []
         camera = self._orders.config.camera
@@ -127,7 +132,9 @@ class Desk:
             self._keeper.step(mono_ns, self._of_charts)
         if self._layers is not None:
             self._layers.step(mono_ns)
-        self._retention.step(mono_ns, t_ns)
+        if self._retention.step(mono_ns, t_ns):  # what is forgotten, nobody can acknowledge
+            self._unseen.clear()
+            self._count_unseen(reversed(self._journal.alarms(UNSEEN_MOST, "unacknowledged")))
         self._step_ns = None
         return telegrams
 
@@ -187,11 +194,21 @@ class Desk:
         self.life, revisions = life.follow(self._rules, self.life, cases, at)
         return revisions
 
-    def _do_what_was_asked(self, at: Moment) -> "tuple[list[tuple[Future[Answer], Answer]], list[Revision], list[Act]]":
+    def _do_what_was_asked(
+        self, at: Moment, before: Sequence[Revision]
+    ) -> "tuple[list[tuple[Future[Answer], Answer]], list[Revision], list[Act]]":
         answers, revisions, done = [], list[Revision](), list[Act]()
+
+        def find(alarm_id: str) -> life.Entry | None:
+            """An alarm that is over: what this step made of it is not on disk yet, nor is what a full disk refused."""
+            for one in reversed([*before, *revisions]):
+                if one.alarm.id == alarm_id and one.what not in life.UNTOLD:
+                    return one.entry
+            return self._outbox.entry(alarm_id) or self._journal.entry(alarm_id)
+
         while self._asked:
             target, asked, answer = self._asked.popleft()
-            outcome = acts.do(self._rules, self.life, target, asked, self._journal.entry, at)
+            outcome = acts.do(self._rules, self.life, target, asked, find, at)
             if isinstance(outcome, Refused):
                 answers.append((answer, Answer(outcome)))
                 continue
@@ -251,8 +268,7 @@ def rules_of(config: Config) -> tuple[Rules, Urgency]:
     )
     suppressed_in = {str(source): states for source, states in given.suppress.items()}
     rules = Rules(on_s, off_s, frozenset(given.latch), suppressed_in, flood)
-    how = given.priorities
-    return rules, Urgency(how.high_ratio, how.critical_ratio, how.long_s, how.kinds, rate_hz)
+    return rules, urgency_of(given.priorities, rate_hz)
 
 
 def sink_names(config: Config) -> list[str]:

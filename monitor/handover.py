@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from monitor import eventlog
-from monitor.alarms.alarm import priority_of
+from monitor.alarms.alarm import USUAL, Urgency, priority_of
 from monitor.eventlog import EventRecord
 from monitor.judge import CHART_RULE, SourcedChange
 from monitor.ring import Ring, text
@@ -33,6 +33,7 @@ class Handover:
         ring: Ring,
         clock: Callable[[], int],  # monotonic ns
         wall_clock: Callable[[], int],  # Unix ns
+        urgency: Urgency = USUAL,
     ) -> None:
         self._log = log
         self._wake_fd = wake_fd
@@ -42,6 +43,7 @@ class Handover:
         self._ring = ring
         self._clock = clock
         self._wall_clock = wall_clock
+        self._urgency = urgency
         self._lock = threading.Lock()
         self._count = 0
         self._open: dict[str, int] = {}  # rule or condition -> event
@@ -110,7 +112,8 @@ class Handover:
 
     def _priority(self, sourced: SourcedChange) -> str:
         peak = self._peak(sourced)
-        return priority_of(sourced.source, 0.0 if peak is None else peak.ratio)
+        ratio, frames_over = 0.0 if peak is None else peak.ratio, sourced.change.event.frames_over
+        return priority_of(sourced.source, ratio, frames_over, urgency=self._urgency)
 
     def _record(self, sourced: SourcedChange) -> EventRecord:
         event, on_chart = sourced.change.event, sourced.rule == CHART_RULE

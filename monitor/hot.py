@@ -79,6 +79,7 @@ def _run(received: Orders) -> int:
     if bundle and received.bundle and bundle.sha256 != received.bundle.sha256:
         raise BundleError(f"{config.bundle}: was replaced while the daemon ran; restart the daemon to use it")
     epoch = secrets.token_hex(8)
+    memory.vitals["permit"][0] = 0  # that of a process before this one is not to be taken for ours
     memory.vitals["epoch"][0] = epoch.encode()
     memory.vitals["hot_pid"][0] = os.getpid()
     memory.vitals["engine_beat_ns"][0] = time.monotonic_ns()
@@ -143,6 +144,7 @@ def _start_loop(
 def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, watch: Watch) -> Parts:
     """The parts that carry frames, from ingest to handover."""
     from calibration.camera import FAULTS
+    from monitor.alarms.alarm import urgency_of
     from monitor.engine import Engine
     from monitor.handover import Handover
     from monitor.promise import witness_of
@@ -152,7 +154,9 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     backlog = Backlog(ring, Ledger(memory.ledger), config.engine.batch, int(config.engine.max_wait_ms * 1e6))
     sha256 = bundle.sha256 if bundle else ""
     charts = bundle.manifest.charts if bundle else ()
-    handover = Handover(memory.log, received.wake_fd, epoch, sha256, charts, ring, time.monotonic_ns, time.time_ns)
+    urgency = urgency_of(config.alarms.priorities, config.input.rate_hz)
+    clocks = time.monotonic_ns, time.time_ns
+    handover = Handover(memory.log, received.wake_fd, epoch, sha256, charts, ring, *clocks, urgency)
 
     def report(changes: "Sequence[SourcedChange]") -> None:
         handover.report(changes)

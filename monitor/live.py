@@ -32,6 +32,7 @@ class Live:
         A judging process that does not answer gives no permit, and its `n` stands still.
         """
         board, config = self._board, self._config
+        number = int(board["permit_n"][0])  # read first: a newer permit may go with it, never an older one
         fresh = now_ns - int(board["hot_beat_ns"][0]) <= vitals.LOST_NS
         given = fresh and bool(board["permit"][0])
         told: list[Heartbeat | Permit] = []
@@ -41,7 +42,7 @@ class Live:
                 Permit(
                     camera=config.camera,
                     epoch=read_text(board, "epoch"),
-                    n=int(board["permit_n"][0]),
+                    n=number,
                     t_ns=t_ns,
                     ttl_ms=config.permit.ttl_ms,
                     permit=given,

@@ -16,6 +16,9 @@ from monitor.orders import Memory
 from monitor.state import ENGINE_HUNG_NS
 from monitor.types import State
 
+DIED_NS: Final = 1
+"""The beat that the supervisor gives to a process which has died."""
+
 UNJUDGED_NS: Final = 5_000_000_000
 """Frames may wait so long without any being judged: a batch of the largest images takes a second."""
 
@@ -33,8 +36,11 @@ def works(memory: Memory, pulse: Pulse, now_ns: int) -> tuple[bool, Pulse]:
     settled = account.received - account.in_flight
     if account.in_flight == 0 or settled != pulse.judged:
         pulse = Pulse(settled, now_ns)
-    beats = (("hot_beat_ns", vitals.LOST_NS), ("side_beat_ns", vitals.LOST_NS), ("engine_beat_ns", ENGINE_HUNG_NS))
-    alive = all(now_ns - int(board[name][0]) <= most_ns for name, most_ns in beats)
+    beats = [("hot_beat_ns", vitals.LOST_NS), ("side_beat_ns", vitals.LOST_NS)]
+    if vitals.STATES[int(board["state"][0])] is not State.STARTING:  # its engine does not turn yet
+        beats.append(("engine_beat_ns", ENGINE_HUNG_NS))
+    # A process that died is being started anew, which the supervisor does itself.
+    alive = all(now_ns - int(board[name][0]) <= most_ns or int(board[name][0]) == DIED_NS for name, most_ns in beats)
     return alive and now_ns - pulse.since_ns <= UNJUDGED_NS, pulse
 
 

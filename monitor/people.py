@@ -3,6 +3,8 @@
 import asyncio
 import os
 
+import msgspec
+
 from monitor.alarms.acts import Acknowledge, Asked, PutBack, Shelve
 from monitor.desk import Desk
 
@@ -23,7 +25,10 @@ class People:
         return await self._ask(alarm_id, PutBack(by[:100], "shelved"))
 
     async def _ask(self, alarm_id: str, asked: Asked) -> str | None:
-        waiting = self._desk.ask(alarm_id, asked)
+        try:
+            waiting = self._desk.ask(alarm_id, asked)
+        except msgspec.ValidationError as error:
+            return str(error)
         os.eventfd_write(self._wake_fd, 1)
-        answer = await asyncio.wrap_future(waiting)
+        answer = await asyncio.shield(asyncio.wrap_future(waiting))
         return None if answer.refused is None else answer.refused.why

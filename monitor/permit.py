@@ -7,11 +7,12 @@ quiet, once its alarms are acknowledged, or at the end of the layer in which it 
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from monitor.config import Permit as PermitConfig
-from monitor.types import State
+from monitor.types import Priority, State
 
+PRIORITIES: tuple[str, ...] = get_args(Priority)
 STATES = frozenset(state.value for state in State)
 
 
@@ -66,6 +67,9 @@ def step(config: PermitConfig, before: PermitState, seen: Seen) -> PermitState:
     ]
     held = {cause: how for cause, how in before.held.items() if not _is_back(config, cause, how, seen)}
     held |= {cause: Cause(now_ns, seen.layer_ends, seen.logged) for cause in holding if cause in config.back}
+    if not before.given:  # what a judging process before this one withheld, and nobody has acknowledged since
+        awaited = {cause for cause, way in config.back.items() if way == "acknowledged"} & seen.unacknowledged
+        held |= {cause: Cause(now_ns, seen.layer_ends) for cause in sorted(awaited - held.keys())}
     after = PermitState(idle_since_ns=idle_since_ns, coming=coming, held=held)
     if holding:
         return after._replace(why=_named(holding[0]))
@@ -96,9 +100,14 @@ def _waits(config: PermitConfig, cause: Cause, seen: Seen) -> bool:
 
 def _is_back(config: PermitConfig, cause: str, held: Cause, seen: Seen) -> bool:
     if _way(config.back, cause) == "layer_end":
-        return seen.layer_ends > held.layer_ends
+        return seen.layer_ends > held.layer_ends or seen.now_ns - held.since_ns >= config.layer_end_s * 1e9
     # What the side process has not heard of yet, it cannot know to be acknowledged.
-    return seen.heard >= held.logged and cause not in seen.unacknowledged
+    return seen.heard >= held.logged and not seen.unacknowledged.intersection(_as_grave(cause))
+
+
+def _as_grave(cause: str) -> tuple[str, ...]:
+    """*cause*, and of priorities those above: while an alarm lives it may have risen."""
+    return PRIORITIES[PRIORITIES.index(cause) :] if cause in PRIORITIES else (cause,)
 
 
 def _way(ways: Mapping[Any, str], cause: str) -> str | None:

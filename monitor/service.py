@@ -36,7 +36,6 @@ RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 STEADY_S: Final = 30.0
 SIDE_STOP_S: Final = 10.0
 USAGE: Final = 2
-LONG_AGO_NS: Final = 1
 MEMORY_SHARE: Final = 0.8
 """Most of the machine's available memory that the ring may take."""
 
@@ -245,7 +244,7 @@ def _supervise(
             if status == USAGE and not child.settled:
                 return USAGE  # it has said in one line what is wrong with the configuration
             # A beat from the beginning of time: the other process need not wait until this one is missed.
-            memory.vitals[f"{child.name}_beat_ns"][0] = LONG_AGO_NS
+            memory.vitals[f"{child.name}_beat_ns"][0] = notify.DIED_NS
             log.error("the %s process ended with status %d and is restarted", child.name, status)
     log.info("stopping")
     return 0

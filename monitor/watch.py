@@ -157,6 +157,8 @@ class Watch:
             own = self.parts.handover.open_priorities if self.parts else ()
             # What an earlier process raised and nobody has cleared withholds the permit as well.
             priorities = (*own, *vitals.open_priorities(self._board))
+            if int(self._board["side_beat_ns"][0]) == 0 and "acknowledged" in self._config.permit.back.values():
+                before = before._replace(given=False, quiet_since_ns=now_ns)  # nobody knows yet what waits for a person
             seen = permits.Seen(
                 self._decision.state,
                 priorities,

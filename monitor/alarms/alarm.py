@@ -5,6 +5,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from monitor.alarms.config import Priorities
 from monitor.types import Kind, Peak, Pool, Priority, Source
 from monitor.vitals import PRIORITIES
 
@@ -96,6 +97,11 @@ class Case(NamedTuple):
     event: int
     carried: int  # frames over the limit that earlier epochs counted
     alarm: Alarm
+
+
+def urgency_of(how: Priorities, rate_hz: float) -> Urgency:
+    """What *how* says, at *rate_hz* judged frames a second."""
+    return Urgency(how.high_ratio, how.critical_ratio, how.long_s, how.kinds, rate_hz)
 
 
 def priority_of(source: str, ratio: float, frames_over: int = 0, kind: str = "", urgency: Urgency = USUAL) -> Priority:

@@ -75,6 +75,12 @@ class Life(NamedTuple):
         told = (entry.told for entry in self.entries.values() if entry.told is not None)
         return sorted(told, key=lambda alarm: alarm.id)
 
+    @property
+    def holding(self) -> list[Alarm]:
+        """Those, and what waits for its on-delay: what withholds the permit."""
+        waiting = [entry.seen for entry in self.entries.values() if entry.told is None and not entry.ended]
+        return [*self.active, *waiting]
+
 
 class Revision(NamedTuple):
     """A change of an alarm: to be journalled, and then published unless it is UNTOLD."""
@@ -105,6 +111,9 @@ def open_life(entries: Iterable[Entry], modes: Modes, rules: Rules, now_ns: int)
     flood = Flood()
     if flooded is not None and rules.flood is not None:
         flood = Flood((now_ns,) * (rules.flood.begins_above + 1), now_ns)
+    if flooded is not None and rules.flood is None:  # floods are not looked for any more: it is over
+        known[flooded] = msgspec.structs.replace(known[flooded], ended=True)
+        flooded = None
     return Life(known, modes, flood, flooded, since_ns=dict.fromkeys(known, now_ns))
 
 
@@ -315,9 +324,11 @@ def _flood_goes_on(rules: Rules, life: Life, at: Moment) -> tuple[Life, list[Rev
         return life, []
     flood, _ = floods.step(rules.flood, life.flood, [], at.now_ns)
     life = life._replace(flood=flood)
-    entry = None if life.flood_id is None else life.entries.get(life.flood_id)
-    if entry is None:
+    if life.flood_id is None:
         return life, []
+    entry = life.entries.get(life.flood_id)
+    if entry is None:  # it was over by itself, after an off-delay or an acknowledgement
+        return _told_after_flood(rules, life, at)
     over = flood.since_ns is None
     if not over and (at.now_ns - life.flood_told_ns < FLOOD_TOLD_NS or not flood.grouped):
         return life, []
@@ -328,7 +339,13 @@ def _flood_goes_on(rules: Rules, life: Life, at: Moment) -> tuple[Life, list[Rev
     life, revisions = _tell(rules, life, flood_id, at)
     if not over or flood_id in life.entries:
         return life, revisions
-    life = life._replace(flood_id=None)
+    life, told = _told_after_flood(rules, life, at)
+    return life, [*revisions, *told]
+
+
+def _told_after_flood(rules: Rules, life: Life, at: Moment) -> tuple[Life, list[Revision]]:
+    """No flood alarm stands for others any more: those that last are told."""
+    life, revisions = life._replace(flood_id=None), list[Revision]()
     for alarm_id in list(life.entries):
         life, told = _tell(rules, life, alarm_id, at)
         revisions += told

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from monitor.alarms.alarm import Alarm
-from monitor.alarms.life import UNTOLD
+from monitor.alarms.life import UNTOLD, Entry
 from monitor.alarms.modes import Modes
 from monitor.journal.store import Act, Change, Departure, Written
 
@@ -50,6 +50,11 @@ class Outbox:
     def on_disk(self) -> bool:
         """Whether all that was accepted is."""
         return not self._backlog and not self._acts and self._modes is None
+
+    def entry(self, alarm_id: str) -> Entry | None:
+        """An alarm as it will be written when the disk takes it again; None where nothing of it waits."""
+        waiting = (change.revision.entry for change in reversed(self._backlog) if change.revision.what not in UNTOLD)
+        return next((entry for entry in waiting if entry.told is not None and entry.told.id == alarm_id), None)
 
     def accept(
         self,

@@ -184,9 +184,10 @@ class Journal:
                 self._db.execute("DELETE FROM modes")
                 for (source, _), mode in written.modes.items():
                     self._db.execute("INSERT INTO modes VALUES (?, ?, ?, ?, ?, ?, ?)", (source, *mode))
+                self._db.execute("UPDATE reader SET machine = ?", (machine_boot(),))  # whose clock their ends are of
             self._db.execute(
-                "UPDATE reader SET boot = ?, position = ?, published = ?, machine = ?",
-                (written.boot, written.position, written.published, machine_boot()),
+                "UPDATE reader SET boot = ?, position = ?, published = ?",
+                (written.boot, written.position, written.published),
             )
         return rows
 

@@ -81,6 +81,10 @@ def _why(error: urllib.error.HTTPError) -> str:
 
 def _in_journal(journal: Journal, config: Config, target: str, asked: Asked, now_ns: int, t_ns: int) -> dict[str, Any]:
     """As the daemon would have done it; what follows leaves when it is started again."""
+    try:
+        asked = msgspec.convert(msgspec.to_builtins(asked), type(asked))
+    except msgspec.ValidationError as error:
+        raise AlarmError(str(error)) from None
     rules, _ = rules_of(config)
     held = modes.reopened(*journal.modes(), now_ns, t_ns)
     alive = life.open_life(journal.open_entries(), held, rules, now_ns)

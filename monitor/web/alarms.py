@@ -28,6 +28,7 @@ ACTS: Final[dict[str, type[Asked]]] = {
 }
 BODY_MAX: Final = 10_000
 DAY_H: Final = 24.0
+MONTH_H: Final = 744.0  # more is for `framewatch alarms figures`: reading holds up writing
 
 
 class AlarmQuery(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ class AlarmQuery(msgspec.Struct, frozen=True):
 class FigureQuery(msgspec.Struct, frozen=True):
     """The last so many hours."""
 
-    hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = DAY_H
+    hours: Annotated[float, msgspec.Meta(gt=0, le=MONTH_H)] = DAY_H
 
 
 class View(Protocol):

@@ -72,6 +72,7 @@ def test_killed_at_random_moments_it_loses_no_alarm_and_doubles_none(config: Con
             burst.stop()
             side.start()
             wait_for(lambda: int(memory.vitals["heard"][0]) == int(memory.log["count"][0]), PATIENCE_S)
+            subscriber.until(lambda told: told.topic == "alarm.melt")
             status, _, said = side.stop()
             assert status == 0, said
             heard = subscriber.rest()
