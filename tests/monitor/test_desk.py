@@ -13,7 +13,7 @@ from promise_example import unit
 from test_rates import FITTED
 
 from monitor import eventlog, recordlog, unitlog
-from monitor.alarms.acts import Acknowledge
+from monitor.alarms.acts import Acknowledge, Shelve
 from monitor.alarms.alarm import Alarm
 from monitor.config import Config
 from monitor.desk import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
@@ -247,3 +247,66 @@ def test_another_side_process_knows_which_alarms_wait(
     eventlog.append(daemon[1].log, record("ended"))
     desk.step(SETTLED_NS, T_NS)
     assert Desk(*daemon, journal, SETTLED_NS).unacknowledged == {"medium": 1}
+
+
+def revisions(journal: Journal) -> list[tuple[str, int, str]]:
+    return [(one.what, one.alarm.rev, one.alarm.state) for one in journal.changes_after(0, 100)]
+
+
+def test_who_acknowledges_in_the_step_in_which_an_alarm_is_cleared_revives_nothing(
+    desk: Desk, memory: Memory, journal: Journal
+) -> None:
+    eventlog.append(memory.log, record("began"))
+    desk.step(SETTLED_NS, T_NS)
+    alarm_id = journal.alarms(1)[0].id
+    eventlog.append(memory.log, record("ended", last_seq=20))
+    answers = [desk.ask(alarm_id, Acknowledge("ann", verdict)) for verdict in ("true", "false")]
+    desk.step(SETTLED_NS + 1, T_NS)
+    assert revisions(journal) == [
+        ("raised", 1, "active"),
+        ("cleared", 2, "cleared"),
+        ("acknowledged", 3, "cleared"),
+        ("judged", 4, "cleared"),
+    ]
+    assert [one.result(0).refused for one in answers] == [None, None]
+    assert journal.open_entries() == []
+
+
+def test_on_a_full_disk_an_alarm_that_is_over_can_be_acknowledged(
+    desk: Desk, memory: Memory, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> list[int]:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(journal, "commit", refuse)
+        eventlog.append(memory.log, record("began"))
+        eventlog.append(memory.log, record("ended", last_seq=20))
+        [raised, _] = desk.step(SETTLED_NS, T_NS)
+        answer = desk.ask(msgspec.json.decode(raised.body)["id"], Acknowledge("ann"))
+        desk.step(SETTLED_NS + 1, T_NS)
+        assert answer.result(0).refused is None
+        assert not answer.result(0).journaled
+    beat(memory, SETTLED_NS + 10**10)
+    desk.step(SETTLED_NS + 10**10, T_NS)
+    assert [what for what, _, _ in revisions(journal)] == ["raised", "cleared", "acknowledged"]
+
+
+def test_who_asked_and_has_gone_stops_nothing(desk: Desk, memory: Memory) -> None:
+    assert desk.ask("t2", Shelve("ann", 5.0)).cancel()
+    desk.step(SETTLED_NS, T_NS)
+    assert list(desk.life.modes) == [("t2", "shelved")]
+
+
+def test_what_goes_beyond_its_bounds_is_refused_whoever_made_it(desk: Desk) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        desk.ask("t2", Shelve("ann", 1e9))
+
+
+def test_the_end_of_a_shelving_is_of_the_boot_in_which_it_began(desk: Desk, memory: Memory, journal: Journal) -> None:
+    desk.ask("t2", Shelve("ann", 600.0))
+    desk.step(SETTLED_NS, T_NS)
+    journal._db.execute("UPDATE reader SET machine = 'another boot'")
+    eventlog.append(memory.log, record("began"))
+    desk.step(SETTLED_NS + 1, T_NS)
+    assert journal.modes()[1] is False

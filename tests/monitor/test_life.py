@@ -264,6 +264,27 @@ class TestFlood:
             story.see(record("began", event=event), record("ended", event=event))
         assert all(one.alarm.source == "t2" for one in story.told)
 
+    @pytest.mark.parametrize("rules", [{"off_delay_s": {"flood": 5.0}}, {"latched": frozenset({"flood"})}])
+    def test_one_that_lingers_lets_the_others_go_when_it_is_over(self, rules: dict[str, object]) -> None:
+        story = Story(self.RULES._replace(**rules))  # type: ignore[arg-type]
+        for event in range(5):
+            story.see(record("began", event=event), record("ended", event=event))
+        story.see(record("began", event=9))
+        flood_id = story.life.flood_id
+        assert flood_id is not None
+        story.wait(601)
+        story.do(flood_id, Acknowledge("ann"))
+        story.wait(6)
+        assert story.life.flood_id is None
+        [lasting] = story.life.active
+        assert (lasting.source, lasting.suppressed) == ("t2", False)
+
+    def test_what_waits_for_its_on_delay_withholds_the_permit_all_the_same(self) -> None:
+        story = Story(Rules(on_delay_s={"t2": 60.0}))
+        story.see(record("began"))
+        assert story.life.active == []
+        assert [alarm.source for alarm in story.life.holding] == ["t2"]
+
     def test_a_flood_survives_a_restart(self) -> None:
         story = self.flooded()
         story.restart()

@@ -210,3 +210,22 @@ def test_a_cause_that_is_over_before_the_layers_end_never_withholds_it() -> None
 def test_another_cause_makes_it_fall_at_once_all_the_same() -> None:
     coming = step(DRIFT, GIVEN, Seen(State.STALE, [], 1 * S, layer_ends=3))
     assert step(DRIFT, coming, Seen(State.STALE, ["high"], 2 * S, layer_ends=3)).why == "open event of priority high"
+
+
+def test_what_a_judging_process_before_this_one_withheld_waits_for_its_acknowledgement() -> None:
+    waiting = step(HIGH, PermitState(), Seen(State.OK, [], 1 * S, unacknowledged=frozenset({"high"})))
+    assert (waiting.given, waiting.why) == (False, "waiting for someone to acknowledge: open event of priority high")
+    assert step(HIGH, waiting, Seen(State.OK, [], 2 * S)).given
+
+
+def test_an_alarm_that_has_risen_since_counts_for_the_cause_that_it_began_as() -> None:
+    config = Permit(quiet_s=0.0, fall={}, back={"medium": "acknowledged"})
+    withheld = step(config, GIVEN, Seen(State.OK, ["medium"], 1 * S))
+    assert not step(config, withheld, Seen(State.OK, [], 2 * S, unacknowledged=frozenset({"high"}))).given
+
+
+def test_without_a_layer_that_ends_it_comes_back_after_so_long() -> None:
+    config = Permit(quiet_s=0.0, back={"medium": "layer_end"}, layer_end_s=60.0)
+    withheld = step(config, GIVEN, Seen(State.OK, ["medium"], 1 * S))
+    assert not step(config, withheld, Seen(State.IDLE, [], 60 * S)).given
+    assert step(config, withheld, Seen(State.IDLE, [], 61 * S)).given
