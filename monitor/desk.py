@@ -22,6 +22,7 @@ from monitor.journal.store import Act, Change, Journal
 from monitor.keeping import Keeper
 from monitor.layers import LayerBook, RateSummary
 from monitor.orders import Memory, Orders
+from monitor.sinks.opcua.settings import NAME as OPCUA
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
 from monitor.vitals import CAUSES, read_text
 from monitor.voice import Heartbeat, Permit
@@ -273,7 +274,7 @@ def rules_of(config: Config) -> tuple[Rules, Urgency]:
 
 def sink_names(config: Config) -> list[str]:
     """What reads the journal at its own pace, by the name of its cursor."""
-    return [*config.sinks.names, *(["opcua"] if config.opcua is not None else [])]
+    return [*config.sinks.names, *([OPCUA] if config.opcua is not None else [])]
 
 
 def _keeper(given: Orders, memory: Memory) -> Keeper | None:

@@ -7,12 +7,12 @@ quiet, once its alarms are acknowledged, or at the end of the layer in which it 
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from monitor.config import Permit as PermitConfig
-from monitor.types import Priority, State
+from monitor.types import State
+from monitor.vitals import PRIORITIES
 
-PRIORITIES: tuple[str, ...] = get_args(Priority)
 STATES = frozenset(state.value for state in State)
 
 
@@ -105,9 +105,10 @@ def _is_back(config: PermitConfig, cause: str, held: Cause, seen: Seen) -> bool:
     return seen.heard >= held.logged and not seen.unacknowledged.intersection(_as_grave(cause))
 
 
-def _as_grave(cause: str) -> tuple[str, ...]:
+def _as_grave(cause: str) -> list[str]:
     """*cause*, and of priorities those above: while an alarm lives it may have risen."""
-    return PRIORITIES[PRIORITIES.index(cause) :] if cause in PRIORITIES else (cause,)
+    priorities: list[str] = [*PRIORITIES]
+    return priorities[priorities.index(cause) :] if cause in priorities else [cause]
 
 
 def _way(ways: Mapping[Any, str], cause: str) -> str | None:

@@ -46,7 +46,7 @@ def test_with_a_full_disk_alarms_go_out_marked_and_are_written_when_there_is_roo
                 while True:
                     file.write(bytes(4096))
             except OSError:
-                pass
+                pass  # it is full
         camera.send(dark(3))
         daemon.wait_until(lambda: any(not one.journaled for one in daemon.alarms), "an alarm that is not journalled")
         daemon.wait_until(lambda: "journal cannot be written" in daemon.heartbeats[-1].why, "the reason")

@@ -7,12 +7,11 @@ from typing import Final
 
 from monitor.alarms.alarm import Alarm
 from monitor.sinks.feed import Entry
-from monitor.sinks.opcua.settings import OpcuaError
+from monitor.sinks.opcua.settings import NAME, OpcuaError
 from monitor.sinks.opcua.sink import OpcuaSink
 from monitor.sinks.sink import DeliveryError, Sink
 from monitor.voice import Heartbeat, Permit
 
-NAME: Final = "opcua"
 AGAIN_S: Final = 5.0
 START_S: Final = 30.0
 """So long a delivery waits for the server: it takes two seconds to build what it shows."""

@@ -2,9 +2,12 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
+
+NAME: Final = "opcua"
+"""Of the server among the sinks: label of its metrics, and its place in the journal."""
 
 
 class OpcuaError(ValueError):
