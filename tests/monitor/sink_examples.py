@@ -68,7 +68,8 @@ class Journal:
         return int(self._do("SELECT ifnull(max(row), 0) FROM changes")[0][0])
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:  # a sink that was killed may still be reading on its thread
+            self._db.close()
 
     def _do(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if self.refusing:
