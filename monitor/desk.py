@@ -12,7 +12,7 @@ import msgspec
 from monitor import eventlog
 from monitor.alarms import acts, book, life, modes
 from monitor.alarms.acts import Asked, Refused
-from monitor.alarms.alarm import SERVICE_SOURCES, Alarm, Case, Urgency, urgency_of
+from monitor.alarms.alarm import Alarm, Case, Urgency, cause_of, count_causes, urgency_of
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Moment, Revision, Rules
 from monitor.config import Config
@@ -24,7 +24,7 @@ from monitor.layers import LayerBook, RateSummary
 from monitor.orders import Memory, Orders
 from monitor.sinks.opcua.settings import NAME as OPCUA
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
-from monitor.vitals import CAUSES, read_text
+from monitor.vitals import read_text
 from monitor.voice import Heartbeat, Permit
 
 SETTLE_NS: Final = 500_000_000
@@ -74,6 +74,8 @@ class Desk:
         self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
         self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency)
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
+        stops = given.bundle is not None and given.bundle.stops is not None
+        self._without_cause = frozenset(given.bundle.limits if given.bundle and stops else ())  # charts: stops speak
         self._unseen: dict[str, str] = {}  # id -> cause, of alarms that wait for a person
         self._count_unseen(reversed(journal.alarms(UNSEEN_MOST, "unacknowledged")))
         self.unacknowledged: Counter[str] = Counter(self._unseen.values())
@@ -130,7 +132,7 @@ class Desk:
         telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
         telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
         if self._keeper is not None:
-            self._keeper.step(mono_ns, self._of_charts)
+            self._keeper.step(mono_ns, self._journal.alarms_since)
         if self._layers is not None:
             self._layers.step(mono_ns)
         if self._retention.step(mono_ns, t_ns):  # what is forgotten, nobody can acknowledge
@@ -138,6 +140,11 @@ class Desk:
             self._count_unseen(reversed(self._journal.alarms(UNSEEN_MOST, "unacknowledged")))
         self._step_ns = None
         return telegrams
+
+    @property
+    def causes(self) -> list[int]:
+        """How many open alarms about frames there are of each cause that may withhold the permit. Of any thread."""
+        return count_causes(self.life.holding, self._without_cause)
 
     def why(self, mono_ns: int) -> str:
         """What is wrong with this process at *mono_ns*; empty: nothing. Any thread may ask while a step runs."""
@@ -162,10 +169,6 @@ class Desk:
         """The latest layers, of all jobs or of *job*; none without a chart of rates. Any thread may ask likewise."""
         return self._layers.summary(job) if self._layers is not None else RateSummary()
 
-    def _of_charts(self, since_ns: int) -> list[Alarm]:
-        charts = list(self._orders.bundle.limits) if self._orders.bundle else []
-        return self._journal.alarms_since(charts, since_ns)
-
     def close(self) -> None:
         """Close what this desk has opened itself."""
         if self._keeper is not None:
@@ -174,8 +177,8 @@ class Desk:
     def _count_unseen(self, alarms: Iterable[Alarm]) -> None:
         for alarm in alarms:
             self._unseen.pop(alarm.id, None)
-            cause = alarm.source if alarm.source in SERVICE_SOURCES else alarm.priority
-            if not alarm.acked and cause in CAUSES:
+            cause = cause_of(alarm, self._without_cause)
+            if not alarm.acked and cause is not None:
                 self._unseen[alarm.id] = cause
         while len(self._unseen) > UNSEEN_MOST:
             del self._unseen[next(iter(self._unseen))]
@@ -282,7 +285,8 @@ def _keeper(given: Orders, memory: Memory) -> Keeper | None:
     bundle = given.bundle
     if bundle is None or bundle.promise is None:
         return None
-    return Keeper(bundle.promise, Path(given.config.journal), memory.blocks, bundle.created_ns)
+    journal, charts = Path(given.config.journal), list(bundle.limits)
+    return Keeper(bundle.promise, charts, journal, memory.blocks, bundle.created_ns, bundle.stops)
 
 
 def _counted(raised: Mapping[tuple[str, str], int], new: list[Alarm]) -> Mapping[tuple[str, str], int]:
