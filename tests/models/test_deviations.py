@@ -18,7 +18,7 @@ LOOPS, TORCH = SMALL, Architecture(latent=6, channels=(6, 10))
 def test_residuals_are_those_of_the_reconstruction_and_latents_those_of_the_scores(
     architecture: Architecture, options: dict[str, int]
 ) -> None:
-    shown = example(count=70, architecture=architecture, **options)
+    shown = example((64, 70), count=70, architecture=architecture, **options)
     assert shown.scorer.is_compiled == (architecture is LOOPS)
     found = shown.scorer.deviations(shown.frames)
     apart = np.abs(found.residual - reconstruct(shown.scorer, shown.frames).residual)
