@@ -4,6 +4,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Moment, Revision, Rules
 from monitor.config import Config
 from monitor.journal.outbox import Outbox
-from monitor.journal.retention import Retention
+from monitor.journal.retention import NEVER_BEFORE_NS, Retention
 from monitor.journal.store import Act, Change, Journal
 from monitor.keeping import Keeper
 from monitor.layers import LayerBook, RateSummary
@@ -72,7 +73,7 @@ class Desk:
         self._rules, urgency = rules_of(given.config)
         held = modes.reopened(*journal.modes(), mono_ns, t_ns)
         self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
-        self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency)
+        self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency, journal.newest_id())
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
         self._unseen: dict[str, str] = {}  # id -> cause, of alarms that wait for a person
         self._count_unseen(reversed(journal.alarms(UNSEEN_MOST, "unacknowledged")))
@@ -85,7 +86,8 @@ class Desk:
         self._step_ns: int | None = None  # since when a step runs
         self._keeper = _keeper(given, memory)
         keep = given.config.alarms
-        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, lambda: sink_names(given.config))
+        names = partial(sink_names, given.config)
+        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, names, NEVER_BEFORE_NS)
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 
