@@ -9,8 +9,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import msgspec
@@ -42,11 +43,19 @@ def free_ports(count: int) -> list[int]:
 class Daemon:
     """Use as a context manager. Everything that it published is in `alarms`, `heartbeats` and `permits`.
 
-    *lock* gives the subscriber its keys.
+    *lock* gives the subscriber its keys; *environment* is the daemon's besides this process's own.
     """
 
-    def __init__(self, folder: Path, bundle: Path | None, lock: Lock = lambda socket: None, **sections: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bundle: Path | None,
+        lock: Lock = lambda socket: None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        **sections: Any,
+    ) -> None:
         self.folder = folder
+        self._environment = {**os.environ, **environment}
         frames, alarms, permit, page = free_ports(4)
         self.endpoint = f"tcp://127.0.0.1:{frames}"
         self.url = f"http://127.0.0.1:{page}"
@@ -85,7 +94,10 @@ class Daemon:
         self.heartbeats.clear()  # those of an earlier start say nothing of this one
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "monitor.cli", "run", "--config", str(self.config)], stdout=log, stderr=log
+                [sys.executable, "-m", "monitor.cli", "run", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                env=self._environment,
             )
         return self
 
