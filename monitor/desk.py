@@ -17,8 +17,9 @@ from monitor.alarms.alarm import SERVICE_SOURCES, Alarm, Case, Urgency, urgency_
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Moment, Revision, Rules
 from monitor.config import Config
+from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.outbox import Outbox
-from monitor.journal.retention import NEVER_BEFORE_NS, Retention
+from monitor.journal.retention import Retention
 from monitor.journal.store import Act, Change, Journal
 from monitor.keeping import Keeper
 from monitor.layers import LayerBook, RateSummary

@@ -18,7 +18,7 @@ from monitor import exposure, keys
 from monitor.bundle import Bundle, read
 from monitor.config import Config, Security
 from monitor.device import oddities
-from monitor.journal.retention import NEVER_BEFORE_NS
+from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError

@@ -1,14 +1,10 @@
-"""How long cleared alarms are kept: so many days, and no more than so many bytes.
-
-Days are counted by a clock that no wrong wall clock carries away: it follows that one, but goes at most twice as fast
-as the monotonic clock, over restarts too. A year ahead for a minute makes the journal a minute older; what a machine
-was switched off for is caught up with in as long a time again.
-"""
+"""How long cleared alarms are kept: so many days (`monitor.journal.age`), and no more than so many bytes."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+from monitor.journal.age import Believed, believe, machine_boot
 
 DAY_NS: Final = 86_400_000_000_000
 EVERY_NS: Final = 3_600_000_000_000
@@ -17,33 +13,8 @@ EVERY_NS: Final = 3_600_000_000_000
 AT_ONCE: Final = 200
 """Alarms removed in one transaction: a few milliseconds, for which a raised alarm may wait."""
 
-NEVER_BEFORE_NS: Final = 1_700_000_000_000_000_000
-"""Unix, in 2023: a clock that shows less was never set, and nothing's age is counted by it."""
-
 NO_AGE_NS: Final = 2**63 - 1
 """Everything was cleared before."""
-
-
-class Believed(NamedTuple):
-    """The time of day by which ages are counted, and when that was."""
-
-    t_ns: int  # Unix
-    mono_ns: int
-    machine: str  # the boot of the machine that *mono_ns* is of
-
-
-def believe(before: Believed | None, mono_ns: int, t_ns: int, machine: str) -> Believed:
-    """What to believe at *mono_ns* of this boot of the *machine*, when the wall clock shows *t_ns*."""
-    if before is None:
-        return Believed(t_ns, mono_ns, machine)
-    passed_ns = max(0, mono_ns - before.mono_ns) if before.machine == machine else 0
-    moved_ns = min(max(t_ns - before.t_ns, -passed_ns), 2 * passed_ns)
-    return Believed(before.t_ns + moved_ns, mono_ns, machine)
-
-
-def machine_boot() -> str:
-    """Which boot of the machine this is: monotonic clocks of one are told apart from those of another."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 class Kept(Protocol):

@@ -4,6 +4,7 @@ Both are written in one transaction, so that whichever process is killed, each e
 SQLite, in WAL mode with full synchronisation: what was committed survives a loss of power.
 """
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -19,8 +20,8 @@ from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Lived
 from monitor.alarms.life import Revision
 from monitor.alarms.modes import Key, Mode, Modes
-from monitor.journal import lock, schema
-from monitor.journal.retention import Believed, machine_boot
+from monitor.journal import schema
+from monitor.journal.age import Believed, machine_boot
 from monitor.sinks.feed import Entry
 
 BUSY_S: Final = 0.2
@@ -124,12 +125,9 @@ class Journal:
     def __init__(self, path: Path, camera: str, *, hold: bool = False) -> None:
         """Raises JournalError, in one line, where the file is damaged, newer, another camera's, held, read-only."""
         self._lock = threading.Lock()
-        self._held: int | None = None
+        self._held: int | None = _hold(path) if hold else None
         try:
-            self._held = lock.hold(path) if hold else None
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        except lock.HeldError as error:
-            raise JournalError(f"journal: {error}") from None
         except sqlite3.Error as error:
             self._release()
             raise JournalError(f"journal: {path} cannot be opened: {error}") from None
@@ -181,13 +179,11 @@ class Journal:
             self._db.executemany(_ACT, written.acts)
             if written.modes is not None:
                 self._db.execute("DELETE FROM modes")
-                for (source, _), mode in written.modes.items():
-                    self._db.execute("INSERT INTO modes VALUES (?, ?, ?, ?, ?, ?, ?)", (source, *mode))
+                modes = [(source, *mode) for (source, _), mode in written.modes.items()]
+                self._db.executemany("INSERT INTO modes VALUES (?, ?, ?, ?, ?, ?, ?)", modes)
                 self._db.execute("UPDATE reader SET machine = ?", (machine_boot(),))  # whose clock their ends are of
-            self._db.execute(
-                "UPDATE reader SET boot = ?, position = ?, published = ?",
-                (written.boot, written.position, written.published),
-            )
+            read = written.boot, written.position, written.published
+            self._db.execute("UPDATE reader SET boot = ?, position = ?, published = ?", read)
         return rows
 
     def _write(self, change: Change) -> int:
@@ -330,11 +326,10 @@ class Journal:
         """
         marks = ", ".join("?" * len(sinks))
         query = (
-            "SELECT id FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND rowid < coalesce((SELECT rowid "
-            "FROM alarms NOT INDEXED WHERE raised_t_ns BETWEEN ? AND ? ORDER BY rowid LIMIT 1), rowid + 1) "
-            "AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM "
-            f"(SELECT published AS row FROM reader UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) "
-            "ORDER BY rowid LIMIT ?"
+            "SELECT id FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND rowid < coalesce((SELECT rowid FROM"
+            " alarms NOT INDEXED WHERE raised_t_ns BETWEEN ? AND ? ORDER BY rowid LIMIT 1), rowid + 1) AND NOT EXISTS "
+            "(SELECT 1 FROM changes WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS "
+            f"row FROM reader UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
         )
         with self._lock, self._transaction():
             ids = self._db.execute(query, (before_t_ns, before_t_ns, now_t_ns, *sinks, most)).fetchall()
@@ -346,13 +341,12 @@ class Journal:
         """What `believe` was told last."""
         with self._lock:
             found = self._db.execute("SELECT t_ns, mono_ns, machine FROM believed").fetchone()
-        return None if found is None else Believed(*found)
+        return found and Believed(*found)
 
     def believe(self, believed: Believed) -> None:
         """Write down the time of day by which the age of alarms is counted."""
-        with self._lock, self._transaction():
-            self._db.execute("DELETE FROM believed")
-            self._db.execute("INSERT INTO believed VALUES (?, ?, ?)", believed)
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO believed VALUES (1, ?, ?, ?)", believed)
 
     def close(self) -> None:
         """Close the file, and let others write to it."""
@@ -389,3 +383,18 @@ class Journal:
             if self._db.in_transaction:  # some failures have rolled back already
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _hold(path: Path) -> int:
+    """An open file beside the journal that is locked as long as it stays open. Raises JournalError."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise JournalError(f"journal: {path} cannot be opened: {error.strerror} ({lock})") from None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise JournalError(f"journal: {path} is held by a daemon that runs; choose another file") from None
+    return held

@@ -14,7 +14,8 @@ from monitor.alarms.book import Book, apply, open_book
 from monitor.alarms.figures import Lived, figures
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Life, Rules, follow
-from monitor.journal.retention import DAY_NS, EVERY_NS, NEVER_BEFORE_NS, Believed, Retention, believe
+from monitor.journal.age import NEVER_BEFORE_NS, Believed, believe
+from monitor.journal.retention import DAY_NS, EVERY_NS, Retention
 from monitor.journal.store import Journal
 
 NOW_NS = 1_795_000_000 * 10**9
