@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from daemon import Camera, Daemon
+from daemon import Camera, Daemon, Stream
 from frames import normal, with_spot
 
 from monitor.bundle import Bundle
@@ -19,7 +18,7 @@ from monitor.web import token
 
 PROGRAM = shutil.which("faketime")
 DAY_NS = 86_400_000_000_000
-PER_MESSAGE, MESSAGES_HZ = 10, 10
+RATE_HZ, PER_MESSAGE = 100, 10
 SHELVED_S = 15.0
 TTL_MS = 2000
 
@@ -54,35 +53,6 @@ class WallClock:
         written = self._file.with_suffix(".new")
         written.write_text(offset + "\n")
         written.replace(self._file)
-
-
-class Stream(threading.Thread):
-    """Frames with a spot without end, a hundred a second; others in between where they are given."""
-
-    def __init__(self, camera: Camera) -> None:
-        super().__init__()
-        self._camera = camera
-        self._done = threading.Event()
-        self._given: list[np.ndarray] = []
-
-    def run(self) -> None:
-        usual = with_spot(normal(60, 1))
-        for number in range(10**6):
-            piece = usual[number % 6 * PER_MESSAGE :][:PER_MESSAGE]
-            self._camera.send(np.concatenate([self._given.pop(), piece]) if self._given else piece)
-            if self._done.wait(1 / MESSAGES_HZ):
-                return
-
-    def send(self, frames: np.ndarray) -> None:
-        self._given.append(frames)
-
-    def __enter__(self) -> "Stream":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self.join()
 
 
 class Watched(Daemon):
@@ -152,7 +122,7 @@ def test_a_wall_clock_that_is_set_ahead_and_back_clears_reorders_and_forgets_not
     with daemon, Camera(daemon.endpoint) as camera:
         daemon.wait_until_listening()
         begun = len(daemon.permits)
-        with Stream(camera) as stream:
+        with Stream(camera, with_spot(normal(60, 1)), RATE_HZ, PER_MESSAGE) as stream:
             chart, dark = open_two(daemon, stream)
             shelved_s = time.monotonic()
             daemon.ask("dark/shelve", by="ann", for_s=SHELVED_S)
@@ -173,7 +143,7 @@ def test_a_wall_clock_that_is_set_ahead_and_back_clears_reorders_and_forgets_not
         wall.set("+400d")  # and another process begins with a clock that is wrong
         daemon.start()
         daemon.wait_until_listening()
-        with Stream(camera) as stream:
+        with Stream(camera, with_spot(normal(60, 1)), RATE_HZ, PER_MESSAGE) as stream:
             later = daemon.raise_one(stream)
         assert daemon.ids()[: len(ids)] == ids, "nothing is a day old"
         assert later > ids[-1]
