@@ -4,6 +4,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from monitor.alarms.alarm import Alarm, Case, Urgency, cause_of, count_causes, u
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Moment, Revision, Rules
 from monitor.config import Config
+from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.outbox import Outbox
 from monitor.journal.retention import Retention
 from monitor.journal.store import Act, Change, Journal
@@ -72,7 +74,7 @@ class Desk:
         self._rules, urgency = rules_of(given.config)
         held = modes.reopened(*journal.modes(), mono_ns, t_ns)
         self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
-        self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency)
+        self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency, journal.newest_id())
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
         stops = given.bundle is not None and given.bundle.stops is not None
         self._without_cause = frozenset(given.bundle.limits if given.bundle and stops else ())  # charts: stops speak
@@ -87,7 +89,8 @@ class Desk:
         self._step_ns: int | None = None  # since when a step runs
         self._keeper = _keeper(given, memory)
         keep = given.config.alarms
-        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, lambda: sink_names(given.config))
+        names = partial(sink_names, given.config)
+        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, names, NEVER_BEFORE_NS)
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 

@@ -18,6 +18,7 @@ from monitor import exposure, keys
 from monitor.bundle import Bundle, read
 from monitor.config import Config, Security
 from monitor.device import oddities
+from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError
@@ -29,7 +30,6 @@ from monitor.web import token
 
 DISK_FREE_MIN = 1 << 30
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-NEVER_BEFORE = 1_700_000_000  # Unix seconds in 2023: an earlier clock was never set
 Grade = Literal["ok", "warning", "fault"]
 
 
@@ -245,7 +245,7 @@ def _sinks(config: Config) -> Iterator[Finding]:
 
 
 def _clock() -> Finding:
-    if time.time() < NEVER_BEFORE:
+    if time.time() * 1e9 < NEVER_BEFORE_NS:
         return Finding("clock", "fault", f"it says {time.strftime('%Y-%m-%d', time.gmtime())}", "set the clock")
     adjtimex: Callable[..., int] | None = getattr(ctypes.CDLL(None), "adjtimex", None)
     if adjtimex is None:

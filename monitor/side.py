@@ -47,6 +47,7 @@ from monitor.status import Status
 from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
+from monitor.web.connection import Connection
 
 TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
@@ -234,6 +235,7 @@ def run(given: Orders) -> None:
                 log_config=None,
                 log_level="warning",
                 access_log=False,
+                http=Connection,
                 lifespan="off",
                 ws="none",
                 server_header=False,

@@ -61,7 +61,7 @@ USUAL: Final = Urgency()
 class Alarm(msgspec.Struct, frozen=True):
     """One revision of an alarm, as it is journalled and published (version 1)."""
 
-    id: str  # unique, sortable by time
+    id: str  # unique, sorts in the order in which alarms were raised: `id_of`
     rev: int  # 1 raised, then +1 at each change
     camera: str
     stream: str
@@ -94,6 +94,16 @@ class Alarm(msgspec.Struct, frozen=True):
     out_of_service: bool = False  # by an operator, without an end
     suppressed_why: str = ""
     group: str | None = None  # id of the flood alarm that stands for it
+
+
+def id_of(stamp_ns: int, suffix: int) -> str:
+    """The id of an alarm: a *stamp_ns* that no other of the daemon has, the time where the clock goes forward."""
+    return f"{stamp_ns:016x}-{suffix:08x}"
+
+
+def stamp_of(alarm_id: str) -> int:
+    """The stamp that an id begins with."""
+    return int(alarm_id.partition("-")[0], 16)
 
 
 class Case(NamedTuple):

@@ -21,6 +21,7 @@ from monitor.alarms.figures import Lived
 from monitor.alarms.life import Revision
 from monitor.alarms.modes import Key, Mode, Modes
 from monitor.journal import schema
+from monitor.journal.age import Believed, machine_boot
 from monitor.sinks.feed import Entry
 
 BUSY_S: Final = 0.2
@@ -160,9 +161,8 @@ class Journal:
         if 0 < version < schema.VERSION:
             schema.migrate(self._db, version)
         with self._transaction():  # shows at start whether the file can be written
-            self._db.execute(
-                "INSERT INTO reader SELECT ?, '', 0, 0, '' WHERE NOT EXISTS (SELECT 1 FROM reader)", (camera,)
-            )
+            self._db.execute(_READER, (camera,))
+            self._db.execute(schema.BELIEVED)
         owner = self._db.execute("SELECT camera FROM reader").fetchone()[0]
         if owner != camera:
             raise JournalError(
@@ -176,19 +176,14 @@ class Journal:
         """
         with self._lock, self._transaction():
             rows = [self._write(change) for change in written.changes]
-            for act in written.acts:
-                self._db.execute(
-                    "INSERT INTO acts (t_ns, what, source, by, reason, until_t_ns) VALUES (?, ?, ?, ?, ?, ?)", act
-                )
+            self._db.executemany(_ACT, written.acts)
             if written.modes is not None:
                 self._db.execute("DELETE FROM modes")
-                for (source, _), mode in written.modes.items():
-                    self._db.execute("INSERT INTO modes VALUES (?, ?, ?, ?, ?, ?, ?)", (source, *mode))
+                modes = [(source, *mode) for (source, _), mode in written.modes.items()]
+                self._db.executemany("INSERT INTO modes VALUES (?, ?, ?, ?, ?, ?, ?)", modes)
                 self._db.execute("UPDATE reader SET machine = ?", (machine_boot(),))  # whose clock their ends are of
-            self._db.execute(
-                "UPDATE reader SET boot = ?, position = ?, published = ?",
-                (written.boot, written.position, written.published),
-            )
+            read = written.boot, written.position, written.published
+            self._db.execute("UPDATE reader SET boot = ?, position = ?, published = ?", read)
         return rows
 
     def _write(self, change: Change) -> int:
@@ -244,6 +239,11 @@ class Journal:
         with self._lock:
             found = self._db.execute("SELECT entry FROM alarms WHERE id = ? AND rev > 0", (alarm_id,)).fetchone()
         return None if found is None else _entry_decoder.decode(found[0])
+
+    def newest_id(self) -> str:
+        """The id that sorts last of all alarms; empty where there is none."""
+        with self._lock:
+            return str(self._db.execute("SELECT coalesce(max(id), '') FROM alarms").fetchone()[0])
 
     def modes(self) -> tuple[Modes, bool]:
         """Sources that are not told as usual, and whether their monotonic ends are of this boot of the machine."""
@@ -318,22 +318,35 @@ class Journal:
             pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
             return pages * self._number("PRAGMA page_size")
 
-    def forget(self, before_t_ns: int, most: int, sinks: Sequence[str] = ()) -> int:
+    def forget(self, before_t_ns: int, now_t_ns: int, most: int, sinks: Sequence[str] = ()) -> int:
         """Remove at most so many alarms that were cleared before a moment (Unix), oldest first: how many it were.
 
-        None of which a change has not left yet, on the alarm socket or by one of *sinks*.
+        None of which a change has not left yet, on the alarm socket or by one of *sinks*. And none that was raised
+        after one that was raised between that moment and *now_t_ns*: whatever a clock said of it, it is no older.
         """
         marks = ", ".join("?" * len(sinks))
         query = (
-            "SELECT id FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND NOT EXISTS (SELECT 1 FROM changes "
-            "WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS row FROM reader "
-            f"UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
+            "SELECT id FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND rowid < coalesce((SELECT rowid FROM"
+            " alarms NOT INDEXED WHERE raised_t_ns BETWEEN ? AND ? ORDER BY rowid LIMIT 1), rowid + 1) AND NOT EXISTS "
+            "(SELECT 1 FROM changes WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS "
+            f"row FROM reader UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
         )
         with self._lock, self._transaction():
-            ids = self._db.execute(query, (before_t_ns, *sinks, most)).fetchall()
+            ids = self._db.execute(query, (before_t_ns, before_t_ns, now_t_ns, *sinks, most)).fetchall()
             self._db.executemany("DELETE FROM changes WHERE id = ?", ids)
             self._db.executemany("DELETE FROM alarms WHERE id = ?", ids)
         return len(ids)
+
+    def believed(self) -> Believed | None:
+        """What `believe` was told last."""
+        with self._lock:
+            found = self._db.execute("SELECT t_ns, mono_ns, machine FROM believed").fetchone()
+        return found and Believed(*found)
+
+    def believe(self, believed: Believed) -> None:
+        """Write down the time of day by which the age of alarms is counted."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO believed VALUES (1, ?, ?, ?)", believed)
 
     def close(self) -> None:
         """Close the file, and let others write to it."""
@@ -370,11 +383,6 @@ class Journal:
             if self._db.in_transaction:  # some failures have rolled back already
                 self._db.execute("ROLLBACK")
             raise
-
-
-def machine_boot() -> str:
-    """Which boot of the machine this is: monotonic clocks of one are told apart from those of another."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _hold(path: Path) -> int:

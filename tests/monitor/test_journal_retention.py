@@ -71,10 +71,10 @@ def test_what_has_not_left_stays(tmp_path: Path) -> None:
 
 
 def test_it_looks_once_an_hour(journal: Journal) -> None:
-    retention = Retention(journal, 1.0, None)
+    retention = Retention(journal, EVERY_NS / DAY_NS, None)
     assert retention.step(0, 0) == 0
-    assert retention.step(EVERY_NS - 1, 10 * DAY_NS) == 0
-    assert retention.step(EVERY_NS, 10 * DAY_NS) == AT_ONCE
+    assert retention.step(EVERY_NS - 1, 2 * EVERY_NS) == 0
+    assert retention.step(EVERY_NS, 2 * EVERY_NS) == AT_ONCE
 
 
 def test_a_sink_begins_with_what_comes_after_it_was_first_heard_of(journal: Journal) -> None:
