@@ -115,6 +115,7 @@ def records_of(events: Sequence[Happened], source: str = "blind") -> list[EventR
         for index, after_ns in enumerate(moments):
             phase = "began" if index == 0 else "ended" if index == len(moments) - 1 else "grew"
             told = {"last_seq": 10 + index, "frames_over": 3 + index, "began_ns": one.began_ns}
+            told["t_ns"] = 1_000 * (one.began_ns + after_ns)  # room for stamps of events that began together
             mono_ns = one.began_ns + after_ns
             written.append(record(phase, event=number, source=source, mono_ns=mono_ns, **told))  # type: ignore[arg-type]
     return sorted(written, key=lambda one: one.mono_ns)
