@@ -118,6 +118,16 @@ def acknowledge(
     return life, [revision, *more]
 
 
+def comment(life: Life, entry: Entry, by: str, text: str) -> tuple[Life, list[Revision]]:
+    """Someone says *text* of the alarm of *entry*, cleared or not: a revision in which nothing else has changed."""
+    told = entry.told
+    if told is None:
+        return life, []
+    said = msgspec.structs.replace(entry, told=msgspec.structs.replace(told, rev=told.rev + 1))
+    life = _with(life, told.id, said) if told.id in life.entries else life
+    return life, [Revision(said, "commented", by, text)]
+
+
 def change_modes(
     rules: Rules, life: Life, changed: Modes, what: What, by: str, reason: str, at: Moment
 ) -> tuple[Life, list[Revision]]:
