@@ -280,7 +280,9 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
 def _add_daemon(commands: "_Commands[_Parser]") -> None:
     run = _add(commands, "run", do.run, "the daemon")
     run.add_argument("--config", required=True)
-    doctor = _add(commands, "doctor", do.doctor, "check device, bundle, memory, ports, journal, disk and clock")
+    doctor = _add(
+        commands, "doctor", do.doctor, "check device, bundle, memory, ports, keys, journal, disk, sinks and clock"
+    )
     doctor.add_argument("--config")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
