@@ -22,6 +22,7 @@ from monitor.alarms.life import Revision
 from monitor.alarms.modes import Key, Mode, Modes
 from monitor.journal import schema
 from monitor.journal.age import Believed, machine_boot
+from monitor.journal.standing import AS_FAR_AS
 from monitor.sinks.feed import Entry
 
 BUSY_S: Final = 0.2
@@ -301,6 +302,10 @@ class Journal:
         with self._lock, self._transaction():
             self._db.execute("INSERT OR IGNORE INTO cursors SELECT ?, coalesce(max(row), 0) FROM changes", (sink,))
             return self._number("SELECT row FROM cursors WHERE sink = ?", (sink,))
+
+    def standing(self, sink: str, most: int) -> list[Alarm]:
+        """The alarms that are open as far as *sink* has come, the latest *most*, oldest change first."""
+        return [one.alarm for one in reversed(self._told(AS_FAR_AS, sink, most))]
 
     def mark(self, sink: str, row: int) -> None:
         """*sink* has delivered everything up to *row*."""
