@@ -134,10 +134,10 @@ def _memory(config: Config, bundle: Bundle | None) -> Finding:
 def _ports(config: Config) -> Iterator[Finding]:
     """Whether the addresses that the daemon would listen at are free."""
     yield _address("http.port", config.http.host, config.http.port)
-    wanted = [("outputs.alarms", config.outputs.alarms), ("outputs.permit", config.outputs.permit)]
+    wanted = config.outputs.bound
     if config.input.bind:
-        wanted.append(("input.endpoint", config.input.endpoint))
-    for key, endpoint in wanted:
+        wanted = {**wanted, "input.endpoint": config.input.endpoint}
+    for key, endpoint in wanted.items():
         parts = urlsplit(endpoint)
         if parts.scheme == "tcp" and parts.hostname and parts.port:
             yield _address(key, "0.0.0.0" if parts.hostname == "*" else parts.hostname, parts.port)
