@@ -1,6 +1,7 @@
 """What the side process knows and decides: no clock and no socket, time is an argument."""
 
 import logging
+import sqlite3
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -25,6 +26,8 @@ from monitor.keeping import Keeper
 from monitor.layers import LayerBook, RateSummary
 from monitor.orders import Memory, Orders
 from monitor.sinks.opcua.settings import NAME as OPCUA
+from monitor.snapshots.page import MOST, Snapshot, page_of
+from monitor.snapshots.request import Request, RequestError
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
 from monitor.vitals import read_text
 from monitor.voice import Heartbeat, Permit
@@ -83,6 +86,7 @@ class Desk:
         self.unacknowledged: Counter[str] = Counter(self._unseen.values())
         self.heard = self._position  # records of the event log that the count above is of
         self._asked: deque[tuple[str, Asked, Future[Answer]]] = deque()
+        self._to_show: deque[tuple[Request, Future[Snapshot]]] = deque()
         self._told_ns: int | None = None  # of a lost hot process; None: it is not lost
         self._overwritten = 0
         self._overwritten_ns = 0
@@ -102,6 +106,15 @@ class Desk:
         asked = msgspec.convert(msgspec.to_builtins(asked), type(asked))  # whoever made it: bounds hold
         answer: Future[Answer] = Future()
         self._asked.append((target, asked, answer))
+        return answer
+
+    def show(self, request: Request) -> "Future[Snapshot]":
+        """The alarms as they are after the next step: what changes later is sent later. Of any thread.
+
+        Gives RequestError in its place where the journal cannot be read.
+        """
+        answer: Future[Snapshot] = Future()
+        self._to_show.append((request, answer))
         return answer
 
     def step(self, mono_ns: int, t_ns: int, last: bool = False) -> list[Telegram]:
@@ -141,6 +154,7 @@ class Desk:
         if self._retention.step(mono_ns, t_ns):  # what is forgotten, nobody can acknowledge
             self._unseen.clear()
             self._count_unseen(reversed(self._journal.alarms(UNSEEN_MOST, "unacknowledged")))
+        self._show(at)
         self._step_ns = None
         return telegrams
 
@@ -224,6 +238,25 @@ class Desk:
             latest = outcome.revisions[-1].alarm if outcome.revisions else None
             answers.append((answer, Answer(None, latest, outcome.source)))
         return answers, revisions, done
+
+    def _show(self, at: Moment) -> None:
+        while self._to_show:
+            request, answer = self._to_show.popleft()
+            if not answer.set_running_or_notify_cancel():  # whoever asked waits no more
+                continue
+            try:
+                alarms, more = self._page_of(request)
+            except sqlite3.DatabaseError as error:
+                answer.set_exception(RequestError("unavailable", f"the journal cannot be read: {error}"))
+            else:
+                answer.set_result(Snapshot(self._orders.config.camera, at.t_ns, at.state, alarms, more))
+
+    def _page_of(self, request: Request) -> tuple[list[Alarm], bool]:
+        """The journal does not know what the disk refuses; for active ones alone it is not needed."""
+        unwritten, kept = self._outbox.unwritten(), list[Alarm]()
+        if request.state != "active":
+            kept = self._journal.cleared_unseen(request.before, MOST + 1 + len(unwritten))
+        return page_of(request, self.life.active, kept, unwritten)
 
     def _speak_for_hot(self, lost: bool, mono_ns: int, t_ns: int) -> list[Telegram]:
         if not lost:

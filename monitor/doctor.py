@@ -137,10 +137,10 @@ def _ports(config: Config) -> Iterator[Finding]:
     yield _address("http.port", config.http.host, config.http.port)
     if config.opcua is not None:
         yield _address("opcua.port", config.opcua.host, config.opcua.port)
-    wanted = [("outputs.alarms", config.outputs.alarms), ("outputs.permit", config.outputs.permit)]
+    wanted = config.outputs.bound
     if config.input.bind:
-        wanted.append(("input.endpoint", config.input.endpoint))
-    for key, endpoint in wanted:
+        wanted = {**wanted, "input.endpoint": config.input.endpoint}
+    for key, endpoint in wanted.items():
         parts = urlsplit(endpoint)
         if parts.scheme == "tcp" and parts.hostname and parts.port:
             yield _address(key, "0.0.0.0" if parts.hostname == "*" else parts.hostname, parts.port)

@@ -36,10 +36,10 @@ def refuse_camera(endpoint: str, *, keyed: bool, insecure: bool) -> None:
 
 def exposed(config: Config) -> Iterator[str]:
     """A line for each address of *config* beyond loopback that asks for neither key nor token."""
-    bound = [("outputs.alarms", config.outputs.alarms), ("outputs.permit", config.outputs.permit)]
+    bound = config.outputs.bound
     if config.input.bind:
-        bound.insert(0, ("input.endpoint", config.input.endpoint))
-    for key, endpoint in bound:
+        bound = {"input.endpoint": config.input.endpoint, **bound}
+    for key, endpoint in bound.items():
         if not (config.security.clients or is_local(endpoint)):
             yield _unlocked(key, endpoint)
     if not (config.http.token_file or is_loopback(config.http.host)):

@@ -11,9 +11,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,9 @@ from monitor.people import People
 from monitor.sinks.build import opcua_route, routes
 from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.sink import SinkError
+from monitor.snapshots.clerk import Clerk
+from monitor.snapshots.page import Snapshot
+from monitor.snapshots.request import Request
 from monitor.status import Status
 from monitor.vitals import write_text
 from monitor.web import token
@@ -131,14 +135,24 @@ class _Server(uvicorn.Server):
 class _Shell:
     """The event loop's side: when to step, what to send, when to stop."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: Broadcast, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        given: Orders,
+        memory: Memory,
+        desk: Desk,
+        publisher: Broadcast,
+        clerk: Clerk | None,
+        dispatch: Dispatch,
+    ) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
         self._desk = desk
         self._publisher = publisher
+        self._clerk = clerk
         self._dispatch = dispatch
         self._live = Live(given, memory)
         self._supervisor = given.supervisor_pid
+        self._closed = threading.Event()
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -152,13 +166,25 @@ class _Shell:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
             tasks.create_task(self._dispatch.run())
+            tasks.create_task(self._give_snapshots())
             beat = tasks.create_task(self._beat())
             try:
                 await self._work()
             finally:
                 self._dispatch.stop(SINKS_STOP_S)
                 server.should_exit = True
+                self._closed.set()
                 beat.cancel()
+
+    async def _give_snapshots(self) -> None:
+        """In a thread: however many ask, the beat, the page and the alarms go on."""
+        if self._clerk is None:
+            return
+        with ThreadPoolExecutor(1, "clerk") as thread:
+            try:
+                await asyncio.get_running_loop().run_in_executor(thread, self._clerk.run, self._closed)
+            finally:
+                self._closed.set()  # where another part has failed; or nothing would end the thread
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -174,7 +200,7 @@ class _Shell:
         return self._desk.step(time.monotonic_ns(), time.time_ns(), last)
 
     def _send(self, telegrams: list[Telegram]) -> None:
-        self._publisher.listen()
+        self._publisher.listen()  # who subscribed before it got a snapshot hears all that this one did not show
         for topic, body in telegrams:
             self._publisher.send(topic, body)
         if telegrams:
@@ -226,6 +252,7 @@ def run(given: Orders) -> None:
         listener = listen(config)
         keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
         publisher = publish(context, config, keeper)
+        clerk = answer(context, config, keeper, memory, partial(_show, desk, given.wake_fd))
         found = routes(config.sinks, config.camera)
         if config.opcua is not None:
             people = People(desk, given.wake_fd)
@@ -246,7 +273,7 @@ def run(given: Orders) -> None:
                 timeout_graceful_shutdown=1,
             )
         )
-        _serve(lambda: _Shell(given, memory, desk, publisher, dispatch), server, listener)
+        _serve(lambda: _Shell(given, memory, desk, publisher, clerk, dispatch), server, listener)
     finally:
         if keeper is not None:
             keeper.close()
@@ -254,6 +281,12 @@ def run(given: Orders) -> None:
         if desk is not None:
             desk.close()
         journal.close()
+
+
+def _show(desk: Desk, wake_fd: int, request: Request) -> "Future[Snapshot]":
+    waiting = desk.show(request)
+    os.eventfd_write(wake_fd, 1)
+    return waiting
 
 
 def _waiting(journal: Journal) -> list[Alarm]:
@@ -293,12 +326,38 @@ def listen(config: Config) -> socket.socket:
 def publish(context: "zmq.Context[zmq.Socket[bytes]]", config: Config, keeper: Doorkeeper | None) -> Broadcast:
     """The alarm socket. Raises StartError."""
     endpoint = config.outputs.alarms
-    try:
+    with _bound("outputs.alarms", endpoint):
         return Broadcast(context, endpoint, QUEUED_MESSAGES, LINGER_MS, "alarms", keeper)
+
+
+def answer(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    config: Config,
+    keeper: Doorkeeper | None,
+    memory: Memory,
+    ask: Callable[[Request], "Future[Snapshot]"],
+) -> Clerk | None:
+    """The snapshot socket, if there is to be one. Raises StartError."""
+    endpoint = config.outputs.snapshot
+    if endpoint is None:
+        return None
+
+    def count(outcome: str) -> None:
+        memory.vitals["snapshots"][vitals.SNAPSHOTS.index(outcome)] += 1
+
+    with _bound("outputs.snapshot", endpoint):
+        return Clerk(context, endpoint, config.camera, ask, count, keeper)
+
+
+@contextmanager
+def _bound(key: str, endpoint: str) -> Iterator[None]:
+    """Raises StartError where a socket cannot be bound to *endpoint*, which stands under *key*."""
+    try:
+        yield
     except zmq.ZMQError as error:
         if error.errno == errno.EADDRINUSE:
-            raise StartError(f"outputs.alarms: {endpoint} is in use; choose another") from None
-        raise StartError(f"outputs.alarms: {endpoint} cannot be bound ({error.strerror})") from None
+            raise StartError(f"{key}: {endpoint} is in use; choose another") from None
+        raise StartError(f"{key}: {endpoint} cannot be bound ({error.strerror})") from None
 
 
 def main() -> int:

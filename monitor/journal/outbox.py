@@ -56,6 +56,15 @@ class Outbox:
         waiting = (change.revision.entry for change in reversed(self._backlog) if change.revision.what not in UNTOLD)
         return next((entry for entry in waiting if entry.told is not None and entry.told.id == alarm_id), None)
 
+    def unwritten(self) -> dict[str, Alarm]:
+        """By id, each alarm of which the disk has refused a revision, in its newest one and as it leaves."""
+        found: dict[str, Alarm] = {}
+        for revision, _ in self._backlog:
+            alarm = revision.alarm
+            if revision.what not in UNTOLD or alarm.id in found:  # a long backlog may end with one that was not told
+                found[alarm.id] = msgspec.structs.replace(alarm, journaled=False)
+        return found
+
     def accept(
         self,
         changes: Sequence[Change],

@@ -22,6 +22,11 @@ CREATE INDEX alarms_by_time ON alarms (raised_t_ns);
 """
 # Rows of `alarms` count up in the order in which alarms were raised, whatever a clock said then: lists follow them.
 
+_UNSEEN: Final = """
+CREATE INDEX IF NOT EXISTS alarms_unseen ON alarms (id) WHERE state = 'cleared' AND acked = 0
+"""
+# Snapshots page through these by id: sorting what nobody ever acknowledged would take seconds.
+
 _CHANGES: Final = """
 CREATE TABLE changes (
     row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, rev INTEGER NOT NULL, t_ns INTEGER NOT NULL,
@@ -78,6 +83,11 @@ INSERT INTO totals SELECT source, priority, count(*) FROM changes WHERE rev = 1 
 def create(db: sqlite3.Connection) -> None:
     """The tables of an empty file."""
     db.executescript(f"BEGIN IMMEDIATE;{_ALARMS}{_CHANGES}{_REST}{_READER}{_STAMP}COMMIT;")
+
+
+def complete(db: sqlite3.Connection) -> None:
+    """What may be missing in a file of this version that an older program made, and what that program gets on with."""
+    db.execute(_UNSEEN)
 
 
 def migrate(db: sqlite3.Connection, version: int) -> None:

@@ -161,6 +161,7 @@ class Journal:
             raise JournalError(f"journal: {path} is damaged ({problem.splitlines()[0]}); move it away")
         if 0 < version < schema.VERSION:
             schema.migrate(self._db, version)
+        schema.complete(self._db)
         with self._transaction():  # shows at start whether the file can be written
             self._db.execute(_READER, (camera,))
             self._db.execute(schema.BELIEVED)
@@ -256,12 +257,21 @@ class Journal:
 
     def alarms(self, limit: int, which: Which | None = None) -> list[Alarm]:
         """The latest *limit* alarms in their last revision, the one raised last first."""
-        return self._alarms(f"rev > 0 {_SELECTED[which]} ORDER BY rowid DESC LIMIT ?", limit)
+        return self._alarms(f"WHERE rev > 0 {_SELECTED[which]} ORDER BY rowid DESC LIMIT ?", limit)
+
+    def cleared_unseen(self, before: str | None, limit: int) -> list[Alarm]:
+        """At most *limit* alarms that are cleared but not acknowledged: by id, downwards from below *before*."""
+        return self._alarms(
+            "INDEXED BY alarms_unseen WHERE state = 'cleared' AND acked = 0 AND rev > 0 AND id < coalesce(?, '~') "
+            "ORDER BY id DESC LIMIT ?",
+            *(before, limit),
+        )
 
     def alarms_since(self, sources: Sequence[str], t_ns: int) -> list[Alarm]:
         """The alarms of *sources* raised since *t_ns* (Unix), in their last revision, oldest first."""
         marks = ", ".join("?" * len(sources))
-        return self._alarms(f"rev > 0 AND source IN ({marks}) AND raised_t_ns >= ? ORDER BY rowid", *sources, t_ns)
+        which = f"WHERE rev > 0 AND source IN ({marks}) AND raised_t_ns >= ? ORDER BY rowid"
+        return self._alarms(which, *sources, t_ns)
 
     def changes(self, alarm_id: str) -> list[Told]:
         """Every revision of one alarm, first to last."""
@@ -364,9 +374,9 @@ class Journal:
             os.close(self._held)
             self._held = None
 
-    def _alarms(self, where: str, *values: object) -> list[Alarm]:
+    def _alarms(self, which: str, *values: object) -> list[Alarm]:
         with self._lock:
-            found = self._db.execute(f"SELECT body FROM alarms WHERE {where}", values).fetchall()
+            found = self._db.execute(f"SELECT body FROM alarms {which}", values).fetchall()
         return [_decoder.decode(body) for (body,) in found]
 
     def _told(self, where: str, *values: object) -> list[Told]:

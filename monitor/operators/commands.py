@@ -5,7 +5,9 @@ import getpass
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +21,9 @@ from monitor.journal.store import Journal
 from monitor.operators import reach, show
 from monitor.operators.reach import AlarmError
 from monitor.web import token
+
+if TYPE_CHECKING:
+    from monitor.operators.tail import Lock
 
 DONE, FAILED = 0, 1
 PAGE = 1000  # revisions read at a time
@@ -105,33 +110,44 @@ def put_back(options: argparse.Namespace) -> int:
 
 
 def tail(options: argparse.Namespace) -> int:
-    """Each change of an alarm as it is published, until interrupted."""
+    """What is open, then each change of an alarm as it is published, until interrupted."""
     import zmq
+
+    from monitor.operators.tail import Tail
 
     config = configs.read(Path(options.config))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lock = _lock(options)
+    snapshot = None if options.changes_only else config.outputs.snapshot
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    socket = context.socket(zmq.SUB)
+
+    def tell(alarm: Alarm, t_ns: int) -> None:
+        if options.json:
+            sys.stdout.write(msgspec.json.encode(alarm).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            screen.say(f"{show.clock(t_ns)}  {alarm.id} rev {alarm.rev:<3} {show.line_of(alarm)}")
+
     try:
-        if options.secret is not None:
-            if options.server_key is None:
-                raise AlarmError("with --secret name the daemon's public key, --server-key FILE")
-            own, server = keys.read_secret(Path(options.secret)), keys.read_public(Path(options.server_key))
-            keys.use_as_client(socket, own, server)
-        socket.setsockopt(zmq.SUBSCRIBE, f"alarm.{config.camera}".encode())
-        socket.connect(config.outputs.alarms)
-        while True:
-            _, body = socket.recv_multipart()
-            if options.json:
-                sys.stdout.write(body.decode() + "\n")
-                sys.stdout.flush()
-            else:
-                alarm = msgspec.json.decode(body, type=Alarm)
-                screen.say(f"{show.clock(time.time_ns())}  {alarm.id} rev {alarm.rev:<3} {show.line_of(alarm)}")
+        Tail(context, config.camera, config.outputs.alarms, snapshot, lock).follow(
+            lambda alarm: tell(alarm, alarm.raised_t_ns),
+            lambda alarm: tell(alarm, time.time_ns()),
+            lambda line: screen.err.print(line, markup=False),
+        )
     except KeyboardInterrupt:
         return DONE
     finally:
         context.destroy(0)
+
+
+def _lock(options: argparse.Namespace) -> "Lock":
+    """What gives a socket the keys of *options*, if any."""
+    if options.secret is None:
+        return lambda socket: None
+    if options.server_key is None:
+        raise AlarmError("with --secret name the daemon's public key, --server-key FILE")
+    own, server = keys.read_secret(Path(options.secret)), keys.read_public(Path(options.server_key))
+    return partial(keys.use_as_client, own=own, server=server)
 
 
 def _journal(options: argparse.Namespace) -> "_Opened":

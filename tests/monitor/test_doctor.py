@@ -21,7 +21,7 @@ from monitor.sinks.opcua.settings import Opcua
 from monitor.web import token
 
 DAY_NS = 86_400 * 10**9
-CHECKS = ["program", "device", "bundle", "memory", "http.port", "outputs.alarms", "outputs.permit"]
+CHECKS = ["program", "device", "bundle", "memory", "http.port", "outputs.alarms", "outputs.permit", "outputs.snapshot"]
 SECURITY = ["security", "http.token_file"]
 
 
@@ -41,6 +41,10 @@ def found(config: Config, check: str) -> Finding:
     [one] = [finding for finding in examine(config) if finding.check == check]
     assert (one.grade == "ok") == (one.remedy == ""), "what is wrong comes with a remedy"
     return one
+
+
+def with_output(config: Config, **outputs: str | None) -> Config:
+    return msgspec.structs.replace(config, outputs=msgspec.structs.replace(config.outputs, **outputs))
 
 
 def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path: Path) -> None:
@@ -170,8 +174,9 @@ def test_each_taken_port_is_named_with_its_key(config: Config, taken: int) -> No
     endpoint = f"tcp://127.0.0.1:{taken}"
     for key, asked in {
         "http.port": msgspec.structs.replace(config, http=Http(port=taken)),
-        "outputs.alarms": msgspec.structs.replace(config, outputs=Outputs(alarms=endpoint)),
-        "outputs.permit": msgspec.structs.replace(config, outputs=Outputs(permit=endpoint)),
+        "outputs.alarms": with_output(config, alarms=endpoint),
+        "outputs.permit": with_output(config, permit=endpoint),
+        "outputs.snapshot": with_output(config, snapshot=endpoint),
         "input.endpoint": msgspec.structs.replace(config, input=Input(endpoint=endpoint, bind=True)),
     }.items():
         faults = [finding for finding in examine(asked) if finding.grade == "fault"]
@@ -185,14 +190,19 @@ def test_the_cameras_own_address_is_not_ours_to_take(config: Config, taken: int)
 
 
 def test_addresses_without_a_port_are_not_looked_for(config: Config, tmp_path: Path) -> None:
-    asked = msgspec.structs.replace(config, outputs=Outputs(f"ipc://{tmp_path}/alarms", f"ipc://{tmp_path}/permit"))
+    local = (f"ipc://{tmp_path}/{name}" for name in ("alarms", "permit", "snapshot"))
+    asked = msgspec.structs.replace(config, outputs=Outputs(*local))
     assert not [finding for finding in examine(asked) if finding.check.startswith("outputs")]
+
+
+def test_a_socket_that_there_is_not_needs_no_port(config: Config) -> None:
+    assert "outputs.snapshot" not in [finding.check for finding in examine(with_output(config, snapshot=None))]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "*", "[::1]"])
 def test_every_kind_of_host_is_understood(config: Config, host: str) -> None:
     port = config.outputs.alarms.rpartition(":")[2]
-    seen = found(msgspec.structs.replace(config, outputs=Outputs(alarms=f"tcp://{host}:{port}")), "outputs.alarms")
+    seen = found(with_output(config, alarms=f"tcp://{host}:{port}"), "outputs.alarms")
     if host == "[::1]" and "Cannot assign" in seen.found:
         pytest.skip("this machine has no IPv6")
     assert (seen.grade, seen.found.endswith("is free")) == ("ok", True)

@@ -35,6 +35,7 @@ WIDE = {
     "input.endpoint": Config(input=Input(endpoint="tcp://*:5555", bind=True)),
     "outputs.alarms": Config(outputs=Outputs(alarms="tcp://0.0.0.0:5571")),
     "outputs.permit": Config(outputs=Outputs(permit="tcp://10.0.0.7:5572")),
+    "outputs.snapshot": Config(outputs=Outputs(snapshot="tcp://*:5573")),
     "http.host": Config(http=Http(host="0.0.0.0")),
 }
 

@@ -33,6 +33,8 @@ PROMISED = [
     "alarms_unacknowledged",
     "messages_rejected_total",
     "peers_refused_total",
+    "snapshots_answered_total",
+    "snapshots_refused_total",
     "frames_announced_total",
     "frames_lost_upstream_total",
     "frames_received_total",
@@ -305,6 +307,13 @@ def test_the_figures_of_the_last_day_are_there(daemon: Daemon) -> None:
 
 
 def test_refused_peers_are_counted_by_socket(daemon: Daemon) -> None:
-    for door, count in (("input", 3), ("alarms", 1), ("permit", 2)):
+    for door, count in (("input", 3), ("alarms", 1), ("permit", 2), ("snapshot", 4)):
         daemon.memory.vitals[f"refused_{door}"][0] = count
-    assert [daemon.value("peers_refused_total", socket=door) for door in vitals.DOORS] == [3, 1, 2]
+    assert [daemon.value("peers_refused_total", socket=door) for door in vitals.DOORS] == [3, 1, 2, 4]
+
+
+def test_requests_for_a_snapshot_are_counted_by_what_became_of_them(daemon: Daemon) -> None:
+    daemon.memory.vitals["snapshots"][:] = np.arange(len(vitals.SNAPSHOTS)) + 5
+    assert daemon.value("snapshots_answered_total") == 5
+    refused = [daemon.value("snapshots_refused_total", reason=reason) for reason in vitals.SNAPSHOTS[1:]]
+    assert refused == [6, 7, 8, 9, 10, 11]
