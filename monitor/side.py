@@ -33,7 +33,8 @@ from monitor.broadcast import Broadcast
 from monitor.config import Config, Http
 from monitor.desk import Answer, Desk, Telegram, sink_names
 from monitor.doorkeeper import Doorkeeper
-from monitor.journal.store import Journal, JournalError, Told, Which
+from monitor.journal.reading import Told, Which
+from monitor.journal.store import Journal, JournalError
 from monitor.keys import KeyFileError
 from monitor.layers import RateSummary
 from monitor.live import Live

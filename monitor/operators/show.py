@@ -12,7 +12,7 @@ from monitor import screen
 from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.alarms.figures import Figures
 from monitor.alarms.modes import Modes
-from monitor.journal.store import Told
+from monitor.journal.reading import Told
 
 COLUMNS: Final = (
     "id", "rev", "what", "t_ns", "by", "reason", "state", "acked", "verdict", "shelved", "suppressed", "suppressed_why",

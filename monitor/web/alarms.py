@@ -16,7 +16,7 @@ from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures
 from monitor.alarms.modes import Modes
 from monitor.desk import Answer
-from monitor.journal.store import Told, Which
+from monitor.journal.reading import Told, Which
 from monitor.web.answers import answer
 
 ACTS: Final[dict[str, type[Asked]]] = {

@@ -13,7 +13,8 @@ from monitor.alarms.alarm import Alarm
 from monitor.alarms.life import Entry, Revision
 from monitor.journal import outbox as outboxes
 from monitor.journal.outbox import RETRY_NS, Outbox
-from monitor.journal.store import Change, Departure, Journal, JournalError, Told, Written
+from monitor.journal.reading import Told
+from monitor.journal.store import Change, Departure, Journal, JournalError, Written
 
 LIFE = changes_of(record("began"), record("grew", last_seq=20, frames_over=8), record("ended", last_seq=21))
 

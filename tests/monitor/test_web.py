@@ -9,7 +9,7 @@ from daemon_example import beat, count_frames, judge_frames, record, some_config
 
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.book import apply, open_book
-from monitor.journal.store import Which
+from monitor.journal.reading import Which
 from monitor.layers import RateSummary
 from monitor.orders import Memory, Orders
 from monitor.status import Status, look

@@ -16,7 +16,8 @@ from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
 from monitor.desk import SETTLE_NS, Answer, Desk
-from monitor.journal.store import Journal, Told, Which
+from monitor.journal.reading import Told, Which
+from monitor.journal.store import Journal
 from monitor.web.alarms import BODY_MAX, routes
 
 NOW_NS, T_NS = 10**12, 1_795_000_000 * 10**9
