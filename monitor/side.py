@@ -33,6 +33,7 @@ from monitor.broadcast import Broadcast
 from monitor.config import Config, Http
 from monitor.desk import Answer, Desk, Telegram, sink_names
 from monitor.doorkeeper import Doorkeeper
+from monitor.journal.reader import Reader
 from monitor.journal.reading import Told, Which
 from monitor.journal.store import Journal, JournalError
 from monitor.keys import KeyFileError
@@ -68,13 +69,13 @@ class StartError(ValueError):
 
 
 class Window:
-    """What HTTP shows: the desk at the present moment."""
+    """What HTTP shows: the desk at the present moment, and what *reader* finds while the desk writes the journal."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, journal: Journal, dispatch: Dispatch) -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, reader: Reader, dispatch: Dispatch) -> None:
         self._desk = desk
-        self._journal = journal
+        self._reader = reader
         self._wake_fd = given.wake_fd
-        self._latest: tuple[int, Figures] | None = None
+        self._latest: tuple[int, Figures | None] | None = None
         self._metrics = Metrics(
             CollectorRegistry(),
             given,
@@ -89,22 +90,27 @@ class Window:
         return self._desk.status(time.monotonic_ns(), time.time_ns())
 
     def alarms(self, limit: int, which: Which | None) -> list[Alarm]:
-        return self._journal.alarms(limit, which)
+        return self._reader.alarms(limit, which)
 
     def history(self, alarm_id: str) -> list[Told]:
-        return self._journal.changes(alarm_id)
+        return self._reader.changes(alarm_id)
 
     def modes(self) -> Modes:
         return self._desk.life.modes
 
     def figures(self, first_t_ns: int, last_t_ns: int) -> Figures:
-        return figures(self._journal.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
+        return figures(self._reader.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
 
-    def _of_the_last_day(self) -> Figures:
-        """Worked out once a minute: a scrape is not to wait for ten thousand alarms."""
+    def _of_the_last_day(self) -> Figures | None:
+        """Worked out once a minute: a scrape is not to wait for ten thousand alarms. None: they cannot be read."""
         now_ns, now_t_ns = time.monotonic_ns(), time.time_ns()
         if self._latest is None or now_ns - self._latest[0] >= FIGURES_NS:
-            self._latest = now_ns, self.figures(now_t_ns - DAY_NS, now_t_ns)
+            try:
+                found = self.figures(now_t_ns - DAY_NS, now_t_ns)
+            except JournalError as error:
+                _log.error("%s", error)
+                found = None
+            self._latest = now_ns, found
         return self._latest[1]
 
     def ask(self, target: str, asked: Asked) -> Answer:
@@ -215,9 +221,11 @@ def run(given: Orders) -> None:
     memory = orders.open_memory(given)
     journal = Journal(Path(config.journal), config.camera, hold=True)
     context = zmq.Context()
+    reader: Reader | None = None
     desk: Desk | None = None
     keeper: Doorkeeper | None = None
     try:
+        reader = Reader(Path(config.journal), config.camera)
         desk = Desk(given, memory, journal, time.monotonic_ns(), time.time_ns())
         listener = listen(config)
         keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
@@ -225,13 +233,13 @@ def run(given: Orders) -> None:
         found = routes(config.sinks, config.camera)
         if config.opcua is not None:
             people = People(desk, given.wake_fd)
-            found.append(opcua_route(config.opcua, config.camera, people, partial(_waiting, journal)))
+            found.append(opcua_route(config.opcua, config.camera, people, partial(_waiting, reader)))
         dispatch = Dispatch(journal, found)
         for name in sink_names(config):
             journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         server = _Server(
             uvicorn.Config(
-                application(Window(given, memory, desk, journal, dispatch), allowed(config.http)),
+                application(Window(given, memory, desk, reader, dispatch), allowed(config.http)),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -248,13 +256,15 @@ def run(given: Orders) -> None:
         context.destroy(linger=LINGER_MS)
         if desk is not None:
             desk.close()
+        if reader is not None:
+            reader.close()
         journal.close()
 
 
-def _waiting(journal: Journal) -> list[Alarm]:
+def _waiting(reader: Reader) -> list[Alarm]:
     """Alarms that are open or that nobody has acknowledged, the latest thousand of each, oldest first."""
-    found = {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "unacknowledged")}
-    found |= {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "active")}
+    found = {alarm.id: alarm for alarm in reader.alarms(WAITING_MOST, "unacknowledged")}
+    found |= {alarm.id: alarm for alarm in reader.alarms(WAITING_MOST, "active")}
     return sorted(found.values(), key=lambda alarm: alarm.id)
 
 

@@ -186,4 +186,5 @@ def test_alarms_are_listed_by_state(shown: Shown) -> None:
 def test_figures_are_those_of_the_hours_asked_for(shown: Shown, raised: str) -> None:
     found = shown.get("/api/v1/figures?hours=2").json()
     assert found["hours"] == pytest.approx(2)
-    assert shown.get("/api/v1/figures?hours=0").status_code == 400
+    assert shown.get("/api/v1/figures?hours=87840").json()["alarms"] == 0, "of ten years, and the alarm is of 1970"
+    assert [shown.get(f"/api/v1/figures?hours={hours}").status_code for hours in ("0", "87841")] == [400, 400]
