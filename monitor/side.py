@@ -24,7 +24,7 @@ import zmq
 from prometheus_client import CollectorRegistry
 
 from monitor import doorkeeper, logs, orders, vitals
-from monitor.alarms.acts import Asked
+from monitor.alarms.acts import AcknowledgeAll, Asked
 from monitor.alarms.alarm import Alarm, count_by_priority
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
@@ -46,6 +46,7 @@ from monitor.sinks.build import opcua_route, routes
 from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.sink import SinkError
 from monitor.status import Status
+from monitor.sweep import Swept
 from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
@@ -54,6 +55,7 @@ TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
 
 ANSWER_S: Final = 10.0
+SWEEP_S: Final = 60.0  # ten thousand alarms take two
 SINKS_STOP_S: Final = 3.0
 WAITING_MOST: Final = 1000
 FIGURES_NS: Final = 60_000_000_000
@@ -118,6 +120,12 @@ class Window:
         waiting = self._desk.ask(target, asked)
         os.eventfd_write(self._wake_fd, 1)
         return waiting.result(ANSWER_S)
+
+    def ask_all(self, asked: AcknowledgeAll) -> Swept:
+        """Likewise."""
+        waiting = self._desk.ask_all(asked)
+        os.eventfd_write(self._wake_fd, 1)
+        return waiting.result(SWEEP_S)
 
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)

@@ -296,6 +296,14 @@ class TestOutbox:
         assert [told.alarm.rev for told in journal.changes(first.seen.id)] == [1, 51]
         assert [told.alarm.rev for told in journal.changes(other.seen.id)] == [1]
 
+    def test_many_changes_leave_in_their_order_so_many_at_a_time(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        outbox.accept(LIFE, 3, 0)
+        assert revisions(outbox.take(2)) == [(1, "active", True), (2, "active", True)]
+        outbox.accept([], 3, 1)
+        assert revisions(Outbox(disk, "boot-1", 3).take()) == [(3, "cleared", True)], "a crash loses none of the rest"
+        assert revisions(outbox.take(2)) == [(3, "cleared", True)]
+
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.sampled_from(["change", "take", "full", "free", "crash", "later"]), max_size=30))
     def test_whatever_happens_each_change_leaves_in_order(
