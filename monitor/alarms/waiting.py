@@ -50,10 +50,10 @@ class Waiting:
         before = self._open.pop(alarm.id, None)
         if revision.what == "acknowledged" and before is None:  # it was over before: only its cause at the end counts
             before = cause
-        waits = not alarm.acked and (before is not None or revision.what == "raised")
         if before is not None:
             self._counts[before] -= 1
-        if waits:
-            self._counts[cause] += 1
-        if waits and alarm.state == "active":
+        if alarm.acked:
+            return
+        self._counts[cause] += 1
+        if alarm.state == "active":
             self._open[alarm.id] = cause

@@ -163,6 +163,18 @@ class TestBesideADaemon:
             side.close()
         assert {one.name for one in (tmp_path / "kept").iterdir()} == {"journal.db", "journal.db.lock"}
 
+    def test_a_journal_in_whose_place_another_is_put_is_read_on_as_it_is_written_on(self, stopped: Path) -> None:
+        other = stopped.with_name("other.db")
+        shutil.copyfile(stopped, other)
+        journal, reader = Journal(stopped, "melt"), Reader(stopped, "melt")
+        stopped.rename(stopped.with_name("moved.db"))
+        other.rename(stopped)
+        journal.commit(written(changes_of(record("began", event=3, source="dark")), 8))
+        assert reader.alarms(10) == journal.alarms(10)
+        assert len(reader.alarms(10)) == 3
+        reader.close()
+        journal.close()
+
     def test_a_daemon_that_starts_and_changes_the_file_meanwhile_is_told(self, stopped: Path) -> None:
         reader = Reader(stopped, "melt")
         assert reader.count(Wanted()) == 2

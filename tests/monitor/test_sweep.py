@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from alarm_example import PLAIN, at, revisions_of
 from daemon_example import beat, record, some_config, some_orders
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from monitor import eventlog, sweep
 from monitor.alarms.acts import Acknowledge, AcknowledgeAll
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.config import Alarms, Flood
+from monitor.alarms.life import Entry, Life
 from monitor.config import Config
 from monitor.config import Permit as PermitConfig
 from monitor.desk import SETTLE_NS, Desk
@@ -24,7 +26,7 @@ from monitor.journal.outbox import RETRY_NS
 from monitor.journal.reading import Wanted
 from monitor.journal.store import Journal
 from monitor.orders import Memory, Orders
-from monitor.sweep import Swept
+from monitor.sweep import Sweep, Swept
 
 NOW_NS = 10**12
 T_NS = 1_795_000_000 * 10**9
@@ -93,6 +95,10 @@ def room(tmp_path: Path) -> Iterator[Room]:
 @pytest.fixture(autouse=True)
 def pieces_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "PIECE", 3)
+
+
+def refuse(*_: Any) -> list[int]:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 def over(count: int, first: int = 0) -> list[EventRecord]:
@@ -249,6 +255,25 @@ class TestPieces:
             room.step()
         assert [answer.result(0).acknowledged for answer in answers] == [2, 6, 0]
 
+    def test_it_ends_though_the_journal_should_never_show_what_was_done(self) -> None:
+        class Forgetful:
+            """A journal that goes on listing everything."""
+
+            told = revisions_of(*(record("ended", event=event) for event in range(7)))
+
+            def place(self, _: str) -> int:
+                return len(self.told)
+
+            def entries(self, most: int, wanted: Wanted) -> list[tuple[int, Entry]]:
+                return [(i + 1, one.entry) for i, one in enumerate(self.told) if i >= wanted.after][:most]
+
+        one, done = Sweep(AcknowledgeAll("ann", "the last")), 0
+        for _ in range(5):
+            _, revisions = one.step(Forgetful(), PLAIN, Life({}), {}, at())
+            done += len(revisions)
+        assert one.over
+        assert done == one.swept.acknowledged == 14
+
     def test_who_asked_and_has_gone_stops_nothing(self, room: Room) -> None:
         room.tell(*over(2))
         assert room.ask(room.newest()).cancel()
@@ -274,9 +299,6 @@ class TestRefusals:
         assert refused.why == "the daemon stops; 3 are acknowledged: ask again for the rest"
 
     def test_a_disk_that_refuses_ends_it_with_what_was_done(self, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: Any) -> list[int]:
-            raise sqlite3.OperationalError("database or disk is full")
-
         room.tell(*over(10))
         seen = room.newest()
         answer = room.ask(seen)
@@ -339,3 +361,22 @@ class TestThePermitIsTold:
             assert room.journal.unacknowledged() == {} if not left else sum(room.journal.unacknowledged().values()) == 9
             room.open()
             assert room.desk.unacknowledged == left
+
+    def test_of_nothing_twice_where_the_disk_refuses_what_is_then_removed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for room in room_in(tmp_path, Alarms(flood=None, keep_days=0.5), PermitConfig()):
+            room.tell(*over(2))
+            room.step()
+            room.now_ns += 86_400 * 10**9
+            room.desk.ask(room.newest(), Acknowledge("ann"))
+            with monkeypatch.context() as full:
+                full.setattr(room.journal, "commit", refuse)
+                room.step()
+            assert room.desk.unacknowledged == {"medium": 1}
+            assert len(room.journal.alarms(10)) == 2, "what the journal does not know yet is not removed from it"
+            room.now_ns += RETRY_NS
+            for _ in range(3):
+                room.step()
+            assert room.journal.alarms(10) == []
+            assert room.desk.unacknowledged == {}
