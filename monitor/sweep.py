@@ -43,7 +43,7 @@ class Sweep:
     def __init__(self, asked: AcknowledgeAll) -> None:
         self.asked = asked
         self.over = False
-        self._wanted = Wanted("unacknowledged", asked.source, asked.group)
+        self._wanted = Wanted("unacknowledged", source=asked.source, group=asked.group)
         self._refused: Refused | None = None
         self._acknowledged = 0
         self._ids: list[str] = []

@@ -15,14 +15,17 @@ from monitor.alarms.modes import Key, Mode, Modes
 
 Which = Literal["active", "cleared", "unacknowledged"]
 
-_PARTS: Final[Mapping[Which | None, tuple[str, ...]]] = {
-    None: ("rev > 0",),
-    "active": ("state = 'active' AND acked = 0 AND rev > 0", "state = 'active' AND acked = 1 AND rev > 0"),
-    "cleared": ("state = 'cleared' AND acked = 0", "state = 'cleared' AND acked = 1"),
-    "unacknowledged": ("state = 'active' AND acked = 0 AND rev > 0", "state = 'cleared' AND acked = 0"),
+_ACTIVE, _CLEARED = "state = 'active' AND rev > 0", "state = 'cleared'"
+_UNSEEN, _SEEN = "acked = 0", "acked = 1"
+# An alarm whose on-delay runs lies there with revision 0, and is in no list.
+
+_PARTS: Final[Mapping[Which | None, tuple[tuple[str, str], ...]]] = {
+    None: ((_ACTIVE, _UNSEEN), (_ACTIVE, _SEEN), (_CLEARED, _UNSEEN), (_CLEARED, _SEEN)),
+    "active": ((_ACTIVE, _UNSEEN), (_ACTIVE, _SEEN)),
+    "cleared": ((_CLEARED, _UNSEEN), (_CLEARED, _SEEN)),
+    "unacknowledged": ((_ACTIVE, _UNSEEN), (_CLEARED, _UNSEEN)),
 }
 # In each part the index has the alarms in their order, so that the latest are found without looking at all the others.
-# An alarm whose on-delay runs lies there with revision 0, and is in no list.
 
 _alarm_decoder = msgspec.json.Decoder(Alarm)
 _entry_decoder = msgspec.json.Decoder(life.Entry)
@@ -32,6 +35,7 @@ class Wanted(NamedTuple):
     """Which alarms are meant: all, or those that meet each of these."""
 
     state: Which | None = None
+    unseen: bool = False  # nobody has acknowledged them, whatever the state
     source: str | None = None
     group: str | None = None  # id of a flood alarm: those that stand behind it, and itself
     after: int = 0  # raised after the alarm in this place, see `Records.place`
@@ -77,8 +81,6 @@ class Records:
 
     def count(self, wanted: Wanted) -> int:
         """How many there are of those *wanted*."""
-        if wanted.state is None:
-            return self.count(wanted._replace(state="active")) + self.count(wanted._replace(state="cleared"))
         query, values = _selected("count(*) AS some", wanted)
         return int(self._rows(f"SELECT sum(some) FROM ({query})", values)[0][0])
 
@@ -152,5 +154,9 @@ def _selected(columns: str, wanted: Wanted) -> tuple[str, list[object]]:
     if wanted.group is not None:
         where = f"{where} AND (json_extract(body, '$.group') = ? OR id = ?)"
         each = [*each, wanted.group, wanted.group]
-    parts = [f"SELECT {columns} FROM alarms WHERE {part} AND {where}" for part in _PARTS[wanted.state]]
+    parts = [
+        f"SELECT {columns} FROM alarms WHERE {state} AND {ack} AND {where}"
+        for state, ack in _PARTS[wanted.state]
+        if ack == _UNSEEN or not wanted.unseen
+    ]
     return " UNION ALL ".join(parts), each * len(parts)

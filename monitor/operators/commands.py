@@ -27,10 +27,10 @@ DONE, FAILED = 0, 1
 
 
 def list_(options: argparse.Namespace) -> int:
-    wanted = Wanted(options.state, _source(options), options.group)
+    wanted = Wanted(options.state, source=_source(options), group=options.group)
     with _journal(options) as journal:
         found = journal.listed(options.limit, wanted)
-        count, unseen = journal.count(wanted), journal.count(wanted._replace(state="unacknowledged"))
+        count, unseen = journal.count(wanted), journal.count(wanted._replace(unseen=True))
     if options.json:
         show.as_json(found)
     else:
@@ -190,7 +190,8 @@ def _acknowledge_all(options: argparse.Namespace) -> int:
 
 def _up_to(journal: Reader, options: argparse.Namespace) -> Wanted:
     """Which alarms wait, up to the one that was named or to the newest."""
-    wanted, named = Wanted("unacknowledged", _source(options), options.group), options.until or options.before
+    wanted = Wanted("unacknowledged", source=_source(options), group=options.group)
+    named = options.until or options.before
     if named is None:
         return wanted
     place = journal.place(named)

@@ -76,7 +76,9 @@ def test_a_list_without_a_flood_has_no_column_for_it(config: Path, capsys: pytes
     assert run(config, "ack", "--all", "--until", ids(config)[0], "--reason", "seen") == 0
     capsys.readouterr()
     assert run(config, "list", "--state", "cleared", "--source", "t2") == 0
-    assert "2 alarms, 1 unacknowledged" in capsys.readouterr().out
+    assert "2 alarms, 1 unacknowledged; newest first" in capsys.readouterr().out
+    assert run(config, "list", "--state", "active") == 0
+    assert capsys.readouterr().out.startswith("1 alarm, 1 unacknowledged; newest first"), "of those, and not of all"
 
 
 class TestWithoutADaemon:

@@ -207,7 +207,7 @@ class TestWhatIsAcknowledged:
             until = raised[which % len(raised)].id
             swept = room.sweep(until, source=source)
             place = room.journal.place(until)
-            assert room.journal.listed(1, Wanted("unacknowledged", source, until=place)) == []
+            assert room.journal.listed(1, Wanted("unacknowledged", source=source, until=place)) == []
             now = {alarm.id: alarm for alarm in room.journal.alarms(1000)}
             changed = [alarm.id for alarm in raised if now[alarm.id].acked != alarm.acked]
             up_to = raised[: which % len(raised) + 1]
