@@ -1,13 +1,13 @@
 """Limits that raise alarms: a budget of false events an hour, widened for runs, layers or sessions never seen.
 
-Two joint limits come from the same held-out frames. The *action* limit keeps to the budget on the very statistic that
-raises events (`calibration.budget`); the *warning* limit is one that a stated share of single frames exceeds
-(`calibration.family`): nobody is called for it, but how often it is exceeded is charted. Where groups differ more than
-their own frames explain, both move outwards by as much as a new group may lie above the groups at hand
+Joint limits come from the same held-out frames, two or three. The *action* limit keeps to the budget on the very
+statistic that raises events (`calibration.budget`); the *warning* limit is one that a stated share of single frames
+exceeds (`calibration.family`): nobody is called for it, but how often it is exceeded is charted. Where groups differ
+more than their own frames explain, both move outwards by as much as a new group may lie above the groups at hand
 (`calibration.groups`): groups are taken to differ by a shift of the joint scale.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from calibration.autocorrelation import borders_of
-from calibration.blocks import BLOCKS_MIN, BlockExtremes, block_extremes, block_frames
+from calibration.blocks import BLOCKS_MIN, WINDOWS, BlockExtremes, block_extremes, block_frames
 from calibration.bootstrap import Refits
 from calibration.budget import CONSERVATIVE, BudgetLimit, budget_limit, event_levels, joint_limit, joint_score
 from calibration.charts import t2
@@ -41,6 +41,14 @@ REFITS: Final = 50
 """Resamples of mean and covariance that bounds are widened by: their standard deviation is known to a tenth."""
 
 
+class StopDemand(NamedTuple):
+    """What someone who lets events stop a machine asks for, and the event rule that it is to hold for."""
+
+    per_hour: float  # false stops a judged hour
+    k: int
+    n: int
+
+
 class Demand(NamedTuple):
     """What an operator asks for, and the event rule that it is to hold for."""
 
@@ -51,6 +59,13 @@ class Demand(NamedTuple):
     warning_rate: float  # share of single in-control frames above the warning limit
     method: Method = "auto"  # of the warning limit
     conservative: bool = False  # the upper 90 % bound in place of the limit
+    stops: StopDemand | None = None  # None: nothing is to stop by a budget of its own
+
+    @property
+    def of_stops(self) -> "Demand | None":
+        """The same, for stops."""
+        stops = self.stops
+        return stops and self._replace(per_hour=stops.per_hour, k=stops.k, n=stops.n, stops=None)
 
 
 class ContextTails(NamedTuple):
@@ -72,6 +87,16 @@ class GroupShift(NamedTuple):
     limit: GroupLimit
 
 
+class EventLimit(NamedTuple):
+    """A joint limit that the events of one rule exceed as often as a budget says, for groups never seen too."""
+
+    limit: float
+    low: float  # the two bound it with 90 % confidence
+    high: float
+    budget: BudgetLimit  # of the groups at hand
+    record: BlockExtremes
+
+
 class ActionLimits(NamedTuple):
     """Joint limits on the scale of `tails.rarity`, and what they rest on."""
 
@@ -85,6 +110,16 @@ class ActionLimits(NamedTuple):
     tails: ContextTails
     record: BlockExtremes
     frames: int
+    stops: EventLimit | None = None  # None: not asked for, or too few frames for a rule as long as that
+
+
+class _Held(NamedTuple):
+    """Held-out frames that set limits."""
+
+    joint: Float64s  # (m,)
+    borders: Indices  # of their stretches
+    layer_frames: int
+    again: Callable[[], Iterable[Float64s]]  # joint scores, had mean and covariance come out otherwise
 
 
 def fit_tails(scores: Floats, contexts: npt.NDArray[np.str_], warning_rate: float) -> ContextTails:
@@ -124,29 +159,46 @@ def fit_action_limits(
     """
     kept = ~for_tails
     joint = joint_scores(scores, contexts, tails)[kept]
-    borders = borders_of(groups[kept])
-    block = block_frames(joint, demand.k, demand.n, borders, min(layer_frames, len(joint) // BLOCKS_MIN))
-    record = block_extremes(joint, demand.k, demand.n, block, borders)
-    found = budget_limit(record, demand.per_hour, demand.rate_hz)
-    if latents is not None and refits is not None:
-        again = _refitted(scores[kept], contexts[kept], tails, latents[kept], refits)
-        found = _with_chance(found, demand, record, borders, again)
+
+    def again() -> Iterable[Float64s]:
+        if latents is None or refits is None:
+            return ()
+        return _refitted(scores[kept], contexts[kept], tails, latents[kept], refits)
+
+    held = _Held(joint, borders_of(groups[kept]), layer_frames, again)
     shift = group_shift(joint, runs[kept], SHIFT_RATE, seed)
-    by, by_high = (0.0, 0.0) if shift is None else (shift.by, shift.high)
-    action, low, high = raised(found, by, by_high, conservative=demand.conservative)
+    alarms, of_stops = _event_limit(held, demand, shift), demand.of_stops
     single = control_limit(Sample(joint, groups=groups[kept]), demand.warning_rate, demand.method, seed=seed)
     return ActionLimits(
-        action=action,
-        low=low,
-        high=high,
-        warning=single.value + by,
+        action=alarms.limit,
+        low=alarms.low,
+        high=alarms.high,
+        warning=single.value + (0.0 if shift is None else shift.by),
         single=single,
-        budget=found,
+        budget=alarms.budget,
         shift=shift,
         tails=tails,
-        record=record,
+        record=alarms.record,
         frames=len(joint),
+        stops=_event_limit(held, of_stops, shift) if of_stops and len(joint) >= frames_needed(of_stops.n) else None,
     )
+
+
+def frames_needed(n: int) -> int:
+    """Frames that set a limit for events within *n* of them: twenty of the shortest blocks."""
+    return BLOCKS_MIN * WINDOWS * n
+
+
+def _event_limit(held: _Held, demand: Demand, shift: GroupShift | None) -> EventLimit:
+    """The limit for the rule and budget of *demand*; *shift* is what new groups are allowed for."""
+    joint, borders = held.joint, held.borders
+    longest = min(held.layer_frames, len(joint) // BLOCKS_MIN)
+    record = block_extremes(
+        joint, demand.k, demand.n, block_frames(joint, demand.k, demand.n, borders, longest), borders
+    )
+    found = _with_chance(budget_limit(record, demand.per_hour, demand.rate_hz), demand, record, borders, held.again())
+    by, by_high = (0.0, 0.0) if shift is None else (shift.by, shift.high)
+    return EventLimit(*raised(found, by, by_high, conservative=demand.conservative), found, record)
 
 
 def raised(found: BudgetLimit, by: float, by_high: float, *, conservative: bool) -> tuple[float, float, float]:

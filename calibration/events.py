@@ -1,11 +1,11 @@
 """The event rule: which exceedances make an event, where it begins and where it ends.
 
-A frame is *over* when the k-th largest joint score of the last n judged frames, itself included, exceeds 1. An event
-begins at the first over frame, and ends when `clear_frames` judged frames have followed the last over one: the dead
-time, within which all is one event. With a *deadband* d frames are over from 1 - d on while an event is open, so that
-scores that hover about the limit make one event. Its members are the exceeding rows (joint above 1, or 1 - d) in the
-window of any of its over frames, so an event may begin with frames from before it was recognised. A row is a member of
-one event at most.
+A frame is *over* when the k-th largest joint score of the last n judged frames, itself included, exceeds the rule's
+limit l, 1 unless it is another. An event begins at the first over frame, and ends when `clear_frames` judged frames
+have followed the last over one: the dead time, within which all is one event. With a *deadband* d frames are over from
+l (1 - d) on while an event is open, so that scores that hover about the limit make one event. Its members are the
+exceeding rows (joint above l, or l (1 - d)) in the window of any of its over frames, so an event may begin with frames
+from before it was recognised. A row is a member of one event at most.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -27,6 +27,12 @@ class EventRule(NamedTuple):
     n: int
     clear_frames: int
     deadband: float = 0.0  # share of the limit, of which scores must fall below it before an event can end
+    limit: float = 1.0  # joint scores above it are exceedances
+
+    @property
+    def stays(self) -> float:
+        """Joint scores above it are exceedances while an event is open."""
+        return self.limit * (1 - self.deadband)
 
 
 class Event(NamedTuple):
@@ -73,19 +79,19 @@ def step(rule: EventRule, state: EventState, rows: Rows) -> tuple[EventState, li
     An event that begins, or grows, is told once a call, with all its members up to the call's end.
     """
     joint = rows["joint"]
-    exceeding = (joint > (1 if state.event is None else 1 - rule.deadband)).nonzero()[0]
+    exceeding = (joint > (rule.limit if state.event is None else rule.stays)).nonzero()[0]
     if state.event is None and len(exceeding) == 0:  # nearly always
         return state._replace(judged=state.judged + len(rows)), []
     if state.event is None and rule.deadband > 0:  # one begins
-        exceeding = (joint > 1 - rule.deadband).nonzero()[0]
+        exceeding = (joint > rule.stays).nonzero()[0]
     changes: list[Change] = []
     told = state.event  # as the caller knows it
     for index in exceeding.tolist():
         position = state.judged + index
         lasts = state.event is not None and position <= state.over_until + rule.clear_frames
-        if not (lasts or joint[index] > 1):
+        if not (lasts or joint[index] > rule.limit):
             continue  # within the deadband, and nothing to go on with
-        before = state.recent if lasts else tuple(one for one in state.recent if one.row["joint"] > 1)
+        before = state.recent if lasts else tuple(one for one in state.recent if one.row["joint"] > rule.limit)
         recent = (*before, Exceedance(position, rows[index].copy(), taken=False))[-rule.k :]
         state = state._replace(recent=recent)
         if len(recent) < rule.k or recent[0].position <= position - rule.n:

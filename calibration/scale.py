@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from calibration.layout import distinct, laid_out
 from calibration.limits import ContextLimits, Limit
-from calibration.tails import rarity, tables_of
+from calibration.tails import rarity, score_of, tables_of
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -37,6 +37,16 @@ class JointScale:
         x = laid_out(scores, np.float64)
         self._joint_scores(x, self.values, self._at_limit, ABOVE_ONE, *self._tables, joint, source)
         return joint, source
+
+
+def times(limits: ContextLimits, ratio: float) -> ContextLimits:
+    """*limits* moved to where the joint score is *ratio*: so many times as many decades rare as they are."""
+
+    def moved(charts: Sequence[Limit]) -> tuple[Limit, ...]:
+        decades = [ratio * float(rarity(one.value, one.tail)) for one in charts]
+        return tuple(one._replace(value=score_of(at, one.tail)) for one, at in zip(charts, decades, strict=True))
+
+    return ContextLimits(moved(limits.pooled), {context: moved(own) for context, own in limits.own.items()})
 
 
 class ContextScale:

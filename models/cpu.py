@@ -15,7 +15,7 @@ from models.compiled.prepare import prepare
 from models.compiled.residual import score, window_shares
 from models.plan import Plan
 from models.preparation import LIGHT_CAP, ROUND, Alignment, Preparation
-from models.scores import Float32s, Scores
+from models.scores import Deviations, Float32s, Scores
 from models.tensors import ChartParameters
 
 CHUNK_MIN: Final = 8
@@ -78,6 +78,12 @@ class CpuEngine:
                 one.result()
         return work.scores()
 
+    def deviations(self, frames: npt.NDArray[Any]) -> Deviations:
+        """How *frames* (n, h, w) deviate from normal, in the calling thread. Only of engines that draw in float32."""
+        pieces = [frames[first : first + self._chunk] for first in range(0, len(frames), self._chunk)]
+        found = [self._lanes[0].deviations(_plain(piece)) for piece in pieces]
+        return Deviations(*map(np.concatenate, zip(*found, strict=True)))
+
 
 class Work:
     """Pieces of a batch, which threads take one after the other: whoever is held up leaves more to the others."""
@@ -108,6 +114,7 @@ class _Lane:
 
     def __init__(self, preparation: Preparation, charts: ChartParameters, passing: Pass, most: int) -> None:
         self._through = passing
+        self._size = preparation.size
         held, (height, width), stride = preparation, preparation.size, passing.patch_px
         alignment = held.alignment
         self._align = alignment is not None
@@ -128,20 +135,7 @@ class _Lane:
     def __call__(self, frames: npt.NDArray[Any]) -> Scores:
         """Scores of *frames* (n, h, w), at least one and at most as many as there is scratch memory for."""
         count = len(frames)
-        patches, poses = self._patches[:count], self._poses[:count]
-        prepare(
-            frames,
-            self._sensor[0],
-            self._ground,
-            self._align,
-            self._light,
-            self._normal,
-            self._windows[0],
-            self._sums,
-            self._padded,
-            patches,
-            poses,
-        )
+        patches, poses = self._prepared(frames)
         latent, drawn = self._through(patches)
         charts, where = np.empty((4, count), np.float32), np.empty((count, 2), np.int16)
         score(
@@ -160,6 +154,31 @@ class _Lane:
             where,
         )
         return Scores(latent, charts[0], charts[1], charts[2], charts[3], where)
+
+    def deviations(self, frames: npt.NDArray[Any]) -> Deviations:
+        """Likewise their latents and residuals."""
+        patches, _ = self._prepared(frames)
+        latent, drawn = self._through(patches)
+        residual = (patches - drawn.view(np.float32) - self._through.center) * self._inverse_scale
+        return Deviations(latent, of_patches(residual, self._through.patch_px, self._size))
+
+    def _prepared(self, frames: npt.NDArray[Any]) -> tuple[Float32s, npt.NDArray[np.float64]]:
+        """What the network sees of *frames*, in patches, and where each was turned to."""
+        patches, poses = self._patches[: len(frames)], self._poses[: len(frames)]
+        prepare(
+            frames,
+            self._sensor[0],
+            self._ground,
+            self._align,
+            self._light,
+            self._normal,
+            self._windows[0],
+            self._sums,
+            self._padded,
+            patches,
+            poses,
+        )
+        return patches, poses
 
 
 class CompiledPass:
@@ -221,3 +240,10 @@ def in_patches(grid: tuple[int, int], side: int, pixels: npt.NDArray[np.floating
     full[: pixels.shape[0], : pixels.shape[1]] = pixels
     cells = full.reshape(rows, side, columns, side).transpose(0, 2, 1, 3)
     return np.ascontiguousarray(cells.reshape(rows, columns, side**2))
+
+
+def of_patches(patches: Float32s, side: int, size: tuple[int, int]) -> Float32s:
+    """Frames (n, H, W) of *size* from *patches* (n, a, b, s * s) of *side* s, less what reaches beyond; a copy."""
+    count, rows, columns = patches.shape[:3]
+    cells = patches.reshape(count, rows, columns, side, side).transpose(0, 1, 3, 2, 4)
+    return np.ascontiguousarray(cells.reshape(count, rows * side, columns * side)[:, : size[0], : size[1]])

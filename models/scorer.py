@@ -7,7 +7,7 @@ torch is loaded for what needs it alone: where compiled loops score, a process s
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from models import cpu
 from models.cpu import CompiledPass, CpuEngine
 from models.plan import fits, plan_of
 from models.preparation import FRAME_DTYPES, Frames
-from models.scores import Precision, Scores, no_scores, of_images
+from models.scores import Deviations, Precision, Scores, no_scores, of_images
 from models.tensors import Parts, Tensors, split, whitened
 from models.tiles import Tiling, tiling_of
 
@@ -96,6 +96,25 @@ class Scorer:
         scores = Scores(*map(np.concatenate, zip(no_scores(self.latent), *parts, strict=True)))
         corners = np.tile(self.tiling.corners, (len(images), 1))
         return scores._replace(where=(scores.where + corners).astype(np.int16))
+
+    def deviations(self, frames: Frames) -> Deviations:
+        """How *frames* (n, h, w) deviate from normal, by a decoder in float32 on the processor; one or more.
+
+        Of an image, how the tile does that has the largest local score.
+        """
+        self.require_fit(frames)
+        if self.tiling is None:
+            return self._plain.deviations(frames)
+        local = self.score_tiles(frames).local.reshape(len(frames), -1)
+        tiles = (local.argmax(axis=1) + self.tiling.count * np.arange(len(frames))).tolist()
+        return self._plain.deviations(np.concatenate([self.tiling.cut(frames, tile, tile + 1) for tile in tiles]))
+
+    @cached_property
+    def _plain(self) -> CpuEngine:
+        """An engine of the processor that draws in float32."""
+        own = self._engine
+        as_it_is = isinstance(own, CpuEngine) and self.precision == "float32"
+        return own if as_it_is else _engine(self.parts, CPU, "float32", 1)  # type: ignore[return-value]  # on CPU it is one
 
     def require_fit(self, frames: Frames) -> None:
         """Raises ValueError where *frames* are not of this scorer's size, or of another type than it takes."""

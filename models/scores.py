@@ -29,6 +29,13 @@ class Scores(NamedTuple):
         return np.array((self.t2, self.s2, self.offset, self.local)).T
 
 
+class Deviations(NamedTuple):
+    """How n frames deviate from normal."""
+
+    latent: Float32s  # (n, p), whitened: from the mean of normal frames
+    residual: Float32s  # (n, H, W), as the network sees them, in units of residual_scale
+
+
 def of_images(tiles: Scores, count: int) -> Scores:
     """Scores of n images from those of their n * *count* tiles: of each chart the largest.
 

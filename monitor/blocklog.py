@@ -3,6 +3,7 @@
 Blocks carry their number, and the store takes each once.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,6 +30,8 @@ RECORD: Final = np.dtype(
         ("frames", "<i8"),
         ("judged_s", "<f8"),
         ("extreme", "<f8"),
+        ("stop", "<f8"),  # not a number: there is no rule for stops
+        ("rule", "S32"),
     ]
 )
 
@@ -41,7 +44,8 @@ def fields() -> Fields:
 def append(log: Arrays, blocks: Sequence[Block]) -> None:
     """Add *blocks*; the oldest give way."""
     for block in blocks:
-        recordlog.append(log, [getattr(block, name) for name in RECORD.names or ()])
+        told = block._replace(stop=math.nan if block.stop is None else block.stop)
+        recordlog.append(log, [getattr(told, name) for name in RECORD.names or ()])
 
 
 def read(log: Arrays, position: Position, scale: str) -> tuple[list[Block], Position]:
@@ -50,4 +54,5 @@ def read(log: Arrays, position: Position, scale: str) -> tuple[list[Block], Posi
     START, and a position of another process, begin with the oldest held.
     """
     found, position = recordlog.read(log, position)
-    return [Block(position.epoch, number, scale, *rest) for number, *rest in found], position
+    blocks = [Block(position.epoch, number, scale, *rest) for number, *rest in found]
+    return [one._replace(stop=None if math.isnan(one.stop or 0.0) else one.stop) for one in blocks], position

@@ -10,7 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""1 knew of no stops."""
+
 BUSY_S: Final = 0.2
 MOST: Final = 200_000
 """Blocks kept, the latest: of ten seconds each, 23 days of judged time."""
@@ -19,8 +21,14 @@ _TABLE: Final = f"""
 CREATE TABLE blocks (
     epoch TEXT NOT NULL, number INTEGER NOT NULL, scale TEXT NOT NULL, stream TEXT NOT NULL, job TEXT NOT NULL,
     first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, t_ns INTEGER NOT NULL, frames INTEGER NOT NULL,
-    judged_s REAL NOT NULL, extreme REAL NOT NULL, PRIMARY KEY (epoch, number)
+    judged_s REAL NOT NULL, extreme REAL NOT NULL, stop REAL, rule TEXT NOT NULL DEFAULT '', PRIMARY KEY (epoch, number)
 );
+PRAGMA user_version = {VERSION};
+"""
+
+_FROM_1: Final = f"""
+ALTER TABLE blocks ADD COLUMN stop REAL;
+ALTER TABLE blocks ADD COLUMN rule TEXT NOT NULL DEFAULT '';
 PRAGMA user_version = {VERSION};
 """
 
@@ -43,6 +51,8 @@ class Block(NamedTuple):
     frames: int  # judged; fewer than in the others where its stream ended
     judged_s: float
     extreme: float  # highest event statistic, on the joint scale in decades
+    stop: float | None = None  # that of the rule for stops; None: there was none
+    rule: str = ""  # for stops: k of n
 
 
 def beside(journal: Path) -> Path:
@@ -78,6 +88,8 @@ class BlockStore:
                 raise BlockStoreError(f"{path}: is another program's database; move it away")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(f"BEGIN IMMEDIATE;{_TABLE}COMMIT;")
+        if version == 1:
+            self._db.executescript(f"BEGIN IMMEDIATE;{_FROM_1}COMMIT;")
         self._db.executescript("BEGIN IMMEDIATE; COMMIT;")  # shows at start whether the file can be written
 
     def blocks(self, scale: str) -> list[Block]:
@@ -119,5 +131,6 @@ def read_blocks(path: Path, scale: str) -> list[Block]:
 
 
 def _blocks(db: sqlite3.Connection, scale: str) -> list[Block]:
-    names = ", ".join(Block._fields)
+    first = int(db.execute("PRAGMA user_version").fetchone()[0]) == 1  # of a daemon before this one, read only
+    names = ", ".join(Block._fields[:-2] if first else Block._fields)
     return [Block(*row) for row in db.execute(f"SELECT {names} FROM blocks WHERE scale = ? ORDER BY rowid", (scale,))]

@@ -20,11 +20,15 @@ import safetensors.numpy
 from calibration.camera import CameraLimits
 from calibration.limits import ContextLimits, Limit
 from calibration.memory import MemoryChart
+from calibration.scale import times
 from monitor.manifest import Manifest, as_limits
 from monitor.types import Admission
 
-FORMAT = 5
-"""3 had limits per frame only; 2 one architecture and one set of limits for all contexts; 1 limits without tails."""
+FORMAT = 6
+"""5 had no stop limit, and is read; 3 had limits per frame only; 2 one architecture and one set of limits for all
+contexts; 1 limits without tails."""
+
+OLDEST = 5
 
 MANIFEST = "manifest.json"
 MANIFEST_SUM = "manifest.sha256"  # as `sha256sum --check` reads it
@@ -64,6 +68,13 @@ class Bundle(NamedTuple):
     def context_limits(self) -> ContextLimits:
         own = {context: as_limits(limits) for context, limits in self.manifest.own_limits.items()}
         return ContextLimits(self.limits, own)
+
+    @property
+    def stop_limits(self) -> ContextLimits | None:
+        """The scores at which each chart is over the joint limit for stops; None: there is none."""
+        budget = self.manifest.budget
+        rule = None if budget is None else budget.stop_rule
+        return None if rule is None else times(self.context_limits, rule.limit)
 
     @property
     def memory(self) -> MemoryChart | None:
@@ -142,7 +153,7 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
             raise BundleError(
                 f"{path}: has format {written}, this program reads up to {FORMAT}; upgrade framewatch or calibrate anew"
             )
-        if isinstance(written, int) and written < FORMAT:
+        if isinstance(written, int) and written < OLDEST:
             raise BundleError(f"{path}: has format {written}, of an earlier framewatch; calibrate anew")
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

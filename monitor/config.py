@@ -122,17 +122,18 @@ class Permit(_Section, frozen=True):
     )
     """States in which the permit is false."""
     withhold_priorities: tuple[Priority, ...] = ("medium", "high", "critical")
-    """Priorities of open events that make the permit false."""
+    """Priorities of open events that make the permit false. Where the bundle has a budget of false stops, events of the
+    charts do so by its limit and rule (`stop`), whatever the priority of their alarms."""
     idle_release_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """After so long in `idle`, open events withhold the permit no more; without it they do until they end."""
     quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 1.0
     """The permit returns when nothing has withheld it for so long."""
     back: dict[Cause, Literal["acknowledged", "layer_end"]] = {}
-    """States and priorities after which quiet alone does not bring it back: it returns once all their alarms are
-    acknowledged, or at the end of the layer in which they ended."""
+    """States and priorities, and `stop`, after which quiet alone does not bring it back: it returns once all their
+    alarms are acknowledged, or at the end of the layer in which they ended."""
     fall: dict[Cause, Literal["layer_end"]] = msgspec.field(default_factory=lambda: {"stale": "layer_end"})
-    """States and priorities that withhold it from the end of the layer on in which they came, not in mid-vector: scores
-    that have drifted do not spoil a part at once."""
+    """States, priorities and `stop` that withhold it from the end of the layer on in which they came, not in
+    mid-vector: scores that have drifted do not spoil a part at once."""
     layer_end_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
     """... and that wait at most so long for a layer to end; a camera that tells of no layers ends none."""
 
@@ -255,6 +256,13 @@ class Calibration(_Section, frozen=True):
     """False events that are to be borne in an hour of judged frames; null: limits are per frame."""
     conservative: bool = False
     """Take the upper 90 % bound of the limit: the budget is then kept with that confidence, not on average."""
+    false_stops_per_hour: Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)] | None = None
+    """False events to be borne, in an hour of judged frames, that withhold the permit: by a limit and a rule of
+    their own. null: every event of the charts withholds it, as `permit.withhold_priorities` has it."""
+    stop_k: Count = 5
+    """Exceedances of the stop limit that make a stop ..."""
+    stop_n: Count = 8
+    """... among so many consecutive judged frames."""
     memories_s: Annotated[tuple[Positive, ...], msgspec.Meta(max_length=5)] = (0.1, 1.0, 10.0)
     """How long each memory of the chart `mewma` lasts, in seconds of judged frames; those that the held-out frames
     cannot support are left out."""
@@ -272,6 +280,15 @@ class Calibration(_Section, frozen=True):
     def __post_init__(self) -> None:
         if self.tile_px is not None and self.orientation == "align":
             raise ValueError("orientation align turns one melt pool a frame, and a tile holds none: leave out tile_px")
+        if self.stop_k > self.stop_n:
+            raise ValueError(f"stop_k is {self.stop_k} but stop_n is only {self.stop_n}: it must not exceed it")
+        stops, alarms = self.false_stops_per_hour, self.false_alarms_per_hour
+        if stops is not None and (alarms is None or stops > alarms):
+            asked = "null" if alarms is None else f"{alarms:g}"
+            raise ValueError(
+                f"false_stops_per_hour is {stops:g}, false_alarms_per_hour {asked}: a machine is to stop no more often "
+                "than someone is called"
+            )
 
 
 class Config(_Section, frozen=True):

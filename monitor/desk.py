@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,11 +15,12 @@ from monitor import eventlog
 from monitor import permit as permits
 from monitor.alarms import acts, book, life, modes
 from monitor.alarms.acts import AcknowledgeAll, Asked, Refused
-from monitor.alarms.alarm import Alarm, Case, Urgency, urgency_of
+from monitor.alarms.alarm import SOURCES, Alarm, Case, Urgency, cause_of, count_causes, urgency_of
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Entry, Moment, Revision, Rules
 from monitor.alarms.waiting import Waiting
 from monitor.config import Config
+from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.outbox import Outbox
 from monitor.journal.retention import Retention
 from monitor.journal.store import Act, Change, Journal
@@ -28,7 +30,7 @@ from monitor.orders import Memory, Orders
 from monitor.sinks.opcua.settings import NAME as OPCUA
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
 from monitor.sweep import Sweeps, Swept
-from monitor.vitals import read_text
+from monitor.vitals import PRIORITIES, read_text
 from monitor.voice import Heartbeat, Permit
 
 SETTLE_NS: Final = 500_000_000
@@ -76,9 +78,11 @@ class Desk:
         self._rules, urgency = rules_of(given.config)
         held = modes.reopened(*journal.modes(), mono_ns, t_ns)
         self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
-        self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency)
+        self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency, journal.newest_id())
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
-        self._waiting = Waiting(journal.unacknowledged(), self.life.active)
+        stops = given.bundle is not None and given.bundle.stops is not None
+        self._without_cause = frozenset(given.bundle.limits if given.bundle and stops else ())  # charts: stops speak
+        self._waiting = Waiting(journal.unacknowledged(), self.life.active, self._without_cause)
         self.unacknowledged: Counter[str] = self._waiting.by_cause  # alarms that wait for a person
         self.heard = self._position  # records of the event log that the count above is of
         self._asked: deque[tuple[str, Asked, Future[Answer]]] = deque()
@@ -88,8 +92,9 @@ class Desk:
         self._overwritten_ns = 0
         self._step_ns: int | None = None  # since when a step runs
         self._keeper = _keeper(given, memory)
-        keep, awaited = given.config.alarms, permits.awaited(given.config.permit)
-        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, lambda: sink_names(given.config), awaited)
+        keep = given.config.alarms
+        names, awaited = partial(sink_names, given.config), self._awaited(given.config)
+        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, names, NEVER_BEFORE_NS, awaited)
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 
@@ -141,12 +146,17 @@ class Desk:
         telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
         telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
         if self._keeper is not None:
-            self._keeper.step(mono_ns, self._of_charts)
+            self._keeper.step(mono_ns, self._journal.alarms_since)
         if self._layers is not None:
             self._layers.step(mono_ns)
         self._forget(mono_ns, t_ns)
         self._step_ns = None
         return telegrams
+
+    @property
+    def causes(self) -> list[int]:
+        """How many open alarms about frames there are of each cause that may withhold the permit. Of any thread."""
+        return count_causes(self.life.holding, self._without_cause)
 
     def why(self, mono_ns: int) -> str:
         """What is wrong with this process at *mono_ns*; empty: nothing. Any thread may ask while a step runs."""
@@ -171,14 +181,15 @@ class Desk:
         """The latest layers, of all jobs or of *job*; none without a chart of rates. Any thread may ask likewise."""
         return self._layers.summary(job) if self._layers is not None else RateSummary()
 
-    def _of_charts(self, since_ns: int) -> list[Alarm]:
-        charts = list(self._orders.bundle.limits) if self._orders.bundle else []
-        return self._journal.alarms_since(charts, since_ns)
-
     def close(self) -> None:
         """Close what this desk has opened itself."""
         if self._keeper is not None:
             self._keeper.close()
+
+    def _awaited(self, config: Config) -> list[tuple[str, str]]:
+        """Sources and priorities of alarms that someone must acknowledge before the permit comes back."""
+        kinds = [(source, priority) for source in SOURCES for priority in PRIORITIES]
+        return [kind for kind in kinds if cause_of(*kind, self._without_cause) in permits.awaited(config.permit)]
 
     def _forget(self, mono_ns: int, t_ns: int) -> None:
         """Trim the journal, where it knows all that happened: nobody can acknowledge what is removed."""
@@ -307,7 +318,8 @@ def _keeper(given: Orders, memory: Memory) -> Keeper | None:
     bundle = given.bundle
     if bundle is None or bundle.promise is None:
         return None
-    return Keeper(bundle.promise, Path(given.config.journal), memory.blocks, bundle.created_ns)
+    journal, charts = Path(given.config.journal), list(bundle.limits)
+    return Keeper(bundle.promise, charts, journal, memory.blocks, bundle.created_ns, bundle.stops)
 
 
 def _counted(raised: Mapping[tuple[str, str], int], new: list[Alarm]) -> Mapping[tuple[str, str], int]:

@@ -18,6 +18,7 @@ from monitor import exposure, keys
 from monitor.bundle import Bundle, read
 from monitor.config import Config, Security
 from monitor.device import oddities
+from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError
@@ -29,7 +30,6 @@ from monitor.web import token
 
 DISK_FREE_MIN = 1 << 30
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-NEVER_BEFORE = 1_700_000_000  # Unix seconds in 2023: an earlier clock was never set
 Grade = Literal["ok", "warning", "fault"]
 
 
@@ -108,15 +108,25 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
         return bundle, Finding(
             "bundle", "warning", f"{found}; {other}", "recalibrate, or set it to what the limits keep"
         )
+    if config.permit.mode == "interlock" and budget is not None and budget.stops is None:
+        return bundle, Finding(
+            "bundle",
+            "warning",
+            f"{found}; permit.mode is interlock, and the machine stops for every false alarm, {budget.per_hour:g} an "
+            "hour",
+            "set calibration.false_stops_per_hour to what it may stop for nothing, and recalibrate on a clean stretch",
+        )
     if odd := "; ".join(oddities(held.engine, held.precision, config.engine.device)):
         return bundle, Finding(
             "bundle", "warning", f"{found}; {odd}", "calibrate anew with this configuration, or set engine.device"
         )
-    if held.extrapolated:
+    stops = budget.stops if budget else None
+    if held.extrapolated or (stops is not None and stops.extrapolated_by > 1):
         more = "calibrate on more held-out frames"
-        if budget is not None:
-            more = f"let the daemon judge {_span(1 / budget.per_hour)}, then 'framewatch recalibrate'; or {more}"
-        return bundle, Finding("bundle", "warning", f"{found}; limits extrapolated", more)
+        if rarest := stops or budget:
+            more = f"let the daemon judge {_span(1 / rarest.per_hour)}, then 'framewatch recalibrate'; or {more}"
+        which = "limits" if held.extrapolated else "stop limit"
+        return bundle, Finding("bundle", "warning", f"{found}; {which} extrapolated", more)
     return bundle, Finding("bundle", "ok", found)
 
 
@@ -235,7 +245,7 @@ def _sinks(config: Config) -> Iterator[Finding]:
 
 
 def _clock() -> Finding:
-    if time.time() < NEVER_BEFORE:
+    if time.time() * 1e9 < NEVER_BEFORE_NS:
         return Finding("clock", "fault", f"it says {time.strftime('%Y-%m-%d', time.gmtime())}", "set the clock")
     adjtimex: Callable[..., int] | None = getattr(ctypes.CDLL(None), "adjtimex", None)
     if adjtimex is None:

@@ -24,6 +24,9 @@ TURN_S = 0.1
 NEVER_NS = 2**63 - 1
 """A delay longer than all."""
 
+SET_BACK_NS = 100_000_000
+"""Exposures that go so far back are another clock's: NTP sets a clock anew from 128 ms on."""
+
 Handover = Callable[[Sequence[SourcedChange]], None]
 
 
@@ -53,7 +56,7 @@ class Engine:
             self._ages, self._delays, self._scorings, self._batches = (
                 Histogram(board, name) for name in ("age", "delay", "score", "batch")
             )
-        self._least_delay_ns = NEVER_NS
+        self._least_delay_ns, self._exposed_ns = NEVER_NS, 0
         self._delay_stream = b""
         self._warmth = Warmth(clock())
         self.idle_frames: Pixels | None = None  # what keeps the network warm in pauses; None: nothing does
@@ -179,10 +182,13 @@ class Engine:
         self._batches.one(float(count))
 
     def _observe_delays(self, t_ns: npt.NDArray[np.int64], stream: bytes) -> None:
-        """Exposure to judged, less the least ever seen of this *stream*: the two clocks' offset cancels."""
-        if stream != self._delay_stream:
+        """Exposure to judged, less the least seen of this *stream* since its clock was set: the two clocks' offset
+        cancels, and ours is one that nobody sets.
+        """
+        if stream != self._delay_stream or int(t_ns[0]) < self._exposed_ns - SET_BACK_NS:
             self._delay_stream, self._least_delay_ns = stream, NEVER_NS
-        self._least_delay_ns = self._delays.since(t_ns, self._wall_clock(), self._least_delay_ns)
+        self._exposed_ns = int(t_ns[-1])
+        self._least_delay_ns = self._delays.since(t_ns, self._clock(), self._least_delay_ns)
 
 
 def _steady(batch: FrameBatch) -> FrameBatch:

@@ -7,17 +7,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from monitor import eventlog
-from monitor.alarms.alarm import USUAL, Urgency, priority_of
+from monitor.alarms.alarm import STOP, USUAL, Urgency, priority_of
 from monitor.eventlog import EventRecord
-from monitor.judge import CHART_RULE, SourcedChange
+from monitor.judge import CHART_RULE, STOP_RULE, SourcedChange, peak_of
 from monitor.ring import Ring, text
 from monitor.shared import Arrays
 from monitor.types import Peak, Pixels, Pool
 
 GROWTH_PERIOD_NS = 1_000_000_000
 """An event that lasts is told of once a second: an operator reads no faster, and the log must not run over."""
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Handover:
@@ -34,6 +32,8 @@ class Handover:
         clock: Callable[[], int],  # monotonic ns
         wall_clock: Callable[[], int],  # Unix ns
         urgency: Urgency = USUAL,
+        *,
+        stops: bool = False,  # there is a rule for them: events of the charts withhold the permit by it alone
     ) -> None:
         self._log = log
         self._wake_fd = wake_fd
@@ -44,16 +44,20 @@ class Handover:
         self._clock = clock
         self._wall_clock = wall_clock
         self._urgency = urgency
+        self._stops = stops
         self._lock = threading.Lock()
         self._count = 0
         self._open: dict[str, int] = {}  # rule or condition -> event
-        self._priorities: dict[str, str] = {}  # of the open events that a judgement raised
+        self._causes: dict[str, str | None] = {}  # of the open events that a judgement raised; None: not of the permit
         self._told_ns: dict[str, int] = {}
 
     @property
-    def open_priorities(self) -> tuple[str, ...]:
-        """The priorities of events that are open now; conditions of the service withhold by their state instead."""
-        return tuple(self._priorities.values())
+    def open_causes(self) -> tuple[str, ...]:
+        """What events that are open now withhold the permit by: their priorities, or `stop`.
+
+        Conditions of the service withhold it by their state instead.
+        """
+        return tuple(cause for cause in self._causes.values() if cause is not None)
 
     def open_sources(self, among: Sequence[str]) -> tuple[str, ...]:
         """Those of *among* that have an open event."""
@@ -96,28 +100,33 @@ class Handover:
         if change.phase == "began":
             self._begin(rule)
         elif change.phase == "grew" and now_ns - self._told_ns[rule] < GROWTH_PERIOD_NS:
-            self._priorities[rule] = self._priority(sourced)
+            self._causes[rule] = self._cause(sourced)
             return
         self._told_ns[rule] = now_ns
         self._append(self._record(sourced))
         if change.phase == "ended":
-            del self._open[rule], self._priorities[rule], self._told_ns[rule]
+            del self._open[rule], self._causes[rule], self._told_ns[rule]
         else:
-            self._priorities[rule] = self._priority(sourced)
+            self._causes[rule] = self._cause(sourced)
 
     def _begin(self, key: str) -> int:
         self._open[key] = self._count
         self._count += 1
         return self._open[key]
 
-    def _priority(self, sourced: SourcedChange) -> str:
+    def _cause(self, sourced: SourcedChange) -> str | None:
+        if sourced.rule == STOP_RULE:
+            return STOP
+        if sourced.rule == CHART_RULE and self._stops:
+            return None
         peak = self._peak(sourced)
         ratio, frames_over = 0.0 if peak is None else peak.ratio, sourced.change.event.frames_over
         return priority_of(sourced.source, ratio, frames_over, urgency=self._urgency)
 
     def _record(self, sourced: SourcedChange) -> EventRecord:
-        event, on_chart = sourced.change.event, sourced.rule == CHART_RULE
+        event = sourced.change.event
         first, peak = event.first, event.peak
+        chart = self._charts[peak["source"]] if sourced.rule == STOP_RULE else sourced.source
         x, y = peak["xy"].tolist()
         return EventRecord(
             phase=sourced.change.phase,
@@ -132,23 +141,21 @@ class Handover:
             frames_over=event.frames_over,
             peak=self._peak(sourced),
             pool=self._pool(int(peak["position"])),
-            where=tuple(peak["where"].tolist()) if on_chart and sourced.source == "local" else None,
+            where=tuple(peak["where"].tolist()) if chart == "local" else None,
             job=text(peak["job"]),
             layer=None if peak["layer"] < 0 else int(peak["layer"]),
             context=text(peak["context"]),
             xy=None if np.isnan(x) else (x, y),
             bundle=self._bundle,
+            why=sourced.why,
         )
 
     def _peak(self, sourced: SourcedChange) -> Peak | None:
         """The score that speaks for the event; None of a camera fault."""
         if sourced.rule != CHART_RULE:
             return sourced.peak
-        # JSON has no infinity: a score that overflowed is told as the largest number there is.
         chart, peak = self._charts.index(sourced.source), sourced.change.event.peak
-        score = float(np.nan_to_num(peak["scores"][chart], nan=FLOAT32_MAX, posinf=FLOAT32_MAX))
-        limit = float(peak["limits"][chart])
-        return Peak(int(peak["seq"]), score, limit, score / limit if limit > 0 else 0.0)
+        return peak_of(int(peak["seq"]), float(peak["scores"][chart]), float(peak["limits"][chart]))
 
     def _pool(self, position: int) -> Pool | None:
         """Measured on the frame itself, while the ring still holds it."""

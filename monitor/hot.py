@@ -38,7 +38,7 @@ from monitor.watch import Parts, Watch
 from monitor.wire.native import WireLimits
 
 if TYPE_CHECKING:  # these load what takes seconds: the watch speaks before
-    from monitor.judge import Judge, SourcedChange
+    from monitor.judge import Judge, SourcedChange, Stops
 
 T = TypeVar("T")
 Admits = Callable[[zmq.Frame], bool]
@@ -156,7 +156,8 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     charts = bundle.manifest.charts if bundle else ()
     urgency = urgency_of(config.alarms.priorities, config.input.rate_hz)
     clocks = time.monotonic_ns, time.time_ns
-    handover = Handover(memory.log, received.wake_fd, epoch, sha256, charts, ring, *clocks, urgency)
+    stops = bundle is not None and bundle.stop_limits is not None
+    handover = Handover(memory.log, received.wake_fd, epoch, sha256, charts, ring, *clocks, urgency, stops=stops)
 
     def report(changes: "Sequence[SourcedChange]") -> None:
         handover.report(changes)
@@ -252,8 +253,8 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -
     def beat() -> None:
         board["engine_beat_ns"][0] = time.monotonic_ns()
 
-    rule = held.rule_for(config.events)
-    judge = Judge(scorer, held.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory, beat)
+    rule, limits = held.rule_for(config.events), bundle.context_limits
+    judge = Judge(scorer, held.charts, limits, bundle.camera_limits, rule, bundle.memory, beat, _stops(bundle))
     most = config.engine.batch if scorer.tiling is None else 1  # images come to the network one by one
     frames = idle_frames(most, held.height, held.width, held.dtype)
     for count in sizes(most, every=not scorer.is_compiled):
@@ -261,6 +262,14 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -
     if not keeps(prepare):
         log.warning(COMPILED_ANEW)
     return judge
+
+
+def _stops(bundle: Bundle) -> "Stops | None":
+    from monitor.judge import Stops
+
+    limits, budget = bundle.stop_limits, bundle.manifest.budget
+    rule = budget.stop_rule if budget else None
+    return None if rule is None or limits is None else Stops(rule, limits)
 
 
 def _wait_for_the_end(watch: Watch, supervisor_pid: int) -> None:

@@ -21,7 +21,7 @@ from calibration.scale import ContextScale
 from models.scorer import Scorer
 from models.scores import CHARTS, Scores
 from monitor.manifest import CLEAR_FRAMES
-from monitor.ring import FrameBatch
+from monitor.ring import FrameBatch, text
 from monitor.types import TEXT_BYTES, Peak, Pixels
 
 CHARTS_MOST: Final = len(CHARTS) + 1
@@ -52,16 +52,29 @@ ROW = np.dtype(
 
 Rows = npt.NDArray[np.void]
 
+FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+"""A score that overflowed is told as the largest number there is."""
+
 CHART_RULE = "charts"
+STOP_RULE = "stop"
+"""The name of its source too."""
 
 
 class SourcedChange(NamedTuple):
     """A change of an event: of the *rule* that found it, and the *source* that its alarm will name."""
 
-    rule: str  # CHART_RULE, the camera fault, or that of a rate
+    rule: str  # CHART_RULE, STOP_RULE, the camera fault, or that of a rate
     source: str
     change: Change
-    peak: Peak | None = None  # of what is judged by the layer; None: the score of the event's peak frame
+    peak: Peak | None = None  # of stops, and of what is judged by the layer; None: the score of the event's peak frame
+    why: str = ""
+
+
+class Stops(NamedTuple):
+    """What withholds the permit by a budget of its own: the rule, and by context the limits (c,) of the charts."""
+
+    rule: EventRule
+    limits: ContextLimits
 
 
 class Segment(NamedTuple):
@@ -98,6 +111,7 @@ class Judge:
         rule: EventRule,
         memory: MemoryChart | None = None,
         beat: Callable[[], None] = lambda: None,  # called between the pieces of a large batch: the judge is not hung
+        stops: Stops | None = None,
     ) -> None:
         self.scorer = scorer
         self.charts = charts
@@ -107,6 +121,8 @@ class Judge:
         self._camera = CameraState()
         self._rule = rule
         self._charts: EventState = start(rule)
+        self._stops = stops
+        self._stopped: EventState | None = None if stops is None else start(stops.rule)
         self._memory = None if memory is None else Memory(memory)
         self._remembered: memories.State = {}
         # A single bad frame is a fault. No budget counts faults: the dead time of the charts would only join them.
@@ -116,11 +132,11 @@ class Judge:
 
     def snapshot(self) -> tuple[object, ...]:
         """What the judge carries, to be given back to `restore` where a batch turns out to be torn."""
-        return self._camera, self._charts, self._remembered, dict(self._faults), self._stream
+        return self._camera, self._charts, self._stopped, self._remembered, dict(self._faults), self._stream
 
     def restore(self, snapshot: tuple[object, ...]) -> None:
         """Be as at the time of *snapshot*."""
-        self._camera, self._charts, self._remembered, self._faults, self._stream = snapshot  # type: ignore[assignment]  # our own tuple
+        self._camera, self._charts, self._stopped, self._remembered, self._faults, self._stream = snapshot  # type: ignore[assignment]  # our own tuple
 
     def judge(self, pixels: Pixels, batch: FrameBatch, positions: npt.NDArray[np.int64]) -> Verdicts:
         """Judge frames *pixels* (n, h, w), whose columns are those of *batch* and ring positions *positions* (n,)."""
@@ -206,9 +222,26 @@ class Judge:
                 changes += self._reset()
             among = _among(judged, lo, hi)
             self._charts, found = step(self._rule, self._charts, chart_rows[among])
-            changes += [SourcedChange(CHART_RULE, self.charts[one.event.peak["source"]], one) for one in found]
+            changes += self._of_charts(found)
+            if self._stops is not None and self._stopped is not None:
+                self._stopped, found = step(self._stops.rule, self._stopped, chart_rows[among])
+                changes += self._of_stops(self._stops, found)
             changes += self._find_faults(rows[lo:hi], fault[lo:hi])
         return changes
+
+    def _of_charts(self, found: list[Change]) -> list[SourcedChange]:
+        return [SourcedChange(CHART_RULE, self.charts[one.event.peak["source"]], one) for one in found]
+
+    def _of_stops(self, stops: Stops, found: list[Change]) -> list[SourcedChange]:
+        """Stops, with the limit for stops in place of the one for alarms."""
+        return [SourcedChange(STOP_RULE, STOP_RULE, one, *self._stop_of(stops, one)) for one in found]
+
+    def _stop_of(self, stops: Stops, change: Change) -> tuple[Peak, str]:
+        peak, rule = change.event.peak, stops.rule
+        chart = int(peak["source"])
+        limit = stops.limits.of(text(peak["context"]))[chart].value
+        why = f"{rule.k} of {rule.n} judged frames over the stop limit, furthest on {self.charts[chart]}"
+        return peak_of(int(peak["seq"]), float(peak["scores"][chart]), limit), why
 
     def _find_faults(self, rows: Rows, fault: npt.NDArray[np.uint8]) -> list[SourcedChange]:
         changes: list[SourcedChange] = []
@@ -224,11 +257,20 @@ class Judge:
     def _reset(self) -> list[SourcedChange]:
         """End what is open: the frames to come are of another stream."""
         self._charts, found = reset(self._rule, self._charts)
-        changes = [SourcedChange(CHART_RULE, self.charts[one.event.peak["source"]], one) for one in found]
+        changes = self._of_charts(found)
+        if self._stops is not None and self._stopped is not None:
+            self._stopped, found = reset(self._stops.rule, self._stopped)
+            changes += self._of_stops(self._stops, found)
         for name in FAULTS:
             self._faults[name], found = reset(self._fault_rule, self._faults[name])
             changes += [SourcedChange(name, name, one) for one in found]
         return changes
+
+
+def peak_of(seq: int, score: float, limit: float) -> Peak:
+    """*score* of frame *seq* beside its *limit*, as JSON can say it: it has no infinity."""
+    score = float(np.nan_to_num(score, nan=FLOAT32_MAX, posinf=FLOAT32_MAX))
+    return Peak(seq, score, limit, score / limit if limit > 0 else 0.0)
 
 
 def _among(judged: npt.NDArray[np.intp], lo: int, hi: int) -> slice:

@@ -11,9 +11,9 @@ import msgspec
 
 from calibration.realised import JobEvents, Rate, Realised, over_all, realised, tally
 from monitor import blocklog
-from monitor.alarms.alarm import Alarm
+from monitor.alarms.alarm import STOP, Alarm
 from monitor.blockstore import Block, BlockStore, beside
-from monitor.orders import Promise
+from monitor.orders import Promise, StopPromise
 from monitor.shared import Arrays
 
 PERIOD_NS: Final = 1_000_000_000
@@ -52,6 +52,18 @@ class JobStatus(msgspec.Struct, frozen=True):
     why: str
 
 
+class StopStatus(msgspec.Struct, frozen=True):
+    """The budget of false stops, and what came true of it since the limits were set."""
+
+    per_hour: float
+    rule: str
+    calibration_hours: float
+    extrapolated_by: float
+    dead_time_s: float
+    why: str
+    overall: JobStatus
+
+
 class PromiseStatus(msgspec.Struct, frozen=True):
     """The false-alarm budget, and what came true of it since its limits were set."""
 
@@ -67,23 +79,34 @@ class PromiseStatus(msgspec.Struct, frozen=True):
     blocks: int  # kept for a new calibration
     overall: JobStatus
     jobs: list[JobStatus]  # the latest ones
+    stops: StopStatus | None = None  # None: there is no budget of false stops
 
 
 JOBS_SHOWN: Final = 20
 
-AlarmsSince = Callable[[int], Sequence[Alarm]]
-"""The alarms of charts that were raised since a moment (Unix nanoseconds)."""
+AlarmsSince = Callable[[Sequence[str], int], Sequence[Alarm]]
+"""The alarms of sources that were raised since a moment (Unix nanoseconds)."""
 
 
 class Keeper:
     """Moves finished blocks from shared memory to disk, and works out what came true. Used by one thread."""
 
-    def __init__(self, promise: Promise, journal: Path, log: Arrays, limits_ns: int = 0) -> None:
-        """What came true counts from *limits_ns* on, when the limits were set (Unix nanoseconds).
+    def __init__(
+        self,
+        promise: Promise,
+        charts: Sequence[str],
+        journal: Path,
+        log: Arrays,
+        limits_ns: int = 0,
+        stops: StopPromise | None = None,
+    ) -> None:
+        """What came true, of *charts* and of *stops*, counts from *limits_ns* (Unix) on, when the limits were set.
 
         Raises BlockStoreError where the file beside *journal* cannot be used.
         """
         self._promise = promise
+        self._charts = charts
+        self._stops = stops
         self._limits_ns = limits_ns
         self._log = log
         self._store = BlockStore(beside(journal))
@@ -113,8 +136,10 @@ class Keeper:
             return
         self._position, self.why = position, ""
         self._count(new)
-        since = [] if self._since_ns is None else alarms(self._since_ns)
-        self.status = _status(self._promise, self._blocks, self._hours, self._rate_hz(), since)
+        self.status = _status(self._promise, self._blocks, self._hours, self._rate_hz(), self._of(self._charts, alarms))
+        if self._stops is not None:
+            stopped = _stop_status(self._stops, self._hours, self._of((STOP,), alarms))
+            self.status = msgspec.structs.replace(self.status, stops=stopped)
         if self.status.rate_apart and not self._told:
             self._told = True
             _log.warning(
@@ -132,6 +157,9 @@ class Keeper:
         except sqlite3.Error as error:
             _log.error("the last %d blocks of judged time are lost: %s", len(blocks), error)
         self._store.close()
+
+    def _of(self, sources: Sequence[str], alarms: AlarmsSince) -> Sequence[Alarm]:
+        return () if self._since_ns is None else alarms(sources, self._since_ns)
 
     def _rate_hz(self) -> float | None:
         seconds = 3600 * sum(self._hours.values())
@@ -152,8 +180,7 @@ class Keeper:
 def _status(
     promise: Promise, blocks: int, hours: Mapping[str, float], rate_hz: float | None, alarms: Sequence[Alarm]
 ) -> PromiseStatus:
-    unheard = {alarm.job: 0.0 for alarm in alarms if alarm.job not in hours}
-    jobs = tally([(alarm.job, alarm.verdict) for alarm in alarms], {**hours, **unheard})
+    jobs = _by_job(hours, alarms)
     return PromiseStatus(
         per_hour=promise.per_hour,
         conservative=promise.conservative,
@@ -168,6 +195,23 @@ def _status(
         overall=_of_job(realised(over_all(jobs), promise.per_hour)),
         jobs=[_of_job(realised(job, promise.per_hour)) for job in jobs[-JOBS_SHOWN:]],
     )
+
+
+def _stop_status(stops: StopPromise, hours: Mapping[str, float], alarms: Sequence[Alarm]) -> StopStatus:
+    return StopStatus(
+        per_hour=stops.per_hour,
+        rule=stops.rule,
+        calibration_hours=stops.hours,
+        extrapolated_by=stops.extrapolated_by,
+        dead_time_s=stops.dead_time_s,
+        why=stops.why,
+        overall=_of_job(realised(over_all(_by_job(hours, alarms)), stops.per_hour)),
+    )
+
+
+def _by_job(hours: Mapping[str, float], alarms: Sequence[Alarm]) -> list[JobEvents]:
+    unheard = {alarm.job: 0.0 for alarm in alarms if alarm.job not in hours}
+    return tally([(alarm.job, alarm.verdict) for alarm in alarms], {**hours, **unheard})
 
 
 def _of_job(found: Realised) -> JobStatus:

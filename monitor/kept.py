@@ -13,9 +13,9 @@ from calibration.blocks import BLOCKS_MIN, BlockExtremes, begin
 from calibration.charts import CalibrationError
 from monitor.alarms.alarm import Alarm
 from monitor.blockstore import Block, beside, read_blocks
+from monitor.budget import FittedBudget, FittedStops
 from monitor.bundle import Bundle
 from monitor.journal.store import Journal
-from monitor.manifest import FittedBudget
 
 
 class Kept(NamedTuple):
@@ -47,6 +47,17 @@ def kept_record(before: FittedBudget, blocks: Sequence[Block]) -> Kept:
         np.array([job for _, job in joined]),
         frames / seconds if seconds > 0 else before.rate_hz,
     )
+
+
+def kept_stops(before: FittedBudget, stops: FittedStops, blocks: Sequence[Block]) -> Kept | None:
+    """Likewise of the rule for *stops*, by those of *blocks* that were kept with it; None where they are too few."""
+    known = [
+        block._replace(extreme=block.stop) for block in blocks if block.stop is not None and block.rule == stops.name
+    ]
+    if len(known) < BLOCKS_MIN:
+        return None
+    found = kept_record(before, known)
+    return found._replace(record=found.record._replace(k=stops.k, n=stops.n))
 
 
 def _joined(blocks: Sequence[Block], length: int) -> list[tuple[float, str]]:

@@ -12,13 +12,15 @@ from calibration.action import (
     ActionLimits,
     ContextTails,
     Demand,
+    StopDemand,
     chart_limits,
     fit_action_limits,
     fit_tails,
+    frames_needed,
     joint_scores,
 )
 from calibration.autocorrelation import borders_of
-from calibration.blocks import BLOCKS_MIN, WINDOWS
+from calibration.blocks import BLOCKS_MIN
 from calibration.bootstrap import Refits
 from calibration.budget import for_tails as tail_frames
 from calibration.charts import CalibrationError
@@ -29,9 +31,10 @@ from calibration.memory import RARITY_TAIL, MemoryChart, fit_memory, independent
 from calibration.tails import FRAMES_MIN, Tail
 from models.scorer import Scorer
 from models.scores import CHARTS, Scores
+from monitor.budget import FittedBudget
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration, Events
-from monitor.manifest import FittedBudget, FittedDrift, FittedLimit, FittedMemory, FittedRates
+from monitor.manifest import FittedDrift, FittedLimit, FittedMemory, FittedRates
 from monitor.rate_fit import rates_of
 from monitor.split import runs_of
 
@@ -49,6 +52,9 @@ INDEPENDENT: Final = "run length of independent Gaussian frames"
 
 EXTRAPOLATED: Final = "the limits are extrapolated"
 """How a warning ends that no longer holds once the hours are enough."""
+
+STOPS_EXTRAPOLATED: Final = "the stop limit is extrapolated"
+"""... and one of the limit for stops."""
 
 
 class Held(NamedTuple):
@@ -170,7 +176,7 @@ def limiting(
     borders = borders_of(held.groups)
     for_tails = tail_frames(held.groups, held.runs)
     # For the shortest block and for every tail; `block_frames` refuses what is less.
-    needed = max(BLOCKS_MIN * WINDOWS * events.n, FRAMES_MIN)
+    needed = max(frames_needed(events.n), FRAMES_MIN)
     if (~for_tails).sum() < needed or for_tails.sum() < FRAMES_MIN:
         return per_frame(held, settings, refits=refits)._replace(warnings=(_too_few(settings, len(for_tails), needed),))
     _require_variety(held.values[for_tails], CHARTS)
@@ -242,6 +248,9 @@ def _demand(settings: Calibration, per_hour: float, events: Events, rate_hz: flo
         warning_rate=settings.false_alarm_rate,
         method="auto" if settings.limit in ("f", "beta") else settings.limit,  # those two are of T2 alone
         conservative=settings.conservative,
+        stops=None
+        if settings.false_stops_per_hour is None
+        else StopDemand(settings.false_stops_per_hour, settings.stop_k, settings.stop_n),
     )
 
 
@@ -316,6 +325,27 @@ def _budget_warnings(found: ActionLimits, demand: Demand, layer_frames: int) -> 
             f"blocks of {found.record.block_frames} frames are shorter than a layer of {layer_frames}: what recurs in "
             f"every layer may make them alike; {BLOCKS_MIN} layers and a quarter more would do"
         )
+    told += _stop_warnings(found, demand)
     if shift is None:
         told.append("how a new run, layer or session differs cannot be known from one: the limits do not allow for it")
+    return told
+
+
+def _stop_warnings(found: ActionLimits, demand: Demand) -> list[str]:
+    asked, stops = demand.of_stops, found.stops
+    if asked is None:
+        return []
+    if stops is None:
+        return [
+            f"{found.frames} held-out frames are too few for stops by {asked.k} of {asked.n} frames "
+            f"({frames_needed(asked.n)} are the least): every event of the charts withholds the permit"
+        ]
+    budget, told = stops.budget, []
+    if not budget.supported:
+        told.append(
+            f"{budget.hours * 3600:.3g} s of held-out frames are {budget.extrapolated_by:.3g} times too short for "
+            f"{budget.per_hour:.3g} false stops an hour: {STOPS_EXTRAPOLATED}"
+        )
+    if budget.per_hour < asked.per_hour or budget.capped:
+        told.append(f"stops: {budget.why}")
     return told

@@ -6,16 +6,15 @@ from typing import Annotated, Final, Self
 import msgspec
 import numpy as np
 
-from calibration.action import ActionLimits, Demand, GroupShift
 from calibration.drift_fit import DriftFit
 from calibration.events import EventRule
 from calibration.exceedance_rate import RateLimit, UnitRule, rate_limit
-from calibration.family import ControlLimit
 from calibration.limits import Limit
 from calibration.memory import MemoryChart
 from calibration.mewma import mewma
 from calibration.tails import Tail
-from monitor.config import Calibration, Events
+from monitor.budget import FittedBudget
+from monitor.config import Events
 from monitor.types import PixelType, Precision
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -75,124 +74,6 @@ class FittedLimit(msgspec.Struct, frozen=True):
     def as_limit(self) -> Limit:
         """The same as `calibration` takes it."""
         return Limit(**(msgspec.structs.asdict(self) | {"tail": self.tail.as_tail()}))
-
-
-class GroupsShift(msgspec.Struct, frozen=True):
-    """How far limits lie beyond those of the groups at hand, for groups never seen, in decades of the joint scale."""
-
-    by: float
-    high: float
-    rate: float
-    groups: int
-    effective_groups: float
-    why: str
-
-    @classmethod
-    def of(cls, shift: GroupShift) -> Self:
-        """*shift* as the manifest holds it."""
-        limit = shift.limit
-        return cls(shift.by, shift.high, shift.rate, limit.groups, limit.effective_groups, limit.why)
-
-
-class WarningLimit(msgspec.Struct, frozen=True):
-    """What the warning limit of single frames rests on, as `calibration.family.ControlLimit` gives it.
-
-    Joint scores of the groups at hand: what it was raised by for new ones is that of the action limit.
-    """
-
-    value: float
-    low: float
-    high: float
-    method: str
-    effective_frames: float
-    extrapolated: bool
-    why: str
-
-    @classmethod
-    def of(cls, found: ControlLimit) -> Self:
-        """*found*, as the manifest holds it."""
-        return cls(**{name: getattr(found, name) for name in cls.__struct_fields__})
-
-
-class FittedBudget(msgspec.Struct, frozen=True):
-    """The false-alarm budget that the limits keep to, as `calibration.action.ActionLimits` gives it.
-
-    *action*, its bounds and *warning* are joint limits on the scale of `calibration.tails.rarity`.
-    """
-
-    asked_per_hour: float  # false events a judged hour
-    per_hour: float  # promised: what was asked for, or fewer
-    conservative: bool  # the upper 90 % bound was taken in place of the limit
-    rate_hz: float  # judged frames a second
-    k: int  # of the event rule
-    n: int
-    block_frames: int  # the rule's dead time
-    action: float
-    low: float
-    high: float
-    warning: float
-    warning_rate: float  # share of single frames above the warning limit
-    single: WarningLimit
-    method: str
-    blocks: int
-    effective_blocks: float
-    hours: float  # judged, that set the limit
-    extrapolated_by: float  # times that they are too few; 1: they support it
-    why: str
-    shift: GroupsShift | None
-    extremes: tuple[float, ...]  # joint scores of the blocks' highest event statistics, in order
-    extremes_frames: int  # in one of these blocks
-
-    @classmethod
-    def of(cls, found: ActionLimits, demand: Demand) -> Self:
-        """*found* for *demand*, as the manifest holds it."""
-        budget, shift = found.budget, found.shift
-        return cls(
-            asked_per_hour=demand.per_hour,
-            per_hour=budget.per_hour,
-            conservative=demand.conservative,
-            rate_hz=demand.rate_hz,
-            k=demand.k,
-            n=demand.n,
-            block_frames=budget.block_frames,
-            action=found.action,
-            low=found.low,
-            high=found.high,
-            warning=found.warning,
-            warning_rate=demand.warning_rate,
-            single=WarningLimit.of(found.single),
-            method=budget.method,
-            blocks=budget.blocks,
-            effective_blocks=budget.effective_blocks,
-            hours=budget.hours,
-            extrapolated_by=budget.extrapolated_by,
-            why=budget.why,
-            shift=None if shift is None else GroupsShift.of(shift),
-            extremes=tuple(found.record.kept.tolist()),
-            extremes_frames=found.record.block_frames,
-        )
-
-    def other_than(self, settings: Calibration) -> str:
-        """What *settings* ask for and these limits do not keep, in one line; empty where there is nothing."""
-        asked = settings.false_alarms_per_hour
-        if asked is None:
-            return f"calibration.false_alarms_per_hour is null, the bundle's limits keep to {self.asked_per_hour:g}"
-        if asked != self.asked_per_hour:
-            return (
-                f"calibration.false_alarms_per_hour is {asked:g}, the bundle's limits keep to {self.asked_per_hour:g}"
-            )
-        if settings.conservative != self.conservative:
-            told = ("false", "true")
-            return (
-                f"calibration.conservative is {told[settings.conservative]}, for the bundle's limits it was "
-                f"{told[self.conservative]}"
-            )
-        return ""
-
-    @property
-    def rule(self) -> EventRule:
-        """The event rule that the limits were set for."""
-        return EventRule(self.k, self.n, self.block_frames)
 
 
 class FittedMemory(msgspec.Struct, frozen=True):

@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from monitor import vitals
 from monitor.alarms.figures import Figures
-from monitor.orders import Orders
+from monitor.keeping import JobStatus
+from monitor.orders import Orders, StopPromise
 from monitor.shared import Arrays
 from monitor.sinks.pump import Statistics
 from monitor.sinks.retry import CircuitState
@@ -165,17 +166,13 @@ class Metrics(Collector):
         yield self._gauge("false_alarm_budget_per_hour", text, (), [((), budget.per_hour)])
         text = "Times that the clean hours are too few for the budget; 1: they support it"
         yield self._gauge("calibration_extrapolated_by", text, (), [((), budget.extrapolated_by)])
+        if self._bundle.stops is not None:
+            yield from self._stops(self._bundle.stops, status)
         if status.promise is None:
             return
         found = status.promise.overall
-        rates = [
-            ((unknown, end), value)
-            for unknown, rate in (("true", found.fewest), ("false", found.most))
-            for end, value in (("low", rate.low), ("rate", rate.per_hour), ("high", rate.high))
-            if value is not None
-        ]
         text = "False events in a judged hour with the ends of their 90 % interval, unknown ones taken as true or false"
-        yield self._gauge("false_alarms_per_hour", text, ("unknown", "end"), rates)
+        yield self._gauge("false_alarms_per_hour", text, ("unknown", "end"), _realised(found))
         counts = [(("true",), found.true), (("false",), found.false), (("unknown",), found.unknown)]
         yield self._gauge("events", "Events of charts by verdict", ("verdict",), counts)
         yield self._gauge("promised_hours", "Judged hours since the limits were set", (), [((), found.hours)])
@@ -185,6 +182,15 @@ class Metrics(Collector):
         text = "Frames that the budget takes for a second, and that were judged in one"
         yield self._gauge("frames_per_second", text, ("by",), rates_hz)
         yield self._gauge("kept_blocks", "Blocks of judged time kept for new limits", (), [((), status.promise.blocks)])
+
+    def _stops(self, stops: StopPromise, status: Status) -> Iterator[Metric]:
+        text = "False stops that are to be borne in a judged hour"
+        yield self._gauge("false_stop_budget_per_hour", text, (), [((), stops.per_hour)])
+        text = "Times that the clean hours are too few for the budget of stops; 1: they support it"
+        yield self._gauge("stops_extrapolated_by", text, (), [((), stops.extrapolated_by)])
+        if status.promise is not None and status.promise.stops is not None:
+            text = "False stops in a judged hour, as false_alarms_per_hour has them"
+            yield self._gauge("false_stops_per_hour", text, ("unknown", "end"), _realised(status.promise.stops.overall))
 
     def _alarms(self, status: Status) -> Iterator[Metric]:
         yield self._counter("alarms_total", "Alarms raised", ("source", "priority"), list(self._raised().items()))
@@ -259,6 +265,15 @@ def torch_version() -> str:
         return version("torch")
     except PackageNotFoundError:
         return "none"
+
+
+def _realised(found: JobStatus) -> Labelled:
+    return [
+        ((unknown, end), value)
+        for unknown, rate in (("true", found.fewest), ("false", found.most))
+        for end, value in (("low", rate.low), ("rate", rate.per_hour), ("high", rate.high))
+        if value is not None
+    ]
 
 
 def _by_label(counts: Mapping[str, int]) -> Labelled:

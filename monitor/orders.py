@@ -28,6 +28,17 @@ class Promise(msgspec.Struct, frozen=True):
     drift: bool  # whether a drift of the scores is watched for
 
 
+class StopPromise(msgspec.Struct, frozen=True):
+    """The budget of false stops of a bundle."""
+
+    per_hour: float
+    rule: str  # k of n judged frames
+    hours: float  # of clean stream that set the limit
+    extrapolated_by: float
+    dead_time_s: float
+    why: str
+
+
 class BundleFacts(msgspec.Struct, frozen=True):
     """What the side process needs to know of the bundle."""
 
@@ -38,6 +49,7 @@ class BundleFacts(msgspec.Struct, frozen=True):
     promise: Promise | None = None  # the false-alarm budget; None: the limits are per frame
     own_limits: dict[str, dict[str, float]] = {}  # context -> chart -> limit, of contexts that have their own
     rates: FittedRates | None = None  # the chart of rates; None: there is none
+    stops: StopPromise | None = None  # None: events of the charts withhold the permit by their priority
 
     def limits_of(self, context: str) -> dict[str, float]:
         """Chart -> the limit that holds for frames of *context*."""

@@ -1,14 +1,15 @@
 """The permit: whether the process may go on, as this monitor sees it. A process interlock, not a safety function.
 
 Pure: the rule takes what withholds the permit now and says whether it is given; time is an argument. Each cause, a
-state or the priority of an open event, has a way in which it falls, at once or at the layer's end, and a way back: by
-quiet, once its alarms are acknowledged, or at the end of the layer in which it went.
+state, the priority of an open event or a stop, has a way in which it falls, at once or at the layer's end, and a way
+back: by quiet, once its alarms are acknowledged, or at the end of the layer in which it went.
 """
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from monitor.alarms.alarm import STOP
 from monitor.config import Permit as PermitConfig
 from monitor.types import State
 from monitor.vitals import PRIORITIES
@@ -20,7 +21,7 @@ class Seen(NamedTuple):
     """What the rule looks at, at *now_ns* (monotonic)."""
 
     state: State
-    open_priorities: Sequence[str]
+    open_causes: Sequence[str]  # priorities of open events, and `stop` where the rule for stops has found one
     now_ns: int
     layer_ends: int = 0  # that were seen since the start: counts up
     logged: int = 0  # events told to the side process so far
@@ -90,13 +91,13 @@ def awaited(config: PermitConfig) -> frozenset[str]:
 
 
 def _causes(config: PermitConfig, seen: Seen, idle_since_ns: int | None) -> list[str]:
-    """States and priorities that are to withhold the permit, the state first."""
+    """States, stops and priorities that are to withhold the permit, the state first."""
     causes = [seen.state.value] if seen.state in config.withhold_states else []
     release_s = config.idle_release_s
     if idle_since_ns is not None and release_s is not None and seen.now_ns - idle_since_ns >= release_s * 1e9:
         return causes
-    priorities = [one for one in seen.open_priorities if one in config.withhold_priorities]
-    return list(dict.fromkeys([*causes, *priorities]))
+    opened = [one for one in seen.open_causes if one == STOP or one in config.withhold_priorities]
+    return list(dict.fromkeys([*causes, *sorted(opened, key=lambda one: one != STOP)]))
 
 
 def _waits(config: PermitConfig, cause: Cause, seen: Seen) -> bool:
@@ -123,6 +124,8 @@ def _way(ways: Mapping[Any, str], cause: str) -> str | None:
 
 
 def _named(cause: str) -> str:
+    if cause == STOP:
+        return "scores over the stop limit"
     return f"state {cause}" if cause in STATES else f"open event of priority {cause}"
 
 

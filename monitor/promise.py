@@ -16,8 +16,9 @@ from calibration.drift import Drift, begin_blocks, block_values
 from calibration.layout import laid_out
 from monitor import blocklog, recordlog
 from monitor.blockstore import Block
+from monitor.budget import FittedBudget
 from monitor.config import Config
-from monitor.manifest import FittedBudget, FittedDrift, Manifest
+from monitor.manifest import FittedDrift, Manifest
 from monitor.rates import RateWatch
 from monitor.ring import text
 from monitor.shared import Arrays
@@ -81,6 +82,9 @@ class BlockKeeper:
     def __init__(self, budget: FittedBudget, scale: str, epoch: str) -> None:
         self._action = budget.action
         self._record: BlockExtremes = begin(budget.k, budget.n, kept_block_frames(budget))
+        stops = budget.stops
+        self._stops = None if stops is None else begin(stops.k, stops.n, self._record.block_frames)  # the same blocks
+        self._stop_rule = "" if stops is None else stops.name
         self._scale = scale
         self._epoch = epoch
         self._number = 0
@@ -101,17 +105,28 @@ class BlockKeeper:
             self._first_seq = int(rows["seq"][0])
         self._seconds += seconds
         self._last = rows[-1].copy()
-        self._record = step(self._record, rows["joint"] * self._action)
-        extremes = self._record.extremes.tolist()
+        joint = rows["joint"] * self._action
+        extremes = self._step(joint)
         if not extremes:
             return ended
-        self._record = self._record._replace(extremes=self._record.extremes[:0])
         each_s, self._seconds = self._seconds / len(extremes), 0.0
-        for end, extreme in zip(range(length - before, len(rows) + 1, length), extremes, strict=True):
-            ended.append(self._block(extreme, length, each_s, rows[end - 1], now_ns))
+        for end, (extreme, stop) in zip(range(length - before, len(rows) + 1, length), extremes, strict=True):
+            ended.append(self._block(extreme, stop, length, each_s, rows[end - 1], now_ns))
             if end < len(rows):
                 self._first_seq = int(rows["seq"][end])
         return ended
+
+    def _step(self, joint: Floats) -> list[tuple[float, float | None]]:
+        """Take *joint* scores (m,) in decades: of each block that they finish its extreme, and that for stops."""
+        self._record = step(self._record, joint)
+        extremes: list[float] = self._record.extremes.tolist()
+        stops: list[float | None] = [None] * len(extremes)
+        if self._stops is not None:
+            self._stops = step(self._stops, joint)
+            stops = self._stops.extremes.tolist()
+            self._stops = self._stops._replace(extremes=self._stops.extremes[:0])
+        self._record = self._record._replace(extremes=self._record.extremes[:0])
+        return list(zip(extremes, stops, strict=True))
 
     def finish(self, now_ns: int) -> list[Block]:
         """The block that is not finished, at the end of all: it may hold the very event that ended it."""
@@ -119,11 +134,16 @@ class BlockKeeper:
 
     def _end(self, now_ns: int) -> list[Block]:
         """The unfinished block, where there is one; the next begins anew, and no window of the rule reaches into it."""
-        record, seconds = self._record, self._seconds
+        record, stops, seconds = self._record, self._stops, self._seconds
         self._record, self._seconds = begin(record.k, record.n, record.block_frames), 0.0
-        return [self._block(record.highest, record.frames, seconds, self._last, now_ns)] if record.frames else []
+        if stops is not None:
+            self._stops = begin(stops.k, stops.n, stops.block_frames)
+        if not record.frames:
+            return []
+        stop = None if stops is None else stops.highest
+        return [self._block(record.highest, stop, record.frames, seconds, self._last, now_ns)]
 
-    def _block(self, extreme: float, frames: int, seconds: float, last: Row, now_ns: int) -> Block:
+    def _block(self, extreme: float, stop: float | None, frames: int, seconds: float, last: Row, now_ns: int) -> Block:
         number, self._number = self._number, self._number + 1
         return Block(
             epoch=self._epoch,
@@ -137,6 +157,8 @@ class BlockKeeper:
             frames=frames,
             judged_s=seconds,
             extreme=extreme,
+            stop=stop,
+            rule=self._stop_rule,
         )
 
 

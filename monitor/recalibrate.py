@@ -6,26 +6,29 @@ has approved.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from calibration.action import SHIFT_RATE, group_shift, raised
+from calibration.blocks import BlockExtremes
 from calibration.budget import budget_limit
 from calibration.charts import CalibrationError
 from calibration.tails import score_of
 from monitor import bundle as bundles
 from monitor import device
 from monitor.blockstore import Block
+from monitor.budget import EventBudget, FittedBudget, FittedStops, GroupsShift
+from monitor.budget import renewed as renewed_budget
 from monitor.bundle import Bundle
 from monitor.calibrate import groups_of, require_unseen
 from monitor.camera.recordings import Recording
 from monitor.cautions import about_faults, about_frames, about_limits
 from monitor.config import Calibration, Config
-from monitor.kept import Kept, kept_record
-from monitor.limits import EXTRAPOLATED, INDEPENDENT, by_chart, set_limits
-from monitor.manifest import Earlier, FittedBudget, FittedLimit, Group, GroupsShift, Manifest
+from monitor.kept import Kept, kept_record, kept_stops
+from monitor.limits import EXTRAPOLATED, INDEPENDENT, STOPS_EXTRAPOLATED, by_chart, set_limits
+from monitor.manifest import Earlier, FittedLimit, Group, Manifest
 from monitor.report import render
 from monitor.report.history import renewed
 from monitor.reporting import describe
@@ -88,6 +91,7 @@ def from_stretches(
     now_ns = time.time_ns()
     manifest = msgspec.structs.replace(
         held,
+        format=bundles.FORMAT,
         created_ns=now_ns,
         engine=device.engine_of(config.engine.device),
         groups=(*trained, *groups),
@@ -140,37 +144,17 @@ def from_blocks(
             f"{bundle.path}: a chart has the limit of independent frames, and kept blocks are in times of it: "
             "recalibrate from a clean stretch"
         )
-    per_hour, conservative = settings.false_alarms_per_hour, settings.conservative
-    if per_hour is None:
+    if settings.false_alarms_per_hour is None:
         raise CalibrationError("calibration.false_alarms_per_hour is null: a budget is what these limits keep to")
     kept = kept_record(before, blocks)
-    record, rate_hz = kept.record, kept.rate_hz
-    found = budget_limit(record, per_hour, rate_hz, before.block_frames)
     shift = _shift(before, kept)
-    by, by_high = (shift.by, shift.high) if shift else (0.0, 0.0)
-    action, low, high = raised(found, by, by_high, conservative=conservative)
-    budget = msgspec.structs.replace(
-        before,
-        asked_per_hour=per_hour,
-        per_hour=found.per_hour,
-        conservative=conservative,
-        rate_hz=rate_hz,
-        action=action,
-        low=low,
-        high=high,
-        method=found.method,
-        blocks=found.blocks,
-        effective_blocks=found.effective_blocks,
-        hours=found.hours,
-        extrapolated_by=found.extrapolated_by,
-        why=found.why,
-        shift=shift,
-        extremes=tuple(record.kept.tolist()),
-        extremes_frames=record.block_frames,
-    )
+    stops = _stops_anew(bundle, before, blocks, settings, shift)
+    changes = _anew(before, kept.record, settings.false_alarms_per_hour, kept.rate_hz, settings, shift)
+    budget = msgspec.structs.replace(before, **changes, shift=shift, stops=stops)
     now_ns = time.time_ns()
     manifest = msgspec.structs.replace(
         held,
+        format=bundles.FORMAT,
         created_ns=now_ns,
         budget=budget,
         limits=_moved(held.limits, budget),
@@ -182,6 +166,46 @@ def from_blocks(
     )
     before_report = bundles.read_report(bundle.path)
     return manifest, None if before_report is None else renewed(before_report, manifest)
+
+
+def _anew(
+    before: EventBudget,
+    record: BlockExtremes,
+    per_hour: float,
+    rate_hz: float,
+    settings: Calibration,
+    shift: GroupsShift | None,
+) -> dict[str, Any]:
+    """What *record* makes of the budget *before*."""
+    found = budget_limit(record, per_hour, rate_hz, before.block_frames)
+    by, by_high = (shift.by, shift.high) if shift else (0.0, 0.0)
+    limits = raised(found, by, by_high, conservative=settings.conservative)
+    return renewed_budget(found, limits, per_hour, conservative=settings.conservative) | {
+        "rate_hz": rate_hz,
+        "extremes": tuple(record.kept.tolist()),
+        "extremes_frames": record.block_frames,
+    }
+
+
+def _stops_anew(
+    bundle: Bundle,
+    before: FittedBudget,
+    blocks: Sequence[Block],
+    settings: Calibration,
+    shift: GroupsShift | None,
+) -> FittedStops | None:
+    """The budget of false stops that *settings* ask for. Raises CalibrationError where *blocks* are too few for it."""
+    per_hour, stops = settings.false_stops_per_hour, before.stops
+    if per_hour is None:
+        return None
+    same = stops is not None and (stops.k, stops.n) == (settings.stop_k, settings.stop_n)
+    kept = kept_stops(before, stops, blocks) if stops is not None and same else None
+    if stops is None or kept is None:
+        raise CalibrationError(
+            f"{bundle.path}: too few of the blocks that the daemon kept know of stops by {settings.stop_k} of "
+            f"{settings.stop_n} frames: recalibrate from a clean stretch, or leave calibration.false_stops_per_hour out"
+        )
+    return msgspec.structs.replace(stops, **_anew(stops, kept.record, per_hour, kept.rate_hz, settings, shift))
 
 
 def earlier(held: Manifest, approval: Approval, now_ns: int) -> Earlier:
@@ -214,8 +238,12 @@ def _shift(before: FittedBudget, kept: Kept) -> GroupsShift | None:
 
 def _still_true(warnings: Sequence[str], budget: FittedBudget) -> tuple[str, ...]:
     """*warnings* of a calibration, but for what *budget* says anew of its own hours."""
-    told = tuple(warning for warning in warnings if not warning.endswith(EXTRAPOLATED))
-    return (*told, f"{budget.why}: {EXTRAPOLATED}") if budget.extrapolated_by > 1 else told
+    told = [warning for warning in warnings if not warning.endswith((EXTRAPOLATED, STOPS_EXTRAPOLATED))]
+    if budget.extrapolated_by > 1:
+        told.append(f"{budget.why}: {EXTRAPOLATED}")
+    if budget.stops is not None and budget.stops.extrapolated_by > 1:
+        told.append(f"{budget.stops.why}: {STOPS_EXTRAPOLATED}")
+    return tuple(told)
 
 
 def _moved(limits: Mapping[str, FittedLimit], budget: FittedBudget) -> dict[str, FittedLimit]:

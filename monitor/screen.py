@@ -15,11 +15,12 @@ from rich.table import Table
 if TYPE_CHECKING:  # they take seconds to import, and a simulated camera that says one line needs none of them
     from calibration.evaluation import Estimate
     from monitor.alarms.alarm import Alarm
+    from monitor.budget import FittedBudget, FittedStops
     from monitor.bundle import Bundle
     from monitor.calibrate import Progress as Report
     from monitor.camera.truth import Comparison, KindTally
     from monitor.doctor import Finding
-    from monitor.manifest import FittedBudget, FittedLimit, Manifest
+    from monitor.manifest import FittedLimit, Manifest
     from monitor.score import Evaluation
 
 GROUPS_SHOWN = 5
@@ -85,6 +86,8 @@ def show_bundle(bundle: "Bundle") -> None:
             say("  extrapolated: too few frames for that rate, so how far the limit is off cannot be known")
     else:
         say(f"  {_promise_of(held.budget)}")
+        if held.budget.stops is not None:
+            say(f"  {_stops_of(held.budget.stops)}")
     say("  independent: neighbouring frames are alike, so these say as much as so many independent ones")
     for role in ("train", "limits"):
         groups = [group for group in held.groups if group.role == role]
@@ -108,6 +111,12 @@ def _promise_of(budget: "FittedBudget") -> str:
     if budget.extrapolated_by > 1:
         told += f"extrapolated by a factor of {budget.extrapolated_by:.3g} from "
     return f"{told}{budget.hours * 3600:.3g} s of clean frames"
+
+
+def _stops_of(stops: "FittedStops") -> str:
+    """The promise of stops in one line."""
+    by = f", extrapolated by a factor of {stops.extrapolated_by:.3g}" if stops.extrapolated_by > 1 else ""
+    return f"at most {stops.per_hour:.3g} false stops an hour, by a rule of {stops.name} frames{by}"
 
 
 def _limit_cells(limit: "FittedLimit", per_frame: bool) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from monitor import exposure, keys, logs, notify
 from monitor.bundle import Bundle, BundleError, read
 from monitor.config import Config
 from monitor.manifest import FittedLimit, Manifest
-from monitor.orders import BundleFacts, Memory, Orders, Promise, layout, open_memory
+from monitor.orders import BundleFacts, Memory, Orders, Promise, StopPromise, layout, open_memory
 from monitor.shared import create, size_of
 from monitor.state import WAITING
 from monitor.types import PixelType, State
@@ -187,6 +187,20 @@ def _promise(held: Manifest) -> Promise | None:
     )
 
 
+def _stops(held: Manifest) -> StopPromise | None:
+    stops = held.budget.stops if held.budget else None
+    if stops is None:
+        return None
+    return StopPromise(
+        per_hour=stops.per_hour,
+        rule=stops.name,
+        hours=stops.hours,
+        extrapolated_by=stops.extrapolated_by,
+        dead_time_s=stops.block_frames / stops.rate_hz,
+        why=stops.why,
+    )
+
+
 def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     if bundle is None and config.bundle:
         raise BundleError(f"{config.bundle}: is missing")
@@ -214,7 +228,9 @@ def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         limits, own = _values(held.limits), {context: _values(own) for context, own in held.own_limits.items()}
-        facts = BundleFacts(bundle.sha256, limits, held.extrapolated, held.created_ns, _promise(held), own, held.rates)
+        facts = BundleFacts(
+            bundle.sha256, limits, held.extrapolated, held.created_ns, _promise(held), own, held.rates, _stops(held)
+        )
     wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
     slots = ring_slots(config)
     orders = Orders(

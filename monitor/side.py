@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor import doorkeeper, logs, orders, vitals
 from monitor.alarms.acts import AcknowledgeAll, Asked
-from monitor.alarms.alarm import Alarm, count_by_priority
+from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
 from monitor.blockstore import BlockStoreError
@@ -50,6 +50,7 @@ from monitor.sweep import Swept
 from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
+from monitor.web.connection import Connection
 
 TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
@@ -200,7 +201,7 @@ class _Shell:
             write_text(self._vitals, "side_why", self._desk.why(now_ns))
             open_alarms = self._desk.life.active
             self._vitals["active_alarms"][0] = len(open_alarms)
-            self._vitals["open_by_priority"][:] = count_by_priority(self._desk.life.holding)
+            self._vitals["open_causes"][:] = self._desk.causes
             heard, waiting = self._desk.heard, self._desk.unacknowledged
             self._vitals["unacknowledged"][:] = [waiting[cause] for cause in vitals.CAUSES]
             self._vitals["heard"][0] = heard  # after what it is said of
@@ -251,6 +252,7 @@ def run(given: Orders) -> None:
                 log_config=None,
                 log_level="warning",
                 access_log=False,
+                http=Connection,
                 lifespan="off",
                 ws="none",
                 server_header=False,

@@ -12,12 +12,13 @@ Pixels = npt.NDArray[Any]
 Precision = Literal["float32", "bfloat16"]  # as in `models.scores`, which not every process loads
 Priority = Literal["low", "medium", "high", "critical"]
 
-Cause = Literal["uncalibrated", "degraded", "blind", "stale", "low", "medium", "high", "critical"]
-"""What may withhold the permit and has alarms: states, and priorities of open events."""
+Cause = Literal["uncalibrated", "degraded", "blind", "stale", "low", "medium", "high", "critical", "stop"]
+"""What may withhold the permit and has alarms: states, priorities of open events, and the rule for stops."""
 
 Source = Literal[
     "t2", "s2", "offset", "local", "mewma",  # charts
     "exceedance_rate",
+    "stop",  # the charts too, by the budget and the rule for stops
     "frozen", "saturated", "dark", "rows_missing",  # the camera
     "blind", "stale", "uncalibrated", "degraded", "flood", "new_kind",  # the service
 ]  # fmt: skip

@@ -14,8 +14,9 @@ from monitor.shared import Arrays, Fields
 from monitor.types import TEXT_BYTES, Cause, Priority, State
 
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
-CAUSES: Final[tuple[str, ...]] = get_args(Cause)
 """From least to most urgent."""
+
+CAUSES: Final[tuple[str, ...]] = get_args(Cause)
 
 BEAT_NS: Final = 100_000_000
 """How often each process says that it moves."""
@@ -78,7 +79,7 @@ def fields(charts: int) -> Fields:
         "side_pid": ("i8", (1,)),
         "side_beat_ns": ("i8", (1,)),
         "active_alarms": ("i8", (1,)),
-        "open_by_priority": ("i8", (len(PRIORITIES),)),
+        "open_causes": ("i8", (len(CAUSES),)),  # alarms about frames
         "heard": ("i8", (1,)),  # records of the event log whose alarms the next one knows
         "unacknowledged": ("i8", (len(CAUSES),)),
         "side_why": ("S256", (1,)),
@@ -90,13 +91,13 @@ def fields(charts: int) -> Fields:
     return laid
 
 
-def open_priorities(arrays: Arrays) -> tuple[Priority, ...]:
-    """The priorities of the alarms about frames that the side process knows to be open."""
-    return tuple(name for name, count in zip(PRIORITIES, arrays["open_by_priority"].tolist(), strict=True) if count)
+def open_causes(arrays: Arrays) -> tuple[str, ...]:
+    """What withholds the permit of the alarms about frames that the side process knows to be open."""
+    return tuple(cause for cause, count in zip(CAUSES, arrays["open_causes"].tolist(), strict=True) if count)
 
 
 def unacknowledged(arrays: Arrays) -> frozenset[str]:
-    """States and priorities of which an alarm waits for a person, as the side process knows them."""
+    """Causes of which an alarm waits for a person, as the side process knows them."""
     return frozenset(cause for cause, count in zip(CAUSES, arrays["unacknowledged"].tolist(), strict=True) if count)
 
 

@@ -154,14 +154,14 @@ class Watch:
         """Work the permit out anew and say it where it changed or is due; returns whether it has just fallen."""
         with self._lock:
             before = self._permit
-            own = self.parts.handover.open_priorities if self.parts else ()
+            own = self.parts.handover.open_causes if self.parts else ()
             # What an earlier process raised and nobody has cleared withholds the permit as well.
-            priorities = (*own, *vitals.open_priorities(self._board))
+            causes = (*own, *vitals.open_causes(self._board))
             if int(self._board["side_beat_ns"][0]) == 0 and "acknowledged" in self._config.permit.back.values():
                 before = before._replace(given=False, quiet_since_ns=now_ns)  # nobody knows yet what waits for a person
             seen = permits.Seen(
                 self._decision.state,
-                priorities,
+                causes,
                 now_ns,
                 self.parts.ingest.layers_ended if self.parts else 0,
                 int(self._memory.log["count"][0]),

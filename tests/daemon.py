@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import msgspec
@@ -42,11 +44,19 @@ def free_ports(count: int) -> list[int]:
 class Daemon:
     """Use as a context manager. Everything that it published is in `alarms`, `heartbeats` and `permits`.
 
-    *lock* gives the subscriber its keys.
+    *lock* gives the subscriber its keys; *environment* is the daemon's besides this process's own.
     """
 
-    def __init__(self, folder: Path, bundle: Path | None, lock: Lock = lambda socket: None, **sections: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bundle: Path | None,
+        lock: Lock = lambda socket: None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        **sections: Any,
+    ) -> None:
         self.folder = folder
+        self._environment = {**os.environ, **environment}
         frames, alarms, permit, page = free_ports(4)
         self.endpoint = f"tcp://127.0.0.1:{frames}"
         self.url = f"http://127.0.0.1:{page}"
@@ -85,7 +95,10 @@ class Daemon:
         self.heartbeats.clear()  # those of an earlier start say nothing of this one
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "monitor.cli", "run", "--config", str(self.config)], stdout=log, stderr=log
+                [sys.executable, "-m", "monitor.cli", "run", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                env=self._environment,
             )
         return self
 
@@ -182,6 +195,11 @@ class Daemon:
             for sample in family.samples
         }
 
+    def ages(self) -> np.ndarray:
+        """Frames by how soon they were judged, in the buckets of /metrics, cumulative: (buckets, 2)."""
+        bucket = "framewatch_frame_age_seconds_bucket"
+        return np.array(sorted((float(key[-1]), value) for key, value in self.metrics().items() if key[0] == bucket))
+
     def children(self, name: str) -> list[int]:
         """Process ids of the `hot` or the `side` processes that run now."""
         assert self.process is not None
@@ -207,6 +225,12 @@ class Daemon:
         status = self.process.wait(PATIENCE_S)
         self.listen()
         return status
+
+
+def p99_ms(before: np.ndarray, after: np.ndarray) -> float:
+    """Within how long 99 % of the frames were judged that were so between two looks at `Daemon.ages`."""
+    counts = after[:, 1] - before[:, 1]
+    return float(after[np.searchsorted(counts, 0.99 * counts[-1]), 0]) * 1e3
 
 
 class Camera:
@@ -242,3 +266,40 @@ class Camera:
 
     def send_parts(self, parts: Iterable[Any]) -> None:
         self._socket.send_multipart(list(parts))
+
+
+class Stream(threading.Thread):
+    """Sends *cycle* (n, h, w) again and again, as long as it is used as a context manager; `send` puts others between.
+
+    The camera is this thread's alone meanwhile.
+    """
+
+    def __init__(self, camera: Camera, cycle: np.ndarray, rate_hz: float, per_message: int) -> None:
+        super().__init__()
+        self._camera, self._cycle = camera, cycle
+        self._rate_hz, self._per_message = rate_hz, per_message
+        self._given: list[np.ndarray] = []
+        self._done = threading.Event()
+        self.rounds = 0  # whole cycles that were sent
+
+    def run(self) -> None:
+        due_s, place = time.monotonic(), 0
+        while not self._done.wait(max(0.0, due_s - time.monotonic())):
+            if self._given:
+                self._camera.send(self._given.pop(0), self._per_message)
+            piece = self._cycle[place : place + self._per_message]
+            self._camera.send(piece, self._per_message)
+            place, due_s = place + len(piece), due_s + len(piece) / self._rate_hz
+            if place == len(self._cycle):
+                place, self.rounds = 0, self.rounds + 1
+
+    def send(self, frames: np.ndarray) -> None:
+        self._given.append(frames)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.join()

@@ -1,13 +1,14 @@
 """What an alarm is: a value with a revision, and how urgent it is."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
 from monitor.alarms.config import Priorities
 from monitor.types import Kind, Peak, Pool, Priority, Source
-from monitor.vitals import PRIORITIES
+from monitor.vitals import CAUSES, PRIORITIES
 
 AlarmState = Literal["active", "cleared"]
 Verdict = Literal["true", "false", "unknown"]
@@ -22,6 +23,8 @@ SOURCE_PRIORITIES: Final[Mapping[str, Priority]] = {
     "dark": "high",
     "rows_missing": "high",
     "blind": "high",
+    # It has stopped the machine, where a controller acts on the permit.
+    "stop": "critical",
     # More alarms than a person can read hide the one that matters.
     "flood": "high",
     # Frames are lost, or a part of the daemon fails: what is seen can be trusted, but not all is seen.
@@ -35,6 +38,9 @@ SOURCE_PRIORITIES: Final[Mapping[str, Priority]] = {
 
 RATES: Final = ("exceedance_rate",)
 """Judged by the layer or window, beside the charts."""
+
+STOP: Final = "stop"
+"""Source of what the rule for stops finds on the charts, and what it is called where it withholds the permit."""
 
 SOURCES: Final[tuple[str, ...]] = get_args(Source)
 
@@ -55,7 +61,7 @@ USUAL: Final = Urgency()
 class Alarm(msgspec.Struct, frozen=True):
     """One revision of an alarm, as it is journalled and published (version 1)."""
 
-    id: str  # unique, sortable by time
+    id: str  # unique, sorts in the order in which alarms were raised: `id_of`
     rev: int  # 1 raised, then +1 at each change
     camera: str
     stream: str
@@ -90,6 +96,16 @@ class Alarm(msgspec.Struct, frozen=True):
     group: str | None = None  # id of the flood alarm that stands for it
 
 
+def id_of(stamp_ns: int, suffix: int) -> str:
+    """The id of an alarm: a *stamp_ns* that no other of the daemon has, the time where the clock goes forward."""
+    return f"{stamp_ns:016x}-{suffix:08x}"
+
+
+def stamp_of(alarm_id: str) -> int:
+    """The stamp that an id begins with."""
+    return int(alarm_id.partition("-")[0], 16)
+
+
 class Case(NamedTuple):
     """An alarm and the event that it follows."""
 
@@ -121,10 +137,23 @@ def priority_of(source: str, ratio: float, frames_over: int = 0, kind: str = "",
     return PRIORITIES[min(PRIORITIES.index("medium") + far, len(PRIORITIES) - 1)]
 
 
-def count_by_priority(alarms: Iterable[Alarm]) -> list[int]:
-    """How many of *alarms* about frames there are of each of PRIORITIES."""
-    priorities = [alarm.priority for alarm in alarms if alarm.source not in SERVICE_SOURCES]
-    return [priorities.count(priority) for priority in PRIORITIES]
+def cause_of(source: str, priority: str, charts: Collection[str] = ()) -> str | None:
+    """What withholds the permit while such an alarm is open, as `monitor.types.Cause` names it; None: nothing does.
+
+    *charts*: sources that do not, since there is a rule for stops.
+    """
+    if source in SERVICE_SOURCES:
+        return source if source in CAUSES else None
+    if source == STOP:
+        return STOP
+    return None if source in charts else priority
+
+
+def count_causes(alarms: Iterable[Alarm], charts: Collection[str] = ()) -> list[int]:
+    """How many of *alarms* about frames there are of each of CAUSES."""
+    about_frames = [alarm for alarm in alarms if alarm.source not in SERVICE_SOURCES]
+    found = Counter(cause_of(alarm.source, alarm.priority, charts) for alarm in about_frames)
+    return [found[cause] for cause in CAUSES]
 
 
 def ratio_of(alarm: Alarm) -> float:

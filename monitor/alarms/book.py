@@ -10,7 +10,18 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from monitor.alarms.alarm import RATES, SERVICE_SOURCES, SOURCE_PRIORITIES, USUAL, Alarm, Case, Urgency, priority_of
+from monitor.alarms.alarm import (
+    RATES,
+    SERVICE_SOURCES,
+    SOURCE_PRIORITIES,
+    USUAL,
+    Alarm,
+    Case,
+    Urgency,
+    id_of,
+    priority_of,
+    stamp_of,
+)
 from monitor.eventlog import SERVICE_SETTLED, SLOTS, EventRecord
 from monitor.types import Kind, Peak, Priority
 from monitor.vitals import PRIORITIES
@@ -32,6 +43,7 @@ class Book(NamedTuple):
     cases: Mapping[Key, Case]
     closed: tuple[Key, ...] = ()  # newest last
     urgency: Urgency = USUAL
+    stamp_ns: int = 0  # that begins the newest id
 
     @property
     def active(self) -> list[Alarm]:
@@ -39,9 +51,10 @@ class Book(NamedTuple):
         return sorted((case.alarm for case in self.cases.values()), key=lambda alarm: alarm.id)
 
 
-def open_book(camera: str, cases: Iterable[Case], urgency: Urgency = USUAL) -> Book:
-    """The book in which *cases* are open."""
-    return Book(camera, {(case.epoch, case.event): case for case in cases}, urgency=urgency)
+def open_book(camera: str, cases: Iterable[Case], urgency: Urgency = USUAL, newest_id: str = "") -> Book:
+    """The book in which *cases* are open, and whose ids come after *newest_id*; empty: there was none yet."""
+    open_cases = {(case.epoch, case.event): case for case in cases}
+    return Book(camera, open_cases, urgency=urgency, stamp_ns=stamp_of(newest_id) if newest_id else 0)
 
 
 def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, list[Case]]:
@@ -62,6 +75,7 @@ def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, l
     known = book.cases.get(key) or _orphan(book, record)
     if known is None:
         raised = _raised(book, record)
+        book = book._replace(stamp_ns=stamp_of(raised.alarm.id))
         changes = [*over, raised, _cleared(raised)] if record.phase == "ended" else [*over, raised]
         return _enter(book, changes[len(over) :]), changes
     followed = _followed(book.urgency, known, record)
@@ -128,9 +142,10 @@ def family(source: str) -> str:
 
 
 def _raised(book: Book, record: EventRecord) -> Case:
-    suffix = zlib.crc32(f"{record.epoch} {record.event}".encode())
+    suffix = zlib.crc32(f"{record.epoch} {record.event}".encode()) or 1  # 0 is that of flood alarms
     alarm = Alarm(
-        id=f"{record.t_ns:016x}-{suffix:08x}",
+        # Ids sort as alarms were raised, though a clock be set back meanwhile: no two events have one stamp.
+        id=id_of(max(record.t_ns, book.stamp_ns + 1), suffix),
         rev=1,
         camera=book.camera,
         stream=record.stream,

@@ -65,7 +65,8 @@ def figures(alarms: Sequence[Lived], first_t_ns: int, last_t_ns: int) -> Figures
     length_ns = last_t_ns - first_t_ns
     windows = Counter((one.raised_t_ns - first_t_ns) // WINDOW_NS for one in new)
     count = -(-length_ns // WINDOW_NS)
-    waits = sorted(one.acked_t_ns - one.raised_t_ns for one in new if one.acked_t_ns is not None)
+    # Never negative: a clock may have been set back in between.
+    waits = sorted(max(0, one.acked_t_ns - one.raised_t_ns) for one in new if one.acked_t_ns is not None)
     sources = Counter(one.source for one in new)
     return Figures(
         hours=length_ns / 3.6e12,

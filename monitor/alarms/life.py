@@ -6,7 +6,6 @@ latched source stays active until it is acknowledged; an off-delay keeps it acti
 meanwhile goes on with the same alarm.
 """
 
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -15,7 +14,7 @@ import msgspec
 
 from monitor.alarms import flood as floods
 from monitor.alarms import modes
-from monitor.alarms.alarm import Alarm, Case, Verdict, priority_of, ratio_of
+from monitor.alarms.alarm import Alarm, Case, Verdict, id_of, priority_of, ratio_of, stamp_of
 from monitor.alarms.book import SIDE_EPOCH, family
 from monitor.alarms.flood import Flood, FloodRule
 from monitor.alarms.modes import Modes
@@ -25,6 +24,8 @@ from monitor.vitals import PRIORITIES
 FLOOD_TOLD_NS: Final = 1_000_000_000
 """A flood that grows is told of so often."""
 
+FLOOD_SUFFIX: Final = 0
+"""Of the id of a flood alarm, which bears its cause's stamp: it sorts right before the alarm that it begins with."""
 
 What = Literal[
     "kept", "given_up", "raised", "changed", "cleared", "acknowledged", "judged",
@@ -308,9 +309,8 @@ def _grouped(rules: Rules, life: Life, alarm: Alarm, at: Moment) -> tuple[Life, 
 
 
 def _flood_entry(rule: FloodRule, flood: Flood, cause: Alarm, at: Moment) -> Entry:
-    suffix = zlib.crc32(f"flood {cause.id}".encode())
     alarm = Alarm(
-        id=f"{at.t_ns:016x}-{suffix:08x}", rev=1, camera=cause.camera, stream=cause.stream, state="active",
+        id=id_of(stamp_of(cause.id), FLOOD_SUFFIX), rev=1, camera=cause.camera, stream=cause.stream, state="active",
         priority=priority_of("flood", 0.0), source="flood", first_seq=cause.first_seq, last_seq=cause.last_seq,
         first_t_ns=cause.first_t_ns, raised_t_ns=at.t_ns, frames_over=0, peak=None, pool=None, where=None, kind=None,
         job=cause.job, layer=cause.layer, context="", xy=None, bundle=cause.bundle, why=floods.why(rule, flood),

@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -12,6 +11,7 @@ from monitor.alarms import life
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Lived
 from monitor.alarms.modes import Key, Mode, Modes
+from monitor.journal.age import machine_boot
 
 Which = Literal["active", "cleared", "unacknowledged"]
 
@@ -136,11 +136,6 @@ class Records:
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with self._lock:
             return self._db.execute(query, values).fetchall()
-
-
-def machine_boot() -> str:
-    """Which boot of the machine this is: monotonic clocks of one are told apart from those of another."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _selected(columns: str, wanted: Wanted) -> tuple[str, list[object]]:

@@ -52,6 +52,13 @@ CREATE TABLE reader (
 );
 """
 
+BELIEVED: Final = """
+CREATE TABLE IF NOT EXISTS believed (
+    one INTEGER PRIMARY KEY CHECK (one = 1), t_ns INTEGER NOT NULL, mono_ns INTEGER NOT NULL, machine TEXT NOT NULL
+)
+"""
+# No new format: who does not know of it loses nothing by it.
+
 _STAMP: Final = f"PRAGMA user_version = {VERSION};"
 
 _FROM_1: Final = f"""

@@ -15,11 +15,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from monitor.alarms import life
-from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.alarms.life import Revision
 from monitor.alarms.modes import Modes
 from monitor.journal import schema
-from monitor.journal.reading import Records, machine_boot
+from monitor.journal.age import Believed, machine_boot
+from monitor.journal.reading import Records
 from monitor.sinks.feed import Entry
 
 BUSY_S: Final = 0.2
@@ -148,6 +149,7 @@ class Journal(Records):
             schema.migrate(self._db, version)
         with self._transaction():  # shows at start whether the file can be written
             self._db.execute(_READER, (camera,))
+            self._db.execute(schema.BELIEVED)
         owner = self._db.execute("SELECT camera FROM reader").fetchone()[0]
         if owner != camera:
             raise JournalError(
@@ -161,17 +163,14 @@ class Journal(Records):
         """
         with self._lock, self._transaction():
             rows = [self._write(change) for change in written.changes]
-            for act in written.acts:
-                self._db.execute(_ACT, act)
+            self._db.executemany(_ACT, written.acts)
             if written.modes is not None:
                 self._db.execute("DELETE FROM modes")
-                for (source, _), mode in written.modes.items():
-                    self._db.execute("INSERT INTO modes VALUES (?, ?, ?, ?, ?, ?, ?)", (source, *mode))
+                modes = [(source, *mode) for (source, _), mode in written.modes.items()]
+                self._db.executemany("INSERT INTO modes VALUES (?, ?, ?, ?, ?, ?, ?)", modes)
                 self._db.execute("UPDATE reader SET machine = ?", (machine_boot(),))  # whose clock their ends are of
-            self._db.execute(
-                "UPDATE reader SET boot = ?, position = ?, published = ?",
-                (written.boot, written.position, written.published),
-            )
+            read = written.boot, written.position, written.published
+            self._db.execute("UPDATE reader SET boot = ?, position = ?, published = ?", read)
         return rows
 
     def _write(self, change: Change) -> int:
@@ -229,6 +228,11 @@ class Journal(Records):
             found = self._db.execute("SELECT entry FROM alarms WHERE id = ? AND rev > 0", (alarm_id,)).fetchone()
         return None if found is None else _entry_decoder.decode(found[0])
 
+    def newest_id(self) -> str:
+        """The id that sorts last of all alarms; empty where there is none."""
+        with self._lock:
+            return str(self._db.execute("SELECT coalesce(max(id), '') FROM alarms").fetchone()[0])
+
     def read(self) -> tuple[str, int, int]:
         """Which event log was read last, up to where, and the row up to which changes have left."""
         with self._lock:
@@ -268,28 +272,46 @@ class Journal(Records):
             return pages * self._number("PRAGMA page_size")
 
     def forget(
-        self, before_t_ns: int, most: int, sinks: Sequence[str] = (), awaited: Collection[str] = ()
+        self,
+        before_t_ns: int,
+        now_t_ns: int,
+        most: int,
+        sinks: Sequence[str] = (),
+        awaited: Collection[tuple[str, str]] = (),
     ) -> list[Gone]:
         """Remove at most so many alarms that were cleared before a moment (Unix), oldest first, and return them.
 
-        None of which a change has not left yet, on the alarm socket or by one of *sinks*; and none that nobody has
-        acknowledged and whose source, if it speaks of the service, or else priority is *awaited*.
+        None of which a change has not left yet, on the alarm socket or by one of *sinks*. And none that was raised
+        after one that was raised between that moment and *now_t_ns*: whatever a clock said of it, it is no older. And
+        none whose source and priority are *awaited*, as long as nobody has acknowledged it.
         """
-        services, causes, marks = (", ".join("?" * len(some)) for some in (SERVICE_SOURCES, awaited, sinks))
+        marks, kinds = ", ".join("?" * len(sinks)), ", ".join(["(?, ?)"] * len(awaited))
+        unawaited = f"(acked = 1 OR (source, priority) NOT IN (VALUES {kinds}))" if awaited else "TRUE"
         query = (
-            "SELECT id, source, priority, acked FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND NOT "
-            f"(acked = 0 AND CASE WHEN source IN ({services}) THEN source ELSE priority END IN ({causes})) "
-            "AND NOT EXISTS (SELECT 1 FROM changes "
-            "WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS row FROM reader "
+            "SELECT id, source, priority, acked FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND rowid < "
+            "coalesce((SELECT rowid FROM alarms NOT INDEXED WHERE raised_t_ns BETWEEN ? AND ? ORDER BY rowid LIMIT 1), "
+            f"rowid + 1) AND {unawaited} AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.id = alarms.id AND row > "
+            "(SELECT min(row) FROM (SELECT published AS row FROM reader "
             f"UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
         )
-        values = [before_t_ns, *SERVICE_SOURCES, *awaited, *sinks, most]
+        values = [before_t_ns, before_t_ns, now_t_ns, *(text for kind in awaited for text in kind), *sinks, most]
         with self._lock, self._transaction():
             found = self._db.execute(query, values).fetchall()
             ids = [(alarm_id,) for alarm_id, *_ in found]
             self._db.executemany("DELETE FROM changes WHERE id = ?", ids)
             self._db.executemany("DELETE FROM alarms WHERE id = ?", ids)
         return [Gone(source, priority, bool(acked)) for _, source, priority, acked in found]
+
+    def believed(self) -> Believed | None:
+        """What `believe` was told last."""
+        with self._lock:
+            found = self._db.execute("SELECT t_ns, mono_ns, machine FROM believed").fetchone()
+        return found and Believed(*found)
+
+    def believe(self, believed: Believed) -> None:
+        """Write down the time of day by which the age of alarms is counted."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO believed VALUES (1, ?, ?, ?)", believed)
 
     def close(self) -> None:
         """Close the file, and let others write to it."""

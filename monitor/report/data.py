@@ -14,7 +14,8 @@ from calibration.shifted import Median
 from calibration.spread import Plane
 from models.sweep import LatentSweep
 from models.trained import Checkpoint
-from monitor.manifest import Earlier, FittedBudget
+from monitor.budget import FittedBudget
+from monitor.manifest import Earlier
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]

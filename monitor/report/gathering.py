@@ -15,7 +15,8 @@ from calibration.seen_rates import rates
 from calibration.segments import odd_frames, segments
 from calibration.shifted import SHIFTS, Judging, Stream
 from calibration.tails import Tail
-from monitor.manifest import FittedBudget, Manifest
+from monitor.budget import FittedBudget
+from monitor.manifest import Manifest
 from monitor.report.data import Correlation, Delays, Promise, Segment
 
 Float64s = npt.NDArray[np.float64]

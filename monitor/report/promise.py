@@ -6,7 +6,7 @@ from typing import Final
 
 from calibration.evaluation import Estimate
 from calibration.seen_rates import times_as_many
-from monitor.manifest import FittedBudget
+from monitor.budget import EventBudget, FittedBudget
 from monitor.report.data import Promise
 from monitor.report.markup import Cell, card, number, quiet, table, text, word
 from monitor.report.units import duration, one_in, per_frame, share, two_digits
@@ -24,6 +24,7 @@ def promise(found: Promise) -> str:
     return (
         f'<div class="card promise"><p class="headline">{text(headline(budget))}</p>'
         f'<p class="footing">{text(footing(budget))}</p>{_list(terms(found))}'
+        f"<h3>What withholds the permit</h3>{_list(stops(budget))}"
         f"<h3>What this does not promise</h3>{_list(exceptions(budget))}</div>"
     )
 
@@ -35,15 +36,15 @@ def rates_seen(found: Promise) -> Iterable[str]:
     yield card(_rates(found))
 
 
-def headline(budget: FittedBudget) -> str:
+def headline(budget: EventBudget, noun: str = "alarm") -> str:
     """The promise in one sentence."""
     rate = one_in(budget.per_hour)
     if budget.conservative:
-        return f"At most {_alarm(rate)}, with 90 % confidence."
-    return f"At most {_alarm(rate)}, on average."
+        return f"At most {_false(rate, noun)}, with 90 % confidence."
+    return f"At most {_false(rate, noun)}, on average."
 
 
-def footing(budget: FittedBudget) -> str:
+def footing(budget: EventBudget) -> str:
     """What the promise is measured on, in one sentence."""
     told = f"easured on {duration(budget.hours)} of clean stream"
     if budget.extrapolated_by == 1.0:
@@ -77,8 +78,30 @@ def terms(found: Promise) -> list[str]:
     if found.rates_per_hour > 0:
         told.append(
             f"The chart of rates, which tells when single frames exceed the warning limit too often, may raise "
-            f"{_alarm(one_in(found.rates_per_hour))} besides these."
+            f"{_false(one_in(found.rates_per_hour))} besides these."
         )
+    return told
+
+
+def stops(budget: FittedBudget) -> list[str]:
+    """When events of the charts withhold the permit, and what is promised of that."""
+    found = budget.stops
+    if found is None:
+        return [
+            "Each of these events, as the configuration has it for the priority of its alarm: there is no budget of "
+            "false stops (calibration.false_stops_per_hour), and a machine that obeys the permit stops for each."
+        ]
+    dead_time = duration(found.block_frames / found.rate_hz / 3600)
+    told = [
+        f"{headline(found, 'stop')} {footing(found)}",
+        f"A stop is an event of its own: {_rule(found)} over the stop limit, {found.action / budget.action:.2f} times "
+        f"the action limit on the scale of the joint score. All within {dead_time} of such a frame is the same stop. "
+        "An alarm alone stops nothing.",
+        f"With 90 % confidence the right stop limit lies between {found.low / found.action:.2f} and "
+        f"{found.high / found.action:.2f} times the one that was set.",
+    ]
+    if found.per_hour < found.asked_per_hour:
+        told.append(f"Asked for was {one_in(found.asked_per_hour)}.")
     return told
 
 
@@ -102,15 +125,15 @@ def exceptions(budget: FittedBudget) -> list[str]:
     ]
 
 
-def _alarm(rate: str) -> str:
+def _false(rate: str, noun: str = "alarm") -> str:
     return (
-        f"{rate[:3]} false alarm{rate[3:]}"
+        f"{rate[:3]} false {noun}{rate[3:]}"
         if rate.startswith("one")
-        else f"{rate} false alarms".replace(" a second false alarms", " false alarms a second")
+        else f"{rate} false {noun}s".replace(f" a second false {noun}s", f" false {noun}s a second")
     )
 
 
-def _rule(budget: FittedBudget) -> str:
+def _rule(budget: EventBudget) -> str:
     if budget.n == 1:
         return "a judged frame is"
     return f"{budget.k} of {budget.n} judged frames in a row are"

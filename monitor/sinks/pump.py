@@ -126,7 +126,8 @@ class Pump:
         self._clock = clock
         self._draw = draw
         self._row = self._marked = self._newest = 0
-        self._marked_s = clock.mono_s()
+        self._marked_s = self._began_s = clock.mono_s()
+        self._began_ns = clock.unix_ns()
         self._circuit = retry.WORKING
         self._refusals: tuple[int, int] = (0, 0)  # row, and how often it was refused
         self._sent = self._failures = self._refused = self._shed = 0
@@ -184,7 +185,7 @@ class Pump:
     async def _pass(self, entries: list[Entry]) -> None:
         """Take *entries* one after the other, up to the first that has to wait: it is then read again."""
         wanted = [entry for entry in entries if self._wants(entry.alarm)]
-        old = retry.sheddable(wanted, self._clock.unix_ns(), self._policy.max_age_s)
+        old = retry.sheddable(wanted, self._now_ns(), self._policy.max_age_s)
         due = {entry.row for entry in wanted} - old
         for entry in entries:
             if entry.row in due and not await self._deliver(entry):
@@ -193,6 +194,11 @@ class Pump:
             self._row = entry.row
             if self._clock.mono_s() - self._marked_s >= MARK_S:
                 await self.mark()
+
+    def _now_ns(self) -> int:
+        """The time of day (Unix); a clock that was set ahead since the start makes nothing old."""
+        passed_ns = round((self._clock.mono_s() - self._began_s) * 1e9)
+        return min(self._clock.unix_ns(), self._began_ns + passed_ns)
 
     async def _deliver(self, entry: Entry) -> bool:
         """Whether the sink is done with *entry*. False: it is to be tried again, and the time for that has come."""

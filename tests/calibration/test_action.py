@@ -13,12 +13,14 @@ from calibration.action import (
     ActionLimits,
     ContextTails,
     Demand,
+    StopDemand,
     chart_limits,
     fit_action_limits,
     fit_tails,
     group_shift,
     joint_scores,
 )
+from calibration.blocks import block_extremes
 from calibration.bootstrap import refits
 from calibration.budget import budget_limit, for_tails, joint_score
 from calibration.charts import CalibrationError
@@ -306,3 +308,52 @@ def test_joint_scores_do_not_depend_on_what_stands_beside_them(contexts: list[st
     scores, names = ALIKE.scores[: len(contexts), :1], np.array(contexts)
     alone = [joint_scores(scores[i : i + 1], names[i : i + 1], tails)[0] for i in range(len(names))]
     assert np.array_equal(joint_scores(scores, names, tails), alone)
+
+
+# Stops
+
+
+def fit_stops(held: Stretches, expected: float, k: int = 2, n: int = 4) -> ActionLimits:
+    """Limits that are exceeded *expected* times in the stretches that set them, by a tenth of that for stops."""
+    per_hour = expected / held.hours
+    demand = Demand(per_hour, RATE_HZ, 1, 1, 0.01, stops=StopDemand(0.1 * per_hour, k, n))
+    tails = fit_tails(held.scores[held.for_tails], held.contexts[held.for_tails], 0.01)
+    return fit_action_limits(held.scores, held.contexts, held.groups, held.groups, tails, held.for_tails, demand)
+
+
+def test_the_stop_limit_keeps_a_budget_of_its_own_by_a_rule_of_its_own() -> None:
+    new = stretches(np.zeros(60), 3000, seed=99)
+    counts = []
+    for seed in range(8):
+        found = fit_stops(held := stretches(np.zeros(6), 3000, seed), 40.0)
+        assert found.stops is not None
+        joint = joint_scores(new.scores, new.contexts, found.tails)
+        record = block_extremes(joint, 2, 4, found.stops.budget.block_frames, np.array([0, len(joint)]))
+        counts.append((record.extremes > found.stops.limit).sum() / (4.0 * new.hours / 0.8 / held.hours))
+    assert 0.6 < np.mean(counts) < 1.1, "the allowance for groups that differ keeps them below the budget"
+
+
+def test_without_a_budget_of_stops_nothing_else_changes() -> None:
+    bare, found = fit(ALIKE, 20.0), fit_stops(ALIKE, 20.0)
+    assert bare.stops is None
+    assert found.stops is not None
+    assert (found.action, found.low, found.high, found.warning) == (bare.action, bare.low, bare.high, bare.warning)
+
+
+def test_stops_are_allowed_for_groups_never_seen_as_alarms_are() -> None:
+    found = fit_stops(UNLIKE, 20.0)
+    assert found.stops is not None
+    assert found.shift is not None
+    assert found.stops.limit == pytest.approx(found.stops.budget.limit + found.shift.by)
+
+
+def test_beyond_the_clean_hours_the_stop_limit_is_extrapolated_while_the_alarms_is_not() -> None:
+    found = fit_stops(ALIKE, 5.0)
+    assert found.stops is not None
+    assert found.budget.supported
+    assert found.stops.budget.extrapolated_by == pytest.approx(2.0, rel=0.05)
+
+
+def test_too_few_frames_for_a_long_rule_set_no_stop_limit() -> None:
+    found = fit_stops(stretches([0.0, 0.0], 300), 5.0, k=3, n=4)
+    assert found.stops is None, "480 frames are less than twenty blocks of forty"

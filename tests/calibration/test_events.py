@@ -40,7 +40,7 @@ def span(event: Event) -> Span:
 
 def reference(rule: EventRule, rows: Rows) -> tuple[list[Span], list[Span]]:
     """(ended, open) events, by the definition: every frame's window is looked at anew."""
-    k, n, clear_frames, deadband = rule
+    k, n, clear_frames, deadband, limit = rule
     ended: list[Span] = []
     members: list[int] = []
     taken: set[int] = set()
@@ -51,8 +51,8 @@ def reference(rule: EventRule, rows: Rows) -> tuple[list[Span], list[Span]]:
             ended.append(summary(len(ended), rows, members))
             members = []
         if not members:
-            counted = {j for j in counted if rows["joint"][j] > 1}
-        if rows["joint"][i] > (1 - deadband if members else 1):
+            counted = {j for j in counted if rows["joint"][j] > limit}
+        if rows["joint"][i] > (limit * (1 - deadband) if members else limit):
             counted.add(i)
         window = [j for j in range(max(0, i - n + 1), i + 1) if j in counted]
         if len(window) >= k:
@@ -86,9 +86,13 @@ def phases(changes: Sequence[Change]) -> list[tuple[str, int, int]]:
 
 JOINTS = st.lists(st.sampled_from([0.0, 0.5, 0.9, 1.0, 1.1, 2.0, float("inf")]), max_size=60)
 SPARSE = st.lists(st.sampled_from([0.0] * 6 + [1.5, 3.0]), max_size=120)
-RULES = st.tuples(st.integers(1, 4), st.integers(0, 6), st.integers(1, 9), st.sampled_from([0.0, 0.2, 0.6])).map(
-    lambda drawn: EventRule(drawn[0], drawn[0] + drawn[1], drawn[2], drawn[3])
-)
+RULES = st.tuples(
+    st.integers(1, 4),
+    st.integers(0, 6),
+    st.integers(1, 9),
+    st.sampled_from([0.0, 0.2, 0.6]),
+    st.sampled_from([1.0, 1.05]),
+).map(lambda drawn: EventRule(drawn[0], drawn[0] + drawn[1], *drawn[2:]))
 
 
 @given(RULES, JOINTS | SPARSE, st.data())

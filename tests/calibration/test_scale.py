@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.limits import ContextLimits
-from calibration.scale import ContextScale, JointScale
+from calibration.scale import ContextScale, JointScale, times
 from calibration.tails import rarity
 from tests.calibration.limit_examples import exponential_limit
 
@@ -84,3 +84,14 @@ def test_the_joint_score_is_the_largest_quotient_of_rarities_and_never_disagrees
     np.testing.assert_array_equal(joint, expected.max(axis=1))
     np.testing.assert_array_equal(source, expected.argmax(axis=1))
     np.testing.assert_array_equal(joint > 1, over.any(axis=1))
+
+
+@given(st.floats(0.5, 3.0))
+def test_at_limits_so_many_times_as_rare_the_joint_score_is_that_many(ratio: float) -> None:
+    moved = times(LIMITS_OF, ratio)
+    for name in ("hatch", "contour", "skin"):
+        for chart, limit in enumerate(moved.of(name)):
+            scores = np.zeros((1, 2))
+            scores[0, chart] = limit.value
+            joint, source = JointScale(LIMITS_OF.of(name))(scores)
+            assert (joint[0], source[0]) == (pytest.approx(ratio, rel=1e-6), chart)

@@ -5,12 +5,11 @@
 
 import json
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
-from daemon import Camera, Daemon
+from daemon import Camera, Daemon, Stream, p99_ms
 from frames import normal
 
 from monitor.bundle import Bundle
@@ -22,40 +21,12 @@ SECONDS = 15.0  # of each stretch; two of the four have alarms
 PATIENCE_S = 120.0
 
 
-class Stream(threading.Thread):
-    """Frames in messages of six at RATE_HZ for a while, the first of each dark or not."""
-
-    def __init__(self, camera: Camera, *, dark: bool) -> None:
-        super().__init__()
-        self._camera, self._dark = camera, dark
-        self.events = 0
-
-    def run(self) -> None:
-        frames, never = normal(60, 1), threading.Event()
-        begun = due = time.monotonic()
-        while due < begun + SECONDS:
-            piece = frames[:EVERY].copy()
-            if self._dark:
-                piece[0] = 0
-                self.events += 1
-            self._camera.send(piece, per_message=EVERY)
-            due += EVERY / RATE_HZ
-            never.wait(max(0.0, due - time.monotonic()))
-
-
-def ages(daemon: Daemon) -> np.ndarray:
-    """Frames by how soon they were judged, in the buckets of /metrics, cumulative."""
-    found = {
-        float(labels[-1]): value
-        for labels, value in daemon.metrics().items()
-        if labels[0] == "framewatch_frame_age_seconds_bucket"
-    }
-    return np.array(sorted(found.items()))
-
-
-def p99_ms(before: np.ndarray, after: np.ndarray) -> float:
-    counts = after[:, 1] - before[:, 1]
-    return float(after[np.searchsorted(counts, 0.99 * counts[-1]), 0]) * 1e3
+def cycle(*, dark: bool) -> np.ndarray:
+    """The frames of a message, the first of which may be dark."""
+    frames = normal(EVERY, 1)
+    if dark:
+        frames[0] = 0
+    return frames
 
 
 def test_ten_thousand_alarms_in_a_minute_are_journalled_and_leave(small_bundle: Bundle, tmp_path: Path) -> None:
@@ -65,14 +36,14 @@ def test_ten_thousand_alarms_in_a_minute_are_journalled_and_leave(small_bundle: 
     with Daemon(tmp_path, small_bundle.path, **sections) as daemon, Camera(daemon.endpoint) as camera:
         daemon.wait_until_listening()
         for dark in (False, True, False, True):
-            before = ages(daemon)
-            stream = Stream(camera, dark=dark)
-            stream.start()
-            while stream.is_alive():
-                daemon.listen(0.05)
-            raised += stream.events
+            before = daemon.ages()
+            end_s = time.monotonic() + SECONDS
+            with Stream(camera, cycle(dark=dark), RATE_HZ, EVERY) as stream:
+                while time.monotonic() < end_s:
+                    daemon.listen(0.05)
+            raised += stream.rounds if dark else 0
             daemon.wait_until_judged(camera.seq)
-            found[dark].append(p99_ms(before, ages(daemon)))
+            found[dark].append(p99_ms(before, daemon.ages()))
         rate = raised / (2 * SECONDS) * 60
         assert rate > 9_500, "alarms a minute"
         daemon.wait_until(

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from monitor import recordlog, unitlog
 from monitor.blockstore import Block
+from monitor.budget import FittedBudget, WarningLimit
 from monitor.judge import ROW
-from monitor.manifest import FittedBudget, WarningLimit
 from monitor.shared import Arrays, lay_out, size_of
 from monitor.unitlog import FinishedUnit
 

@@ -12,7 +12,7 @@ from calibration.shifted import ALL, MEWMA, T2, Median
 from calibration.spread import Plane, principal_plane
 from models.sweep import LatentSweep
 from models.trained import Checkpoint
-from monitor.manifest import FittedBudget, GroupsShift, WarningLimit
+from monitor.budget import FittedBudget, GroupsShift, WarningLimit
 from monitor.report.data import (
     JOINT,
     Chart,

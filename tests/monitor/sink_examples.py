@@ -119,13 +119,14 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self._now_s = 1000.0
+        self.ahead_s = 0.0  # by which the wall clock was set
         self._sleepers: set[tuple[float, asyncio.Future[None]]] = set()
 
     def mono_s(self) -> float:
         return self._now_s
 
     def unix_ns(self) -> int:
-        return T_NS + round((self._now_s - 1000.0) * 1e9)
+        return T_NS + round((self._now_s - 1000.0 + self.ahead_s) * 1e9)
 
     @property
     def sleepers(self) -> int:

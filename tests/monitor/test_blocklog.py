@@ -56,3 +56,9 @@ def test_a_name_of_any_bytes_is_told(log: Arrays) -> None:
 def test_a_record_holds_a_block_but_for_what_all_have_in_common() -> None:
     assert set(blocklog.RECORD.names or ()) == set(Block._fields) - {"epoch", "scale"}
     assert blocklog.RECORD["extreme"] == np.float64
+
+
+def test_what_stops_a_machine_goes_along_where_there_is_a_rule_for_it(log: Arrays) -> None:
+    stopping, not_stopping = block(0, stop=2.5, rule="5 of 8"), block(1)
+    append(log, [stopping, not_stopping])
+    assert read(log, START, SCALE)[0] == [stopping, not_stopping]

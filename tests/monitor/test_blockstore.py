@@ -104,7 +104,7 @@ def damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (newer, "newer than 1; update framewatch"),
+        (newer, "newer than 2; update framewatch"),
         (foreign, "is another program's database; move it away"),
         (damaged, "move it away or mend the disk"),
         (Path.mkdir, "cannot be"),
@@ -129,3 +129,31 @@ def test_what_cannot_be_read_is_refused_in_one_line(path: Path, make: Callable[[
     make(path)
     with pytest.raises(BlockStoreError, match=f"{path}: cannot be read"):
         read_blocks(path, SCALE)
+
+
+def of_format_1(path: Path) -> None:
+    """As a daemon that knew of no stops left it."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            """
+            CREATE TABLE blocks (
+                epoch TEXT NOT NULL, number INTEGER NOT NULL, scale TEXT NOT NULL, stream TEXT NOT NULL,
+                job TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, t_ns INTEGER NOT NULL,
+                frames INTEGER NOT NULL, judged_s REAL NOT NULL, extreme REAL NOT NULL, PRIMARY KEY (epoch, number)
+            );
+            PRAGMA user_version = 1;
+            """
+        )
+        db.execute(f"INSERT INTO blocks VALUES ({', '.join('?' * 11)})", block(0)[:11])
+        db.commit()
+
+
+def test_a_file_of_before_there_were_stops_is_read_as_it_is_and_goes_on(path: Path) -> None:
+    of_format_1(path)
+    before = path.read_bytes()
+    assert read_blocks(path, SCALE) == [block(0)]
+    assert path.read_bytes() == before, "who only reads changes nothing"
+    stopping = block(1, stop=3.0, rule="5 of 8")
+    with closing(BlockStore(path)) as store:
+        assert store.add([stopping]) == [stopping]
+        assert store.blocks(SCALE) == [block(0), stopping]

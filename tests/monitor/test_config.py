@@ -115,6 +115,16 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ("http: {port: 65536}", "http.port: Expected `int` <= 65535"),
         ("calibration: {false_alarm_rate: 0.5}", "calibration.false_alarm_rate: Expected `float` <= 0.1"),
         ("calibration: {held_out: 1}", "calibration.held_out: Expected `float` < 1.0"),
+        ("calibration: {stop_k: 9}", "calibration: stop_k is 9 but stop_n is only 8"),
+        (
+            "calibration: {false_stops_per_hour: 2}",
+            "calibration: false_stops_per_hour is 2, false_alarms_per_hour 1: a machine is to stop no more often than",
+        ),
+        (
+            "calibration: {false_stops_per_hour: 2, false_alarms_per_hour: null}",
+            "calibration: false_stops_per_hour is 2, false_alarms_per_hour null",
+        ),
+        ("permit: {back: {stop: quiet}}", "permit.back[...]: Invalid enum value 'quiet'"),
         ("security: {secrets: a}", "security.secrets: unknown key; did you mean 'secret'?"),
         ("security: {insecure: 1}", "security.insecure: Expected `bool`, got `int`"),
         ("security: {clients: c}", "security: clients and camera_key need secret, the daemon's own key"),

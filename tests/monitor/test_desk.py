@@ -20,9 +20,9 @@ from monitor.desk import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
 from monitor.eventlog import SLOTS
 from monitor.journal.store import Journal
 from monitor.layers import LayerCount, RateSummary
-from monitor.orders import Memory, Orders
+from monitor.orders import Memory, Orders, StopPromise
 from monitor.status import LOST_WHY
-from monitor.vitals import LOST_NS
+from monitor.vitals import CAUSES, LOST_NS
 
 NOW_NS = 10**12
 SETTLED_NS = NOW_NS + SETTLE_NS
@@ -310,3 +310,19 @@ def test_the_end_of_a_shelving_is_of_the_boot_in_which_it_began(desk: Desk, memo
     eventlog.append(memory.log, record("began"))
     desk.step(SETTLED_NS + 1, T_NS)
     assert journal.modes()[1] is False
+
+
+def test_where_there_is_a_budget_of_stops_charts_withhold_nothing_and_wait_for_nobody(
+    daemon: tuple[Orders, Memory], journal: Journal
+) -> None:
+    given, memory = daemon
+    assert given.bundle is not None
+    stops = StopPromise(per_hour=0.1, rule="5 of 8", hours=2.5, extrapolated_by=4.0, dead_time_s=0.5, why="")
+    facts = msgspec.structs.replace(given.bundle, stops=stops)
+    desk = Desk(msgspec.structs.replace(given, bundle=facts), memory, journal, 0)
+    for event, source in enumerate(("t2", "stop", "frozen"), start=1):
+        eventlog.append(memory.log, record("began", event=event, source=source))
+    desk.step(SETTLED_NS, T_NS)
+    assert [alarm.priority for alarm in desk.life.active if alarm.source == "stop"] == ["critical"]
+    assert desk.unacknowledged == {"stop": 1, "high": 1}
+    assert dict(zip(CAUSES, desk.causes, strict=True)) == {**dict.fromkeys(CAUSES, 0), "stop": 1, "high": 1}

@@ -13,7 +13,7 @@ from key_examples import Ring
 
 from monitor import doctor
 from monitor.bundle import WEIGHTS, Bundle, write
-from monitor.config import Config, Engine, Events, Http, Input, Outputs, Security
+from monitor.config import Config, Engine, Events, Http, Input, Outputs, Permit, Security
 from monitor.doctor import Finding, examine
 from monitor.journal.store import Journal
 from monitor.sinks.config import Command, Sinks
@@ -88,6 +88,21 @@ def test_an_extrapolated_budget_is_told_with_the_hours_that_would_support_it(con
     seen = found(agreed, "bundle")
     assert "limits extrapolated" in seen.found
     assert "let the daemon judge 1 minutes, then 'framewatch recalibrate'" in seen.remedy
+
+
+def test_an_interlock_without_a_budget_of_stops_is_a_warning(config: Config, promising: Bundle) -> None:
+    asked = msgspec.structs.replace(config.calibration, false_alarms_per_hour=PER_HOUR)
+    given = msgspec.structs.replace(
+        config,
+        bundle=str(promising.path),
+        events=EVENTS,
+        input=Input(endpoint=config.input.endpoint, rate_hz=RATE_HZ),
+        calibration=asked,
+        permit=Permit(mode="interlock"),
+    )
+    seen = found(given, "bundle")
+    assert (seen.grade, "stops for every false alarm, 60 an hour" in seen.found) == ("warning", True)
+    assert "calibration.false_stops_per_hour" in seen.remedy
 
 
 def test_a_budget_that_the_limits_do_not_keep_is_a_warning(config: Config, promising: Bundle) -> None:

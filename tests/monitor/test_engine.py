@@ -27,6 +27,9 @@ SLOTS, BATCH = 64, 16
 RULE = EventRule(k=2, n=3, clear_frames=10)
 
 
+DAY_NS = 86_400_000_000_000
+
+
 class Clock:
     """Nanoseconds that pass only when told to."""
 
@@ -37,6 +40,17 @@ class Clock:
         return self.now_ns
 
 
+class WallClock:
+    """The time of day while *clock* runs; it may be set."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.offset_ns = 0
+
+    def __call__(self) -> int:
+        return 1_795_000_000 * 10**9 + self._clock() + self.offset_ns
+
+
 class Bench:
     """Ingest, ring, backlog and engine of one process, without threads or sockets."""
 
@@ -45,6 +59,7 @@ class Bench:
         ring, self.account, self.board = lay_out(bytearray(size_of(*fields)), *fields)
         self.ring = Ring(ring)
         self.clock = Clock()
+        self.wall_clock = WallClock(self.clock)
         self.backlog = Backlog(self.ring, Ledger(self.account), BATCH, 0)
         admission = bundle.admission if bundle else None
         self.ingest = Ingest("cam", admission, WireLimits(), 10**12, self.backlog)
@@ -53,14 +68,16 @@ class Bench:
                 load_scorer(bundle), bundle.manifest.charts, bundle.context_limits, bundle.camera_limits, RULE
             )
         self.changes: list[SourcedChange] = []
-        self.engine = Engine(self.backlog, judge, self.board, self._report, self.clock, self.clock)
+        self.engine = Engine(self.backlog, judge, self.board, self._report, self.clock, self.wall_clock)
         self.seq = 0
 
     def _report(self, changes: Sequence[SourcedChange]) -> None:
         self.changes += changes
 
-    def send(self, frames: np.ndarray, *, active: bool = True, context: str = "") -> None:
-        parts = native.encode("cam", "one", self.seq, self.clock() - 5_000_000, frames, active=active, context=context)
+    def send(self, frames: np.ndarray, *, active: bool = True, context: str = "", later_ns: int = 0) -> None:
+        """*later_ns*: by how much the camera's clock is ahead of what it was."""
+        exposed_ns = 10**18 + self.clock() + later_ns
+        parts = native.encode("cam", "one", self.seq, exposed_ns, frames, active=active, context=context)
         self.ingest.take(parts, self.clock())
         self.seq += len(frames)
 
@@ -244,6 +261,18 @@ def test_delay_is_counted_from_the_least_ever_seen(bench: Bench) -> None:
     bench.clock.now_ns += 7_000_000
     bench.judge_all()
     assert bench.board["delay_sum"][0] == pytest.approx(16 * 0.007)
+
+
+@pytest.mark.parametrize("whose", ["ours", "the camera's"])
+@pytest.mark.parametrize("step_ns", [DAY_NS, -DAY_NS])
+def test_a_clock_that_is_set_and_set_right_again_delays_nothing(bench: Bench, whose: str, step_ns: int) -> None:
+    for number, offset_ns in enumerate((0, step_ns, step_ns, 0, 0)):
+        if whose == "ours":
+            bench.wall_clock.offset_ns = offset_ns
+        bench.send(normal(16, number), later_ns=0 if whose == "ours" else offset_ns)
+        bench.judge_all()
+    assert bench.board["delay_counts"].sum() == 5 * 16
+    assert bench.board["delay_sum"][0] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_the_loop_ends_when_told_to_and_nothing_is_left(bench: Bench) -> None:

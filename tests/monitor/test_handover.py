@@ -10,9 +10,10 @@ from calibration.events import Change, Event
 from models.scores import CHARTS
 from monitor import eventlog
 from monitor.handover import GROWTH_PERIOD_NS, Handover, measure_pool
-from monitor.judge import CHART_RULE, ROW, SourcedChange
+from monitor.judge import CHART_RULE, ROW, STOP_RULE, SourcedChange
 from monitor.ring import Ring
 from monitor.shared import lay_out, size_of
+from monitor.types import Peak
 
 LIMITS = (50.0, 2.0, 4.0, 8.0)  # of t2, s2, offset and local
 
@@ -20,13 +21,14 @@ LIMITS = (50.0, 2.0, 4.0, 8.0)  # of t2, s2, offset and local
 class Bench:
     """A handover with real shared memory and a clock in hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stops: bool = False) -> None:
         fields = (eventlog.fields(), Ring.fields(4, 32, 32, "uint8"))
         self.log, ring = lay_out(bytearray(size_of(*fields)), *fields)
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.now_ns = 10**18
         self.ring = Ring(ring)
-        self.handover = Handover(self.log, self.wake_fd, "epoch", "ab" * 32, CHARTS, self.ring, self.clock, self.clock)
+        given = (self.log, self.wake_fd, "epoch", "ab" * 32, CHARTS, self.ring, self.clock, self.clock)
+        self.handover = Handover(*given, stops=stops)
 
     def clock(self) -> int:
         return self.now_ns
@@ -101,17 +103,43 @@ def test_growth_is_told_once_a_second_and_the_end_at_once(bench: Bench) -> None:
 
 
 def test_open_events_withhold_by_priority_until_they_end(bench: Bench) -> None:
-    assert bench.handover.open_priorities == ()
+    assert bench.handover.open_causes == ()
     small, large = event(1, 2, 2, scores=(60, 0, 0, 0)), event(1, 4, 4, scores=(500, 0, 0, 0))
     bench.handover.report([change("began", CHART_RULE, "t2", small)])
-    assert bench.handover.open_priorities == ("medium",)
+    assert bench.handover.open_causes == ("medium",)
     bench.handover.report([change("grew", CHART_RULE, "t2", large)])
-    assert bench.handover.open_priorities == ("high",), "growth that is not told of still counts"
+    assert bench.handover.open_causes == ("high",), "growth that is not told of still counts"
     bench.handover.report([change("began", "frozen", "frozen", event(3, 4, 2))])
     assert bench.handover.open_sources(("dark", "frozen")) == ("frozen",)
     bench.handover.report([change("ended", CHART_RULE, "t2", large), change("ended", "frozen", "frozen", small)])
-    assert bench.handover.open_priorities == ()
+    assert bench.handover.open_causes == ()
     assert bench.handover.open_sources(("dark", "frozen")) == ()
+
+
+def test_where_there_is_a_rule_for_stops_charts_withhold_by_it_alone() -> None:
+    bench = Bench(stops=True)
+    far = event(1, 4, 4, scores=(500, 0, 0, 0))
+    bench.handover.report([change("began", CHART_RULE, "t2", far)])
+    assert bench.handover.open_causes == ()
+    bench.handover.report([change("began", "frozen", "frozen", far)])
+    assert bench.handover.open_causes == ("high",), "a fault of the camera withholds as before"
+    peak = Peak(4, 500.0, 70.0, 500 / 70)
+    stop = SourcedChange(STOP_RULE, STOP_RULE, Change("began", far), peak, "5 of 8 over it, furthest on t2")
+    bench.handover.report([stop])
+    assert bench.handover.open_causes == ("high", "stop")
+    told = bench.records()[-1]
+    assert (told.source, told.peak, told.why) == ("stop", peak, stop.why)
+    bench.handover.report([stop._replace(change=Change("ended", far))])
+    assert bench.handover.open_causes == ("high",)
+    os.close(bench.wake_fd)
+
+
+def test_a_stop_by_the_local_chart_says_where() -> None:
+    bench = Bench(stops=True)
+    peak = event(1, 4, 4, source=CHARTS.index("local"), where=(6, 25))
+    bench.handover.report([SourcedChange(STOP_RULE, STOP_RULE, Change("began", peak), Peak(4, 9.0, 8.0, 1.1))])
+    assert bench.records()[-1].where == (6, 25)
+    os.close(bench.wake_fd)
 
 
 def test_a_condition_is_logged_when_it_begins_and_when_it_is_over(bench: Bench) -> None:
@@ -120,7 +148,7 @@ def test_a_condition_is_logged_when_it_begins_and_when_it_is_over(bench: Bench) 
     bench.handover.release("blind")
     bench.handover.release("blind")
     assert [(one.phase, one.source) for one in bench.records()] == [("began", "blind"), ("ended", "blind")]
-    assert bench.handover.open_priorities == (), "conditions withhold by the state, not by a priority"
+    assert bench.handover.open_causes == (), "conditions withhold by the state, not by a priority"
 
 
 def test_a_camera_fault_has_no_score_and_no_place(bench: Bench) -> None:

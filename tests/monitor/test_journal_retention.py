@@ -79,26 +79,20 @@ def test_an_alarm_that_the_permit_waits_for_stays_until_it_is_acknowledged(journ
     change = Change(Revision(msgspec.structs.replace(seen, told=acknowledged), "acknowledged"), MANY)
     [row] = journal.commit(written([change], MANY))
     journal.commit(written([], MANY, row))
-    [gone] = Retention(journal, 1.0, None, awaited=["medium"]).step(0, 10 * DAY_NS)
+    [gone] = Retention(journal, 1.0, None, awaited=[("t2", "medium")]).step(0, 10 * DAY_NS)
     assert gone == Gone("t2", "medium", acked=True)
-    assert trimmed(journal, Retention(journal, None, 1e-9, awaited=["medium"]), 10 * DAY_NS) == 0
-    assert trimmed(journal, Retention(journal, 1.0, None, awaited=["high", "degraded"]), 10 * DAY_NS) == MANY - 1
-
-
-def test_an_alarm_about_the_service_is_awaited_by_its_source_and_not_by_its_priority(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "other.db", "melt")
-    [*_, row] = journal.commit(written(changes_of(record("ended", source="degraded", t_ns=1)), 1))
-    journal.commit(written([], 1, row))
-    assert trimmed(journal, Retention(journal, 1.0, None, awaited=["degraded"]), 10 * DAY_NS) == 0
-    assert trimmed(journal, Retention(journal, 1.0, None, awaited=["medium"]), 10 * DAY_NS) == 1
-    journal.close()
+    assert trimmed(journal, Retention(journal, None, 1e-9, awaited=[("t2", "medium")]), 10 * DAY_NS) == 0
+    assert (
+        trimmed(journal, Retention(journal, 1.0, None, awaited=[("t2", "high"), ("s2", "medium")]), 10 * DAY_NS)
+        == MANY - 1
+    )
 
 
 def test_it_looks_once_an_hour(journal: Journal) -> None:
-    retention = Retention(journal, 1.0, None)
+    retention = Retention(journal, EVERY_NS / DAY_NS, None)
     assert not retention.step(0, 0)
-    assert not retention.step(EVERY_NS - 1, 10 * DAY_NS)
-    assert len(retention.step(EVERY_NS, 10 * DAY_NS)) == AT_ONCE
+    assert not retention.step(EVERY_NS - 1, 2 * EVERY_NS)
+    assert len(retention.step(EVERY_NS, 2 * EVERY_NS)) == AT_ONCE
 
 
 def test_a_sink_begins_with_what_comes_after_it_was_first_heard_of(journal: Journal) -> None:

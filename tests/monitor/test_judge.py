@@ -16,7 +16,7 @@ from calibration.limits import ContextLimits, Limit
 from calibration.memory import RARITY_TAIL, fit_memory
 from models.scores import CHARTS, Scores
 from monitor.bundle import Bundle
-from monitor.judge import ROW, Judge, SourcedChange
+from monitor.judge import ROW, Judge, SourcedChange, Stops
 from monitor.ring import FrameBatch
 from monitor.score import load_scorer
 
@@ -66,8 +66,9 @@ def ended(changes: list[SourcedChange]) -> list[tuple[str, int, int, int]]:
     ]
 
 
-def judge_of(bundle: Bundle) -> Judge:
-    return Judge(load_scorer(bundle), bundle.manifest.charts, bundle.context_limits, bundle.camera_limits, RULE)
+def judge_of(bundle: Bundle, stops: Stops | None = None) -> Judge:
+    held = bundle.manifest
+    return Judge(load_scorer(bundle), held.charts, bundle.context_limits, bundle.camera_limits, RULE, stops=stops)
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from calibration.budget import budget_limit, for_tails
 from calibration.events import EventRule
 from calibration.memory import MemoryChart, fit_memory
 from calibration.tails import far_tail, rarity
+from monitor.budget import FittedBudget
 from monitor.bundle import Bundle
 from monitor.config import Calibration, Events
-from monitor.manifest import CLEAR_FRAMES, FittedBudget, FittedMemory, FittedTail, Manifest, without_budget
+from monitor.manifest import CLEAR_FRAMES, FittedMemory, FittedTail, Manifest, without_budget
 
 DEMAND = Demand(per_hour=90.0, rate_hz=100.0, k=2, n=4, warning_rate=0.01)
 

@@ -16,9 +16,9 @@ from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
 from monitor.alarms.book import apply, open_book
 from monitor.alarms.figures import Figures, Lived, figures
-from monitor.keeping import PromiseStatus, _of_job
+from monitor.keeping import PromiseStatus, StopStatus, _of_job
 from monitor.metrics import Metrics
-from monitor.orders import Memory, Orders
+from monitor.orders import Memory, Orders, StopPromise
 from monitor.sinks.pump import Statistics
 from monitor.status import Status, look
 from monitor.types import Dropped, State, Unjudged
@@ -81,7 +81,7 @@ class Daemon:
     """Metrics over a small daemon's memory."""
 
     def __init__(self, given: Orders, memory: Memory) -> None:
-        self.memory = memory
+        self.given, self.memory = given, memory
         self.now_ns = NOW_NS
         self.book = open_book("melt", [])
         self.raised: dict[tuple[str, str], int] = {}
@@ -136,6 +136,20 @@ def promising(tmp_path: Path) -> Iterator[Daemon]:
 def kept_promise(hours: float, **events: int) -> PromiseStatus:
     overall = _of_job(realised(JobEvents(None, hours, **events), PROMISE.per_hour))
     return PromiseStatus(1.0, True, 2.5, 1.5, 0.3, 100.0, 102.0, False, "it is well", 36, overall, [])
+
+
+def test_a_budget_of_stops_has_metrics_of_its_own(promising: Daemon) -> None:
+    assert not any("stop" in name for name, _ in promising.samples())
+    stops = StopPromise(per_hour=0.1, rule="5 of 8", hours=2.5, extrapolated_by=4.0, dead_time_s=0.5, why="too short")
+    assert promising.given.bundle is not None
+    facts = msgspec.structs.replace(promising.given.bundle, stops=stops)
+    daemon = Daemon(msgspec.structs.replace(promising.given, bundle=facts), promising.memory)
+    assert daemon.value("false_stop_budget_per_hour") == 0.1
+    assert daemon.value("stops_extrapolated_by") == 4.0
+    overall = _of_job(realised(JobEvents(None, 40.0, true=1, false=2), 0.1))
+    told = StopStatus(0.1, "5 of 8", 2.5, 4.0, 0.5, "too short", overall)
+    daemon.promise = msgspec.structs.replace(kept_promise(hours=40.0), stops=told)
+    assert daemon.value("false_stops_per_hour", unknown="true", end="rate") == 2 / 40.0
 
 
 def test_every_metric_has_the_prefix_and_the_camera(daemon: Daemon) -> None:

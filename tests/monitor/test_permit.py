@@ -234,4 +234,32 @@ def test_without_a_layer_that_ends_it_comes_back_after_so_long() -> None:
 def test_alarms_of_a_cause_and_of_graver_ones_are_awaited_since_they_may_have_risen() -> None:
     config = Permit(back={"medium": "acknowledged", "degraded": "acknowledged", "low": "layer_end"})
     assert awaited(config) == {"medium", "high", "critical", "degraded"}
+    assert awaited(Permit(back={"stop": "acknowledged"})) == {"stop"}
     assert awaited(Permit()) == set()
+
+
+def test_a_stop_withholds_whatever_the_priorities_and_is_named_before_them() -> None:
+    deaf = Permit(quiet_s=2.0, fall={}, withhold_priorities=())
+    after = step(deaf, GIVEN, Seen(State.OK, ["critical", "stop"], 5 * S))
+    assert (after.given, after.why) == (False, "scores over the stop limit")
+    assert step(CONFIG, GIVEN, Seen(State.OK, ["high", "stop"], 5 * S)).why == "scores over the stop limit"
+
+
+def test_a_stop_has_a_way_to_fall_and_a_way_back_of_its_own() -> None:
+    config = Permit(quiet_s=0.0, fall={"stop": "layer_end"}, back={"stop": "acknowledged"})
+    waiting = step(config, GIVEN, Seen(State.OK, ["stop"], 1 * S, layer_ends=3))
+    assert waiting.given
+    fallen = step(config, waiting, Seen(State.OK, ["stop"], 2 * S, layer_ends=4, logged=1))
+    assert not fallen.given
+    held = step(config, fallen, Seen(State.OK, [], 3 * S, 4, 2, 2, frozenset({"stop"})))
+    assert held.why == "waiting for someone to acknowledge: scores over the stop limit"
+    assert step(config, held, Seen(State.OK, [], 4 * S, 4, 2, 2)).given
+
+
+def test_what_is_graver_than_a_priority_is_no_stop() -> None:
+    """Each waits for its own alarms alone."""
+    config = Permit(quiet_s=0.0, fall={}, back={"high": "acknowledged", "stop": "acknowledged"})
+    fallen = step(config, GIVEN, Seen(State.OK, ["high"], 1 * S))
+    back = step(config, fallen, Seen(State.OK, [], 2 * S, unacknowledged=frozenset({"critical"})))
+    assert not back.given, "the priority may have risen"
+    assert step(config, fallen, Seen(State.OK, [], 2 * S)).given

@@ -19,6 +19,7 @@ from calibration.drift import Drift
 from calibration.drift_fit import fit_drift
 from monitor import blocklog, unitlog, vitals
 from monitor.blockstore import Block
+from monitor.budget import FittedStops
 from monitor.bundle import Bundle
 from monitor.manifest import FittedDrift
 from monitor.promise import (
@@ -145,6 +146,19 @@ def test_blocks_are_numbered_and_hold_their_frames_and_all_judged_time(cuts: lis
     ]
     judged = next(at for at in np.cumsum([len(batch) for batch in batches]).tolist() if at >= 180)
     assert sum(block.judged_s for block in found) == pytest.approx(judged)
+
+
+@given(cuts=CUTS)
+def test_with_a_rule_for_stops_each_block_keeps_the_extreme_of_that_too(cuts: list[int]) -> None:
+    joint = scores(200)
+    stops = FittedStops(**{name: getattr(BUDGET, name) for name in FittedStops.__struct_fields__} | {"k": 3, "n": 5})
+    keeper = BlockKeeper(budget(stops=stops), SCALE, "hot-1")
+    found = [block for batch in cut(rows(joint), cuts) for block in keeper.take(batch, float(len(batch)), T_NS)]
+    found += keeper.finish(T_NS)
+    expected = event_statistic(joint * BUDGET.action, 3, 5)
+    assert [block.stop for block in found] == [expected[at : at + 30].max() for at in range(0, 200, 30)]
+    assert {block.rule for block in found} == {"3 of 5"}
+    assert [block.extreme for block in found][:6] == [block.extreme for block in keep([rows(joint)])]
 
 
 def test_a_block_whose_frames_raised_an_alarm_stays() -> None:

@@ -189,7 +189,7 @@ def test_while_it_lasts_it_has_the_priority_of_its_peak_and_withholds_by_it(benc
     seen = []
     for one in changes:
         report(bench, [one])
-        seen.append(bench.handover.open_priorities)
+        seen.append(bench.handover.open_causes)
     assert seen == [("medium",), ("high",), ("high",), ()]
 
 

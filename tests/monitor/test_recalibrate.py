@@ -16,12 +16,13 @@ from calibration.charts import CalibrationError
 from calibration.tails import rarity
 from monitor import bundle as bundles
 from monitor.blockstore import Block
+from monitor.budget import FittedBudget, GroupsShift
 from monitor.bundle import REPORT, Bundle
 from monitor.camera.recordings import Recording, RecordingError
 from monitor.config import Calibration
 from monitor.device import engine_of
 from monitor.limits import EXTRAPOLATED, INDEPENDENT
-from monitor.manifest import FittedBudget, FittedLimit, GroupsShift, Manifest
+from monitor.manifest import FittedLimit, Manifest
 from monitor.promise import kept_block_frames
 from monitor.recalibrate import Approval, from_blocks, from_stretches, write
 from monitor.score import load_scorer

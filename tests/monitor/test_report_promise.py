@@ -11,10 +11,10 @@ from report_examples import BUDGET, DATA, DELAYS, PROMISE, PROMISED, RATES, SHIF
 
 from calibration.evaluation import Estimate
 from calibration.shifted import ALL
-from monitor.manifest import FittedBudget
+from monitor.budget import FittedBudget, FittedStops
 from monitor.report import render
 from monitor.report.evidence import soonest
-from monitor.report.promise import events_between, exceptions, footing, headline, rates_seen, terms
+from monitor.report.promise import events_between, exceptions, footing, headline, rates_seen, stops, terms
 from monitor.report.units import duration, one_in, per_frame
 from tests.monitor.test_report import Page
 
@@ -248,3 +248,25 @@ def test_what_the_warning_limit_rests_on_is_told() -> None:
     told = " ".join(terms(PROMISE))
     for part in ("That limit comes by the method conformal (an order statistic);", "between 0.95 and 1.05 times it"):
         assert part in told
+
+
+# Stops
+
+
+def stopping(**fields: Any) -> FittedBudget:
+    same = {name: getattr(BUDGET, name) for name in FittedStops.__struct_fields__}
+    given = {"per_hour": 0.01, "asked_per_hour": 0.01, "k": 5, "n": 8, "action": 9.0, "extrapolated_by": 48.0}
+    return changed(stops=FittedStops(**same | given | fields))
+
+
+def test_without_a_budget_of_stops_the_report_says_that_each_false_alarm_may_stop_the_machine() -> None:
+    [told] = stops(BUDGET)
+    assert "there is no budget of false stops" in told
+
+
+def test_the_promise_of_stops_is_told_with_its_rule_its_limit_and_how_far_it_is_extrapolated() -> None:
+    promised, rule, sure = stops(stopping())
+    assert promised.startswith("At most one false stop in 4.2 days, on average. Extrapolated by a factor of 48: ")
+    assert "5 of 8 judged frames in a row are over the stop limit, 1.50 times the action limit" in rule
+    assert "0.63 and 0.73 times" in sure
+    assert stops(stopping(asked_per_hour=0.02))[-1] == "Asked for was one in 2.1 days."

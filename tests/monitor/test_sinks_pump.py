@@ -128,6 +128,25 @@ def test_after_a_long_outage_old_revisions_are_shed_counted_and_the_newest_of_ea
     run(main)
 
 
+@pytest.mark.parametrize("days", [2, -2])
+def test_a_wall_clock_that_is_set_makes_no_change_old(days: int) -> None:
+    async def main() -> None:
+        sink, clock = Memory(), VirtualClock()
+        sink.error = DeliveryError("down")
+        with some_journal() as journal:
+            async with dispatching(journal, route(sink), clock=clock) as dispatch:
+                for rev in (1, 2, 3):
+                    journal.write(some_alarm(1, rev), T_NS)
+                dispatch.wake()
+                await until(lambda: of(dispatch, "memory").failures == 1)
+                sink.error, clock.ahead_s = None, days * 86_400.0
+                clock.pass_s(60.0)
+                await until(lambda: len(sink.got) == 3)
+                assert of(dispatch, "memory").shed == 0
+
+    run(main)
+
+
 def test_what_a_sink_does_not_want_is_passed_over_even_while_it_could_not_deliver() -> None:
     async def main() -> None:
         sink = Memory()

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from test_life import Story
 
 from monitor.alarms.acts import Acknowledge
+from monitor.alarms.alarm import cause_of
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Revision, Rules
-from monitor.alarms.waiting import Waiting, cause_of
+from monitor.alarms.waiting import Waiting
 from monitor.types import Peak
 
 LIVELY = Rules({"dark": 5.0}, {"t2": 5.0}, frozenset({"frozen"}), {}, FloodRule(begins_above=3, ends_below=2))
-SOURCES = ("t2", "dark", "frozen", "blind", "degraded", "new_kind")
+SOURCES = ("t2", "dark", "frozen", "stop", "degraded", "new_kind")
 
 
 def recounted(story: Story) -> tuple[dict[tuple[str, str], int], Counter[str]]:
@@ -30,7 +31,17 @@ def recounted(story: Story) -> tuple[dict[tuple[str, str], int], Counter[str]]:
 def test_causes_are_states_of_the_service_and_priorities_of_everything_else() -> None:
     assert cause_of("degraded", "medium") == "degraded"
     assert cause_of("dark", "high") == "high"
-    assert cause_of("flood", "high") == "", "it withholds nothing"
+    assert cause_of("flood", "high") is None, "it withholds nothing"
+
+
+def test_where_a_rule_for_stops_speaks_no_chart_waits_for_anybody() -> None:
+    waiting = Waiting({("t2", "medium"): 3, ("stop", "critical"): 1, ("dark", "high"): 1}, [], ("t2", "s2"))
+    assert waiting.by_cause == {"stop": 1, "high": 1}
+    waiting.follow(revisions_of(record("ended"), record("ended", event=2, source="stop")))
+    assert waiting.by_cause == {"stop": 2, "high": 1}
+    waiting.forget("t2", "medium")
+    waiting.forget("stop", "critical")
+    assert waiting.by_cause == {"stop": 1, "high": 1}
 
 
 def test_a_grave_alarm_is_not_forgotten_behind_any_number_of_others() -> None:

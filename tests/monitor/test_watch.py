@@ -240,11 +240,11 @@ def test_frames_that_can_never_be_judged_are_told(bench: Bench) -> None:
 
 def test_what_an_earlier_process_left_open_withholds_the_permit(bench: Bench) -> None:
     bench.ready()
-    bench.memory.vitals["open_by_priority"][:] = [0, 0, 1, 0]
+    bench.memory.vitals["open_causes"][vitals.CAUSES.index("high")] = 1
     bench.pass_time(2.0, frames=True)
     assert bench.said.state == "ok"
     assert not bench.ear.permits[-1].permit
-    bench.memory.vitals["open_by_priority"][:] = 0
+    bench.memory.vitals["open_causes"][:] = 0
     bench.pass_time(0.7, frames=True)
     assert bench.ear.permits[-1].permit
 

@@ -40,10 +40,22 @@ STREAMS: Final = {
         Stream("periodic", 0.5, 400_000, 60 * MILLION, floor=2.4, period=1000),
     )
 }
+STOPS: Final = {
+    stream.name: stream
+    for stream in (
+        Stream("stops 0", 0.0, 200_000, 600 * MILLION, floor=2.2, k=5, n=8),
+        Stream("stops 0.9", 0.9, 200_000, 600 * MILLION, floor=2.6, k=5, n=8),
+        Stream("stops 0.99", 0.99, 400_000, 600 * MILLION, floor=2.9, k=5, n=8),
+    )
+}
+"""By the rule for stops, which are asked for so seldom that no calibration has the hours."""
+
 FLOOR: Final = Stream("floor", 0.9, 200_000, 60 * MILLION, floor=3.6, charts=4, k=1, n=1)
 EXPECTED: Final = (3.0, 10.0, 0.3)
+EXPECTED_STOPS: Final = (1.0, 0.1, 0.03)
 EXPECTED_FLOOR: Final = 2.0
 PLACE: Final = "promise-streams"
+PLACE_OF_STOPS: Final = "promise-stops"
 PICTURE: Final = Path("pictures", "promise.svg")  # beside the document
 HEAD: Final = (
     f"{'stream':<12} {'events':>6} {'blocks':>6} {'frames':>6} {'promised':>8}  {'mean':>4} {'s.e.':>5}"
@@ -55,7 +67,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few calibrations, shorter fresh streams")
     parser.add_argument("--calibrations", type=int, help="of every stream: 200, or 10 with --quick")
-    parser.add_argument("--only", nargs="+", choices=[*STREAMS, FLOOR.name], help="these streams")
+    parser.add_argument("--only", nargs="+", choices=[*STREAMS, FLOOR.name, *STOPS], help="these streams")
+    parser.add_argument("--stops", action="store_true", help="streams of the rule for stops, in a table of their own")
     parser.add_argument("--seed", type=int, default=CALIBRATION_SEED, help="of the first calibration")
     add_files(parser, list[OnStream], PLACE)
     options = parser.parse_args()
@@ -63,28 +76,33 @@ def main() -> None:
     if calibrations < 2:
         parser.error("--calibrations: a spread takes two of them")
     rows: list[OnStream] = []
-    measured = measure(options.only or [*STREAMS, FLOOR.name], calibrations, options.seed, options.quick)
+    names = options.only or ([*STOPS] if options.stops else [*STREAMS, FLOOR.name])
+    measured = measure(names, calibrations, options.seed, options.quick)
     sys.stdout.write(HEAD)
     for row in options.kept or measured:
         rows.append(row)
         sys.stdout.write(line(row))
         sys.stdout.flush()
         keep(options.json, rows)
-    if options.out:
+    if options.out and options.stops:
+        put(options.out, PLACE_OF_STOPS, of_streams(rows))
+    elif options.out:
         written(rows, options.out)
 
 
 def measure(names: list[str], calibrations: int, seed: int, quick: bool) -> Iterator[OnStream]:
     """The figures of every budget on each of the streams called *names*."""
     for name in names:
-        stream = STREAMS.get(name, FLOOR)
+        stream = (STREAMS | STOPS).get(name, FLOOR)
         yield from figures(stream._replace(fresh=stream.fresh // 10) if quick else stream, calibrations, seed)
 
 
 def figures(stream: Stream, calibrations: int, seed: int) -> list[OnStream]:
     """The figures of every budget on *stream*; of the floor also with ranks."""
     ahead = fresh(stream, FRESH_SEED + seed)
-    expected = (EXPECTED_FLOOR,) if stream.name == FLOOR.name else EXPECTED
+    expected = EXPECTED_STOPS if stream.name in STOPS else EXPECTED
+    if stream.name == FLOOR.name:
+        expected = (EXPECTED_FLOOR,)
     done = trials(stream, ahead, expected, calibrations, seed)
     rows = [summary(stream.name, one, done[one]) for one in expected]
     if stream.name != FLOOR.name:
