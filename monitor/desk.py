@@ -13,9 +13,9 @@ import msgspec
 
 from monitor import eventlog
 from monitor import permit as permits
-from monitor.alarms import acts, book, life, modes
+from monitor.alarms import acts, book, life, modes, reading
 from monitor.alarms.acts import AcknowledgeAll, Asked, Refused
-from monitor.alarms.alarm import SOURCES, Alarm, Case, Urgency, cause_of, count_causes, urgency_of
+from monitor.alarms.alarm import SOURCES, Alarm, Urgency, cause_of, count_causes, urgency_of
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Entry, Moment, Revision, Rules
 from monitor.alarms.waiting import Waiting
@@ -77,7 +77,7 @@ class Desk:
         self._outbox = Outbox(journal, given.boot, self._position)
         self._rules, urgency = rules_of(given.config)
         held = modes.reopened(*journal.modes(), mono_ns, t_ns)
-        self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
+        self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns, given.boot)
         self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency, journal.newest_id())
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
         stops = given.bundle is not None and given.bundle.stops is not None
@@ -209,11 +209,8 @@ class Desk:
         return [record]
 
     def _apply(self, records: list[eventlog.EventRecord], at: Moment) -> list[Revision]:
-        cases: list[Case] = []
-        for record in records:
-            self._book, changed = book.apply(self._book, record, lossy=self._overwritten > 0)
-            cases += changed
-        self.life, revisions = life.follow(self._rules, self.life, cases, at)
+        lossy = self._overwritten > 0
+        self._book, self.life, revisions = reading.read(self._rules, self._book, self.life, records, at, lossy)
         return revisions
 
     def _do_what_was_asked(

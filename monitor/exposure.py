@@ -25,6 +25,15 @@ def refuse_bind(key: str, endpoint: str, security: Security) -> None:
         raise ConfigError(_unlocked(key, endpoint))
 
 
+def refuse_camera(endpoint: str, *, keyed: bool, insecure: bool) -> None:
+    """The same for a camera of ours that is to bind *endpoint*: *keyed* if it asks for keys."""
+    if not (keyed or insecure or is_local(endpoint)):
+        raise ConfigError(
+            f"--endpoint: {endpoint} can be reached from other machines and asks for no key; give --secret and "
+            "--clients ('framewatch keys new NAME'), use 127.0.0.1, or say --insecure"
+        )
+
+
 def exposed(config: Config) -> Iterator[str]:
     """A line for each address of *config* beyond loopback that asks for neither key nor token."""
     bound = [("outputs.alarms", config.outputs.alarms), ("outputs.permit", config.outputs.permit)]

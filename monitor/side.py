@@ -207,8 +207,7 @@ class _Shell:
             self._vitals["heard"][0] = heard  # after what it is said of
             self._vitals["side_pid"][0] = os.getpid()
             self._vitals["side_beat_ns"][0] = now_ns
-            for message in self._live.step(now_ns, time.time_ns()):
-                self._dispatch.say(message)
+            self._say_what_holds()
             if os.getppid() != self._supervisor:
                 _log.warning("the supervisor is gone; stopping")
                 self._ask_to_stop()
@@ -221,7 +220,12 @@ class _Shell:
     def _rung(self) -> None:
         with suppress(BlockingIOError):  # someone else's ring may have been read with ours
             os.eventfd_read(self._wake_fd)
+        self._say_what_holds()  # it may be the permit that has changed: sinks are not to hear of it a beat late
         self._wake.set()
+
+    def _say_what_holds(self) -> None:
+        for message in self._live.step(time.monotonic_ns(), time.time_ns()):
+            self._dispatch.say(message)
 
 
 def run(given: Orders) -> None:

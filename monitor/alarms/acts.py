@@ -1,4 +1,4 @@
-"""What people and programs do to alarms: acknowledge, judge, shelve, take out of service. Pure: time is an argument."""
+"""What people and programs do to alarms: acknowledge, judge, comment, shelve, take out of service. Pure."""
 
 from collections.abc import Callable, Iterable
 from typing import Annotated, Final, Literal, NamedTuple
@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.alarms import modes
 from monitor.alarms.alarm import SOURCES, Verdict
-from monitor.alarms.life import Entry, Life, Moment, Revision, Rules, What, acknowledge, change_modes
+from monitor.alarms.life import Entry, Life, Moment, Revision, Rules, What, acknowledge, change_modes, comment
 from monitor.alarms.modes import Mode, ModeName
 from monitor.types import Source
 
@@ -38,6 +38,13 @@ class AcknowledgeAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Text = ""
     source: Source | None = None
     group: Name | None = None
+
+
+class Comment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Someone says *reason* of the alarm, and acknowledges nothing by it; an empty one takes back the one before."""
+
+    by: Name
+    reason: Text
 
 
 class Shelve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +78,7 @@ class PutBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Text = ""
 
 
-Asked = Acknowledge | Shelve | Suppress | TakeOut | PutBack
+Asked = Acknowledge | Comment | Shelve | Suppress | TakeOut | PutBack
 
 BEGUN: Final[dict[type[Asked], tuple[ModeName, What]]] = {
     Shelve: ("shelved", "shelved"),
@@ -109,9 +116,11 @@ def do(
     *find* gives alarms that are over already. An acknowledgement of what is acknowledged changes nothing, and is well.
     """
     entry = life.entries.get(target) or find(target)
-    if isinstance(asked, Acknowledge):
+    if isinstance(asked, Acknowledge | Comment):
         if entry is None or entry.told is None:
             return Refused(f"there is no alarm {target!r}", "unknown")
+        if isinstance(asked, Comment):
+            return Outcome(*comment(life, entry, asked.by, asked.reason))
         return Outcome(*acknowledge(rules, life, entry, asked.by, asked.verdict, asked.reason, at))
     source = target if entry is None else (entry.told or entry.seen).source
     if source not in SOURCES:
@@ -149,6 +158,6 @@ def acknowledge_each(
 
 def what_of(asked: Asked) -> What:
     """The word for *asked* in the journal."""
-    if isinstance(asked, Acknowledge):
-        return "acknowledged"
+    if isinstance(asked, Acknowledge | Comment):
+        return "acknowledged" if isinstance(asked, Acknowledge) else "commented"
     return ENDED[asked.mode] if isinstance(asked, PutBack) else BEGUN[type(asked)][1]

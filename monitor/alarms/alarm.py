@@ -113,6 +113,7 @@ class Case(NamedTuple):
     event: int
     carried: int  # frames over the limit that earlier epochs counted
     alarm: Alarm
+    began_ns: int = 0  # monotonic, when the event began; 0: it is not known
 
 
 def urgency_of(how: Priorities, rate_hz: float) -> Urgency:
@@ -159,3 +160,27 @@ def count_causes(alarms: Iterable[Alarm], charts: Collection[str] = ()) -> list[
 def ratio_of(alarm: Alarm) -> float:
     """How far the peak lies over the limit; 0 where an alarm has none."""
     return 0.0 if alarm.peak is None else alarm.peak.ratio
+
+
+def foremost(before: Alarm | None, seen: Alarm) -> Alarm:
+    """Which of the two speaks for an alarm, by its peak."""
+    return seen if before is None or ratio_of(seen) >= ratio_of(before) else before
+
+
+def gone_on(before: Alarm, seen: Alarm) -> Alarm:
+    """The alarm *before* together with another event that goes on with it."""
+    peak = foremost(before, seen)
+    same = seen.stream == before.stream
+    return msgspec.structs.replace(
+        peak,
+        state=seen.state,
+        stream=seen.stream,
+        first_seq=before.first_seq if same else seen.first_seq,
+        last_seq=seen.last_seq,
+        first_t_ns=before.first_t_ns if same else seen.first_t_ns,
+        frames_over=before.frames_over + seen.frames_over,
+        priority=max(before.priority, seen.priority, key=PRIORITIES.index),
+        kind=seen.kind or before.kind,
+        bundle=seen.bundle,
+        why=seen.why or before.why,
+    )

@@ -46,11 +46,12 @@ class Waiting:
 
     def _follow(self, revision: Revision) -> None:
         alarm, cause = revision.alarm, self._cause_of(revision.alarm)
-        if alarm.id in self._open:
+        counted = alarm.id in self._open
+        if counted:
             self._counts[self._open.pop(alarm.id)] -= 1
         elif revision.what == "acknowledged":  # it was over before, and its cause is what it was at the end
             self._counts[cause] -= 1
-        if alarm.acked:
+        if alarm.acked or not (counted or revision.what == "raised"):  # or it is over, and was counted when it was open
             return
         self._counts[cause] += 1
         if alarm.state == "active":

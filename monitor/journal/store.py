@@ -21,6 +21,7 @@ from monitor.alarms.modes import Modes
 from monitor.journal import schema
 from monitor.journal.age import Believed, machine_boot
 from monitor.journal.reading import Records
+from monitor.journal.standing import AS_FAR_AS
 from monitor.sinks.feed import Entry
 
 BUSY_S: Final = 0.2
@@ -254,6 +255,10 @@ class Journal(Records):
         with self._lock, self._transaction():
             self._db.execute("INSERT OR IGNORE INTO cursors SELECT ?, coalesce(max(row), 0) FROM changes", (sink,))
             return self._number("SELECT row FROM cursors WHERE sink = ?", (sink,))
+
+    def standing(self, sink: str, most: int) -> list[Alarm]:
+        """The alarms that are open as far as *sink* has come, the latest *most*, oldest change first."""
+        return [one.alarm for one in reversed(self._told(AS_FAR_AS, sink, most))]
 
     def mark(self, sink: str, row: int) -> None:
         """*sink* has delivered everything up to *row*."""

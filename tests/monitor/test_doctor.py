@@ -17,6 +17,7 @@ from monitor.config import Config, Engine, Events, Http, Input, Outputs, Permit,
 from monitor.doctor import Finding, examine
 from monitor.journal.store import Journal
 from monitor.sinks.config import Command, Sinks
+from monitor.sinks.opcua.settings import Opcua
 from monitor.web import token
 
 DAY_NS = 86_400 * 10**9
@@ -49,14 +50,18 @@ def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sink_that_could_not_start_is_a_fault_and_one_that_could_is_told(config: Config) -> None:
-    pager = Command(name="pager", command=("sh", "-c", "true"))
-    seen = found(msgspec.structs.replace(config, sinks=Sinks(commands=(pager,))), "sinks")
-    assert (seen.grade, seen.found) == ("ok", "pager can start")
-    lost = msgspec.structs.replace(pager, command=("nothing-like-it",))
-    seen = found(msgspec.structs.replace(config, sinks=Sinks(commands=(lost,))), "sinks")
-    assert seen.grade == "fault"
-    assert "nothing-like-it is no program" in seen.found
+def test_each_sink_is_looked_at(config: Config) -> None:
+    pager, lost = (Command(name=name, command=(name, "-c", "true")) for name in ("sh", "nothing-like-it"))
+    asked = msgspec.structs.replace(config, sinks=Sinks(commands=(pager, lost)))
+    assert found(asked, "sinks.commands 'sh'").grade == "ok"
+    assert found(asked, "sinks.commands 'nothing-like-it'").grade == "fault"
+
+
+def test_an_opc_ua_server_is_looked_at_where_there_is_one(config: Config, taken: int) -> None:
+    asked = msgspec.structs.replace(config, opcua=Opcua(port=taken))
+    seen = found(asked, "opcua.port")
+    assert (seen.grade, seen.found) == ("fault", f"127.0.0.1:{taken}: Address already in use")
+    assert found(asked, "opcua").found == "everybody who reaches it may read without security"
 
 
 def test_no_bundle_is_a_warning(config: Config) -> None:

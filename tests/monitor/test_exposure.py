@@ -65,6 +65,14 @@ def test_the_defaults_are_shut() -> None:
     assert list(exposure.exposed(Config())) == []
 
 
+def test_a_camera_of_ours_is_held_to_the_same() -> None:
+    exposure.refuse_camera("tcp://127.0.0.1:0", keyed=False, insecure=False)
+    exposure.refuse_camera("tcp://*:0", keyed=True, insecure=False)
+    exposure.refuse_camera("tcp://*:0", keyed=False, insecure=True)
+    with pytest.raises(ConfigError, match=r"^--endpoint: tcp://\*:0 can be reached .* or say --insecure$"):
+        exposure.refuse_camera("tcp://*:0", keyed=False, insecure=False)
+
+
 def test_one_address_is_held_to_the_same() -> None:
     exposure.refuse_bind("--endpoint", "tcp://127.0.0.1:5555", Security())
     exposure.refuse_bind("--endpoint", "tcp://*:5555", KEYED)

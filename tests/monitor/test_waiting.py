@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_life import Story
 
-from monitor.alarms.acts import Acknowledge
+from monitor.alarms.acts import Acknowledge, Comment
 from monitor.alarms.alarm import cause_of
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Revision, Rules
@@ -76,6 +76,19 @@ def test_what_is_judged_once_more_was_counted_already() -> None:
         assert waiting.by_cause == waits
 
 
+def test_what_is_said_of_an_alarm_changes_nothing_whether_it_is_open_or_over() -> None:
+    story, waiting = Story(), Waiting({}, [])
+    waiting.follow(story.see(record("began")))
+    [alarm_id] = story.kept
+    waiting.follow(story.do(alarm_id, Comment("ann", "dust?")))
+    waiting.follow(story.see(record("ended", last_seq=20)))
+    waiting.follow(story.do(alarm_id, Comment("ann", "dust")))
+    assert waiting.by_cause == {"medium": 1}
+    waiting.follow(story.do(alarm_id, Acknowledge("ann")))
+    waiting.follow(story.do(alarm_id, Comment("ann", "it was dust")))
+    assert waiting.by_cause == {}
+
+
 def test_a_priority_that_rises_takes_its_alarm_along() -> None:
     story, waiting = Story(), Waiting({}, [])
     waiting.follow(story.see(record("began")))
@@ -91,7 +104,9 @@ def test_a_priority_that_rises_takes_its_alarm_along() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(("began", "grew", "ended", "ended", "acknowledge", "acknowledge", "wait", "restart")),
+            st.sampled_from(
+                ("began", "grew", "ended", "ended", "acknowledge", "acknowledge", "comment", "wait", "restart")
+            ),
             st.integers(0, 5),
             st.sampled_from((1.2, 2.5, math.inf)),
         ),
@@ -105,9 +120,10 @@ def test_it_counts_what_the_journal_would_count(steps: list[tuple[str, int, floa
         told: list[Revision] = []
         if what == "wait":
             told = story.wait(float(which))
-        elif what == "acknowledge":
+        elif what in ("acknowledge", "comment"):
             known = [alarm_id for alarm_id, entry in story.kept.items() if entry.told is not None]
-            told = story.do(known[which % len(known)], Acknowledge("ann")) if known else []
+            asked = Acknowledge("ann") if what == "acknowledge" else Comment("ann", f"said {number}")
+            told = story.do(known[which % len(known)], asked) if known else []
         elif what == "restart":
             story.restart()
             waiting = Waiting(recounted(story)[0], story.life.active)
