@@ -58,7 +58,7 @@ class Metrics(Collector):
         look: Callable[[], Status],
         raised: Callable[[], Mapping[tuple[str, str], int]],
         sinks: Callable[[], Sequence[Statistics]] = tuple,
-        figures: Callable[[], Figures] | None = None,
+        figures: Callable[[], Figures | None] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device

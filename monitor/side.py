@@ -25,7 +25,7 @@ import zmq
 from prometheus_client import CollectorRegistry
 
 from monitor import doorkeeper, logs, orders, vitals
-from monitor.alarms.acts import Asked
+from monitor.alarms.acts import AcknowledgeAll, Asked
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
@@ -34,7 +34,9 @@ from monitor.broadcast import Broadcast
 from monitor.config import Config, Http
 from monitor.desk import Answer, Desk, Telegram, sink_names
 from monitor.doorkeeper import Doorkeeper
-from monitor.journal.store import Journal, JournalError, Told, Which
+from monitor.journal.reader import Reader
+from monitor.journal.reading import Told, Which
+from monitor.journal.store import Journal, JournalError
 from monitor.keys import KeyFileError
 from monitor.layers import RateSummary
 from monitor.live import Live
@@ -48,6 +50,7 @@ from monitor.snapshots.clerk import Clerk
 from monitor.snapshots.page import Snapshot
 from monitor.snapshots.request import Request
 from monitor.status import Status
+from monitor.sweep import Swept
 from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
@@ -57,6 +60,7 @@ TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
 
 ANSWER_S: Final = 10.0
+SWEEP_S: Final = 60.0  # ten thousand alarms take two
 SINKS_STOP_S: Final = 3.0
 WAITING_MOST: Final = 1000
 FIGURES_NS: Final = 60_000_000_000
@@ -72,13 +76,13 @@ class StartError(ValueError):
 
 
 class Window:
-    """What HTTP shows: the desk at the present moment."""
+    """What HTTP shows: the desk at the present moment, and what *reader* finds while the desk writes the journal."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, journal: Journal, dispatch: Dispatch) -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, reader: Reader, dispatch: Dispatch) -> None:
         self._desk = desk
-        self._journal = journal
+        self._reader = reader
         self._wake_fd = given.wake_fd
-        self._latest: tuple[int, Figures] | None = None
+        self._latest: tuple[int, Figures | None] | None = None
         self._metrics = Metrics(
             CollectorRegistry(),
             given,
@@ -93,22 +97,27 @@ class Window:
         return self._desk.status(time.monotonic_ns(), time.time_ns())
 
     def alarms(self, limit: int, which: Which | None) -> list[Alarm]:
-        return self._journal.alarms(limit, which)
+        return self._reader.alarms(limit, which)
 
     def history(self, alarm_id: str) -> list[Told]:
-        return self._journal.changes(alarm_id)
+        return self._reader.changes(alarm_id)
 
     def modes(self) -> Modes:
         return self._desk.life.modes
 
     def figures(self, first_t_ns: int, last_t_ns: int) -> Figures:
-        return figures(self._journal.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
+        return figures(self._reader.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
 
-    def _of_the_last_day(self) -> Figures:
-        """Worked out once a minute: a scrape is not to wait for ten thousand alarms."""
+    def _of_the_last_day(self) -> Figures | None:
+        """Worked out once a minute: a scrape is not to wait for ten thousand alarms. None: they cannot be read."""
         now_ns, now_t_ns = time.monotonic_ns(), time.time_ns()
         if self._latest is None or now_ns - self._latest[0] >= FIGURES_NS:
-            self._latest = now_ns, self.figures(now_t_ns - DAY_NS, now_t_ns)
+            try:
+                found = self.figures(now_t_ns - DAY_NS, now_t_ns)
+            except JournalError as error:
+                _log.error("%s", error)
+                found = None
+            self._latest = now_ns, found
         return self._latest[1]
 
     def ask(self, target: str, asked: Asked) -> Answer:
@@ -116,6 +125,12 @@ class Window:
         waiting = self._desk.ask(target, asked)
         os.eventfd_write(self._wake_fd, 1)
         return waiting.result(ANSWER_S)
+
+    def ask_all(self, asked: AcknowledgeAll) -> Swept:
+        """Likewise."""
+        waiting = self._desk.ask_all(asked)
+        os.eventfd_write(self._wake_fd, 1)
+        return waiting.result(SWEEP_S)
 
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)
@@ -245,9 +260,11 @@ def run(given: Orders) -> None:
     memory = orders.open_memory(given)
     journal = Journal(Path(config.journal), config.camera, hold=True)
     context = zmq.Context()
+    reader: Reader | None = None
     desk: Desk | None = None
     keeper: Doorkeeper | None = None
     try:
+        reader = Reader(Path(config.journal), config.camera)
         desk = Desk(given, memory, journal, time.monotonic_ns(), time.time_ns())
         listener = listen(config)
         keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
@@ -256,13 +273,13 @@ def run(given: Orders) -> None:
         found = routes(config.sinks, config.camera)
         if config.opcua is not None:
             people = People(desk, given.wake_fd)
-            found.append(opcua_route(config.opcua, config.camera, people, partial(_waiting, journal)))
+            found.append(opcua_route(config.opcua, config.camera, people, partial(_waiting, reader)))
         dispatch = Dispatch(journal, found)
         for name in sink_names(config):
             journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         server = _Server(
             uvicorn.Config(
-                application(Window(given, memory, desk, journal, dispatch), allowed(config.http)),
+                application(Window(given, memory, desk, reader, dispatch), allowed(config.http)),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -280,6 +297,8 @@ def run(given: Orders) -> None:
         context.destroy(linger=LINGER_MS)
         if desk is not None:
             desk.close()
+        if reader is not None:
+            reader.close()
         journal.close()
 
 
@@ -289,10 +308,10 @@ def _show(desk: Desk, wake_fd: int, request: Request) -> "Future[Snapshot]":
     return waiting
 
 
-def _waiting(journal: Journal) -> list[Alarm]:
+def _waiting(reader: Reader) -> list[Alarm]:
     """Alarms that are open or that nobody has acknowledged, the latest thousand of each, oldest first."""
-    found = {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "unacknowledged")}
-    found |= {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "active")}
+    found = {alarm.id: alarm for alarm in reader.alarms(WAITING_MOST, "unacknowledged")}
+    found |= {alarm.id: alarm for alarm in reader.alarms(WAITING_MOST, "active")}
     return sorted(found.values(), key=lambda alarm: alarm.id)
 
 

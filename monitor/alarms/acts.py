@@ -1,6 +1,6 @@
 """What people and programs do to alarms: acknowledge, judge, comment, shelve, take out of service. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
@@ -9,6 +9,7 @@ from monitor.alarms import modes
 from monitor.alarms.alarm import SOURCES, Verdict
 from monitor.alarms.life import Entry, Life, Moment, Revision, Rules, What, acknowledge, change_modes, comment
 from monitor.alarms.modes import Mode, ModeName
+from monitor.types import Source
 
 LONGEST_SHELF_S: Final = 7 * 86_400.0
 """An alarm that nobody wants to see for longer is taken out of service, which is listed until it is put back."""
@@ -23,6 +24,20 @@ class Acknowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: Name
     verdict: Verdict | None = None
     reason: Text = ""
+
+
+class AcknowledgeAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Someone has seen all alarms that were raised up to and with *until*; what came later nobody has seen yet.
+
+    Those of one *source*, and those of one *group*: behind that flood alarm, which is one of them.
+    """
+
+    by: Name
+    until: Name  # the id of an alarm
+    verdict: Verdict | None = None
+    reason: Text = ""
+    source: Source | None = None
+    group: Name | None = None
 
 
 class Comment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +137,23 @@ def do(
     mode = Mode(name, asked.by, asked.reason, at.t_ns, until_ns, until_t_ns)
     changed = modes.begun(life.modes, source, mode)
     return Outcome(*change_modes(rules, life, changed, what, asked.by, asked.reason, at), source, until_t_ns)
+
+
+def acknowledge_each(
+    rules: Rules, life: Life, entries: Iterable[Entry], asked: AcknowledgeAll, at: Moment
+) -> tuple[Life, list[Revision], list[str]]:
+    """Acknowledge those of *entries* that were told and that nobody has acknowledged; with their ids, in this order.
+
+    No verdict that was given before is changed.
+    """
+    revisions, done = list[Revision](), list[str]()
+    for entry in entries:
+        if entry.told is None or entry.told.acked:
+            continue
+        life, told = acknowledge(rules, life, entry, asked.by, asked.verdict, asked.reason, at)
+        revisions += told
+        done.append(entry.told.id)
+    return life, revisions, done
 
 
 def what_of(asked: Asked) -> What:

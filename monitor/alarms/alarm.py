@@ -138,21 +138,22 @@ def priority_of(source: str, ratio: float, frames_over: int = 0, kind: str = "",
     return PRIORITIES[min(PRIORITIES.index("medium") + far, len(PRIORITIES) - 1)]
 
 
-def cause_of(alarm: Alarm, charts: Collection[str] = ()) -> str | None:
-    """What withholds the permit while *alarm* is open, as `monitor.types.Cause` names it; None: nothing does.
+def cause_of(source: str, priority: str, charts: Collection[str] = ()) -> str | None:
+    """What withholds the permit while such an alarm is open, as `monitor.types.Cause` names it; None: nothing does.
 
     *charts*: sources that do not, since there is a rule for stops.
     """
-    if alarm.source in SERVICE_SOURCES:
-        return alarm.source if alarm.source in CAUSES else None
-    if alarm.source == STOP:
+    if source in SERVICE_SOURCES:
+        return source if source in CAUSES else None
+    if source == STOP:
         return STOP
-    return None if alarm.source in charts else alarm.priority
+    return None if source in charts else priority
 
 
 def count_causes(alarms: Iterable[Alarm], charts: Collection[str] = ()) -> list[int]:
     """How many of *alarms* about frames there are of each of CAUSES."""
-    found = Counter(cause_of(alarm, charts) for alarm in alarms if alarm.source not in SERVICE_SOURCES)
+    about_frames = [alarm for alarm in alarms if alarm.source not in SERVICE_SOURCES]
+    found = Counter(cause_of(alarm.source, alarm.priority, charts) for alarm in about_frames)
     return [found[cause] for cause in CAUSES]
 
 

@@ -85,10 +85,9 @@ class Outbox:
                 alarm = revision.alarm
                 self._queue.append(Departure(row, alarm if row else msgspec.structs.replace(alarm, journaled=False)))
 
-    def take(self) -> list[Alarm]:
-        """All that is to leave now; the caller sends it in this order."""
-        taken = list(self._queue)
-        self._queue.clear()
+    def take(self, most: int | None = None) -> list[Alarm]:
+        """What is to leave now, at most so many: the rest the next time. The caller sends it in this order."""
+        taken = [self._queue.popleft() for _ in range(min(len(self._queue), most or len(self._queue)))]
         self._sent_row = max([self._sent_row, *(departure.row for departure in taken)])
         return [departure.alarm for departure in taken]
 

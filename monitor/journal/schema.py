@@ -79,6 +79,24 @@ INSERT INTO changes SELECT row, id, rev, t_ns, source, priority,
 INSERT INTO totals SELECT source, priority, count(*) FROM changes WHERE rev = 1 GROUP BY source, priority;
 """
 
+_VIEWS_OF_1: Final = """
+CREATE TEMP VIEW alarms AS SELECT rowid AS rowid, id, rev, state, 0 AS acked, source,
+    json_extract(body, '$.priority') AS priority, raised_t_ns, NULL AS acked_t_ns,
+    (SELECT t_ns FROM main.changes WHERE changes.id = old.id AND json_extract(changes.body, '$.state') = 'cleared'
+        ORDER BY changes.rev LIMIT 1) AS cleared_t_ns, body FROM main.alarms AS old;
+CREATE TEMP VIEW changes AS SELECT row, id, rev, t_ns, source, priority,
+    CASE WHEN rev = 1 THEN 'raised' WHEN json_extract(body, '$.state') = 'cleared' THEN 'cleared' ELSE 'changed' END
+        AS what, '' AS by, '' AS reason, body FROM main.changes;
+CREATE TEMP TABLE modes (source, name, by, reason, since_t_ns, until_ns, until_t_ns);
+CREATE TEMP VIEW reader AS SELECT camera, boot, position, published, '' AS machine FROM main.reader;
+"""
+
+
+def as_today(version: int) -> list[str]:
+    """Statements that let a connection see a file of an older *version* as one of today, and write nothing into it."""
+    assert 1 <= version <= VERSION
+    return [one for one in _VIEWS_OF_1.split(";") if one.strip()] if version == 1 else []
+
 
 def create(db: sqlite3.Connection) -> None:
     """The tables of an empty file."""

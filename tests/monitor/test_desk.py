@@ -260,14 +260,14 @@ def test_finished_layers_are_told_by_a_desk_with_a_chart_of_rates(
     assert (without.status(SETTLED_NS, T_NS).layers, without.layers(None)) == (None, RateSummary())
 
 
-def test_the_permit_is_told_which_alarms_wait_for_a_person(desk: Desk, memory: Memory) -> None:
+def test_the_permit_is_told_which_alarms_wait_for_a_person(desk: Desk, memory: Memory, journal: Journal) -> None:
     eventlog.append(memory.log, record("began"))
     eventlog.append(memory.log, record("ended"))
     eventlog.append(memory.log, record("began", event=2, source="degraded"))
     eventlog.append(memory.log, record("began", event=3, source="frozen"))
     desk.step(SETTLED_NS, T_NS)
     assert (desk.unacknowledged, desk.heard) == ({"medium": 1, "degraded": 1, "high": 1}, 4)
-    cleared = next(iter(desk._unseen))
+    cleared = journal.alarms(1, "cleared")[0].id
     desk.ask(cleared, Acknowledge("ann"))
     desk.step(SETTLED_NS + 1, T_NS)
     assert desk.unacknowledged == {"degraded": 1, "high": 1}

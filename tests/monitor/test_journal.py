@@ -13,7 +13,8 @@ from monitor.alarms.alarm import Alarm
 from monitor.alarms.life import Entry, Revision
 from monitor.journal import outbox as outboxes
 from monitor.journal.outbox import RETRY_NS, Outbox
-from monitor.journal.store import Change, Departure, Journal, JournalError, Told, Written
+from monitor.journal.reading import Told
+from monitor.journal.store import Change, Departure, Journal, JournalError, Written
 
 LIFE = changes_of(record("began"), record("grew", last_seq=20, frames_over=8), record("ended", last_seq=21))
 
@@ -332,6 +333,14 @@ class TestOutbox:
         disk.full = False
         outbox.accept([], 4, RETRY_NS + 1)
         assert outbox.unwritten() == {}
+
+    def test_many_changes_leave_in_their_order_so_many_at_a_time(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        outbox.accept(LIFE, 3, 0)
+        assert revisions(outbox.take(2)) == [(1, "active", True), (2, "active", True)]
+        outbox.accept([], 3, 1)
+        assert revisions(Outbox(disk, "boot-1", 3).take()) == [(3, "cleared", True)], "a crash loses none of the rest"
+        assert revisions(outbox.take(2)) == [(3, "cleared", True)]
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.sampled_from(["change", "take", "full", "free", "crash", "later"]), max_size=30))

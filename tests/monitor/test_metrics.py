@@ -15,7 +15,7 @@ from test_keeping import PROMISE
 from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
 from monitor.alarms.book import apply, open_book
-from monitor.alarms.figures import Lived, figures
+from monitor.alarms.figures import Figures, Lived, figures
 from monitor.keeping import PromiseStatus, StopStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders, StopPromise
@@ -89,7 +89,7 @@ class Daemon:
         self.raised: dict[tuple[str, str], int] = {}
         self.promise: PromiseStatus | None = None
         self.sinks: list[Statistics] = []
-        self.figures = figures([], 0, 1)
+        self.figures: Figures | None = figures([], 0, 1)
 
         def status() -> Status:
             return look(given, memory, self.book.active, self.now_ns, T_NS, NOW_NS, self.promise)
@@ -304,6 +304,13 @@ def test_the_figures_of_the_last_day_are_there(daemon: Daemon) -> None:
     assert daemon.value("alarms_in_ten_minutes_most") == 12.0
     assert daemon.value("alarms_unacknowledged") == 12.0
     assert daemon.value("alarms_chattering") == 1.0
+
+
+def test_figures_that_cannot_be_read_are_left_out_and_all_else_is_there(daemon: Daemon) -> None:
+    daemon.figures = None
+    names = {name for name, _ in daemon.samples()}
+    assert "framewatch_alarms_per_hour" not in names
+    assert {"framewatch_alarms_active", "framewatch_permit"} <= names
 
 
 def test_refused_peers_are_counted_by_socket(daemon: Daemon) -> None:
