@@ -19,6 +19,10 @@ from monitor.shared import Arrays
 PERIOD_NS: Final = 1_000_000_000
 """Blocks go to disk, and rates are worked out, so often."""
 
+RECOUNT_NS: Final = 200_000
+"""Alarms are counted anew after so long for each of them: to count one takes some ten microseconds of the thread that
+writes new ones."""
+
 RATE_APART: Final = 0.05
 """Of the frame rate that a budget was set for: beyond it, its hours are other hours."""
 
@@ -122,6 +126,7 @@ class Keeper:
         self._position = blocklog.START
         self._next_ns = 0
         self._news = True
+        self._recount_ns = 0
         self._alarms: Counted = ()
         self._stopped: Counted = ()
         self.status: PromiseStatus | None = None
@@ -130,7 +135,8 @@ class Keeper:
     def step(self, mono_ns: int, verdicts: VerdictsSince, news: bool) -> None:
         """Once a second: write the blocks that are finished, and count the alarms raised since the first began.
 
-        *news*: alarms have changed since the last call. Where none has, none is counted anew.
+        *news*: alarms have changed since the last call. Where none has, none is counted anew,
+        and of many only now and then.
         """
         self._news = self._news or news
         if mono_ns < self._next_ns:
@@ -146,9 +152,10 @@ class Keeper:
             return
         self._position, self.why = position, ""
         self._count(new)
-        if self._news and self._since_ns is not None:
+        if self._news and self._since_ns is not None and mono_ns >= self._recount_ns:
             self._news = False
             self._alarms, self._stopped = (verdicts(one, self._since_ns) for one in (self._charts, (STOP,)))
+            self._recount_ns = mono_ns + RECOUNT_NS * sum(count for _, _, count in (*self._alarms, *self._stopped))
         self.status = _status(self._promise, self._blocks, self._hours, self._rate_hz(), self._alarms)
         if self._stops is not None:
             stopped = _stop_status(self._stops, self._hours, self._stopped)

@@ -15,7 +15,7 @@ from monitor import blocklog
 from monitor.alarms.alarm import Alarm, Verdict
 from monitor.alarms.book import apply, open_book
 from monitor.blockstore import Block, BlockStore, BlockStoreError, beside, read_blocks
-from monitor.keeping import JOBS_SHOWN, PERIOD_NS, Counted, JobStatus, Keeper, PromiseStatus
+from monitor.keeping import JOBS_SHOWN, PERIOD_NS, RECOUNT_NS, Counted, JobStatus, Keeper, PromiseStatus
 from monitor.orders import Promise, StopPromise
 from monitor.shared import lay_out, size_of
 
@@ -289,6 +289,13 @@ def test_where_no_alarm_has_changed_none_is_counted_anew(side: Side) -> None:
     still = side.step([block(1)], news=False)
     assert (len(side.asked_ns), counts(still.overall)) == (asked, (None, 2.0, 0, 1, 0))
     assert counts(side.step().overall) == (None, 2.0, 1, 0, 0)
+
+
+def test_many_alarms_are_counted_the_more_seldom(side: Side) -> None:
+    side.alarms = [alarm(number, "false") for number in range(3 * PERIOD_NS // RECOUNT_NS)]
+    for number in range(5):
+        side.step([block(number)])
+    assert len(side.asked_ns) == 4, "charts and stops, at the first step and at the fourth"
 
 
 def test_a_change_between_two_countings_is_not_forgotten(side: Side) -> None:
