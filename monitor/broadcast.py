@@ -32,8 +32,12 @@ class Broadcast:
             raise
 
     def listen(self) -> None:
-        """Take in who has subscribed since: those who are known stay connected when another's key is taken away."""
+        """Take in who has subscribed since: what is sent from now on reaches them.
+
+        And those who are known stay connected when another's key is taken away.
+        """
         if self._door is None:
+            self._socket.get(zmq.EVENTS)  # while libzmq only sends, it looks but once in a millisecond who has come
             return
         while self._socket.poll(0):
             self._door.admits(self._socket.recv(copy=False))

@@ -271,6 +271,11 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
         camera.add_argument(
             "--clients", metavar="DIR", help="with --secret: folder of *.public files of who may connect"
         )
+        camera.add_argument(
+            "--insecure",
+            action="store_true",
+            help="bind beyond loopback without keys: whoever reaches it may read",
+        )
         camera.add_argument("--frames-per-message", type=take.count)
         camera.add_argument(
             "--wait", type=take.positive, default=10.0, help="seconds to wait for a reader (default 10)"
@@ -280,7 +285,9 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
 def _add_daemon(commands: "_Commands[_Parser]") -> None:
     run = _add(commands, "run", do.run, "the daemon")
     run.add_argument("--config", required=True)
-    doctor = _add(commands, "doctor", do.doctor, "check device, bundle, memory, ports, journal, disk and clock")
+    doctor = _add(
+        commands, "doctor", do.doctor, "check device, bundle, memory, ports, keys, journal, disk, sinks and clock"
+    )
     doctor.add_argument("--config")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
 

@@ -176,6 +176,7 @@ def replay(options: argparse.Namespace) -> int:
 
     if not (options.paths or options.inside):
         return _usage(NO_FRAMES)
+    credentials = _camera_keys(options)
     sent = publisher.replay(
         _recorded(options),
         options.endpoint,
@@ -185,7 +186,7 @@ def replay(options: argparse.Namespace) -> int:
         socket=options.socket,
         connect=options.connect,
         frames_per_message=options.frames_per_message,
-        credentials=_camera_keys(options),
+        credentials=credentials,
         wait_s=options.wait,
         stop=_stop_asked(),
     )
@@ -197,6 +198,7 @@ def simulate(options: argparse.Namespace) -> int:
 
     if options.mode and options.kind != "stem":
         return _usage(f"--mode says what a stem camera shows; leave it out with {options.kind}")
+    credentials = _camera_keys(options)
     simulated = cameras.camera_of(
         f"stem {options.mode or 'images'}" if options.kind == "stem" else options.kind,
         size=options.size,
@@ -216,7 +218,7 @@ def simulate(options: argparse.Namespace) -> int:
         socket=options.socket,
         connect=options.connect,
         frames_per_message=options.frames_per_message,
-        credentials=_camera_keys(options),
+        credentials=credentials,
         wait_s=options.wait,
         stop=_stop_asked(),
     )
@@ -300,9 +302,14 @@ def _input_keys(config: "Config", endpoint: str, bind: bool) -> "Credentials | N
 
 
 def _camera_keys(options: argparse.Namespace) -> "Credentials | None":
-    """What a camera of ours proves itself by; None: it has no key. Raises KeyFileError."""
-    from monitor import keys
+    """What a camera of ours proves itself by; None: it has no key. Raises KeyFileError.
 
+    Raises ConfigError where it would be open to the network without keys, as the daemon does.
+    """
+    from monitor import exposure, keys
+
+    if not options.connect:
+        exposure.refuse_camera(options.endpoint, keyed=bool(options.clients), insecure=options.insecure)
     if options.secret is None and not (options.server_key or options.clients):
         return None
     if options.secret is None or bool(options.server_key) == bool(options.clients):

@@ -152,6 +152,14 @@ class Outputs(_Section, frozen=True):
     """PUB socket of the side process: `alarm.<camera>`."""
     permit: Endpoint = "tcp://127.0.0.1:5572"
     """PUB socket of the hot process: `heartbeat.<camera>` and `permit.<camera>`."""
+    snapshot: Endpoint | None = "tcp://127.0.0.1:5573"
+    """ROUTER socket of the side process, where who joins late asks which alarms are open; null: there is none."""
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """Key -> address of each, as far as there is one."""
+        found = {"outputs.alarms": self.alarms, "outputs.permit": self.permit}
+        return found if self.snapshot is None else {**found, "outputs.snapshot": self.snapshot}
 
 
 class Http(_Section, frozen=True):
@@ -321,9 +329,9 @@ class Config(_Section, frozen=True):
     calibration: Calibration = Calibration()
 
     def __post_init__(self) -> None:
-        addresses = [self.input.endpoint, self.outputs.alarms, self.outputs.permit]
+        addresses = [self.input.endpoint, *self.outputs.bound.values()]
         if len(set(addresses)) != len(addresses):
-            raise ValueError("input.endpoint, outputs.alarms and outputs.permit must differ")
+            raise ValueError("input.endpoint, outputs.alarms, outputs.permit and outputs.snapshot must differ")
         if self.input.bind and self.security.camera_key:
             raise ValueError(
                 "security.camera_key is for a camera that the daemon connects to; with input.bind true the camera "

@@ -83,6 +83,7 @@ class Ports(NamedTuple):
     frames: str
     alarms: str
     permit: str
+    snapshot: str
     page: int
 
     @property
@@ -232,6 +233,7 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
         "outputs:\n"
         f"  alarms: {ports.alarms}\n"
         f"  permit: {ports.permit}\n"
+        f"  snapshot: {ports.snapshot}\n"
         "http:\n"
         f"  port: {ports.page}\n"
     )
@@ -362,9 +364,10 @@ def _in_flight(held: LedgerStatus) -> int:
 def _free_ports() -> Ports:
     """Ports on loopback that nobody listens at just now; the page's usual one where it is free."""
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
-        frames, alarms, permit, page = (probe.getsockname()[1] for probe in probes)
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(5)]
+        *ours, page = (probe.getsockname()[1] for probe in probes)
         with contextlib.suppress(OSError):
             stack.enter_context(socket.create_server(("127.0.0.1", PAGE_PORT)))
             page = PAGE_PORT
-    return Ports(f"tcp://127.0.0.1:{frames}", f"tcp://127.0.0.1:{alarms}", f"tcp://127.0.0.1:{permit}", page)
+    frames, alarms, permit, snapshot = (f"tcp://127.0.0.1:{port}" for port in ours)
+    return Ports(frames, alarms, permit, snapshot, page)

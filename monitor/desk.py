@@ -1,8 +1,9 @@
 """What the side process knows and decides: no clock and no socket, time is an argument."""
 
 import logging
+import sqlite3
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from monitor import eventlog
-from monitor.alarms import acts, book, life, modes
-from monitor.alarms.acts import Asked, Refused
-from monitor.alarms.alarm import Alarm, Case, Urgency, cause_of, count_causes, urgency_of
+from monitor import permit as permits
+from monitor.alarms import acts, book, life, modes, reading
+from monitor.alarms.acts import AcknowledgeAll, Asked, Refused
+from monitor.alarms.alarm import SOURCES, Alarm, Urgency, cause_of, count_causes, urgency_of
 from monitor.alarms.flood import FloodRule
-from monitor.alarms.life import Moment, Revision, Rules
+from monitor.alarms.life import Entry, Moment, Revision, Rules
+from monitor.alarms.waiting import Waiting
 from monitor.config import Config
 from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.outbox import Outbox
@@ -25,8 +28,11 @@ from monitor.keeping import Keeper
 from monitor.layers import LayerBook, RateSummary
 from monitor.orders import Memory, Orders
 from monitor.sinks.opcua.settings import NAME as OPCUA
+from monitor.snapshots.page import MOST, Snapshot, page_of
+from monitor.snapshots.request import Request, RequestError
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
-from monitor.vitals import read_text
+from monitor.sweep import Sweeps, Swept
+from monitor.vitals import PRIORITIES, read_text
 from monitor.voice import Heartbeat, Permit
 
 SETTLE_NS: Final = 500_000_000
@@ -38,8 +44,8 @@ TELL_NS: Final = 1_000_000_000
 OVERWRITTEN_SHOWN_NS: Final = 60_000_000_000
 SLOW_DISK_NS: Final = 2_000_000_000
 
-UNSEEN_MOST: Final = 10_000
-"""Alarms that wait for a person of which the permit is told; where there are more, the latest."""
+LEAVING_MOST: Final = 2000
+"""Changes that leave at one step: subscribers lose what they cannot keep up with (`monitor.broadcast`)."""
 
 _log = logging.getLogger("monitor.side")
 
@@ -73,24 +79,25 @@ class Desk:
         self._outbox = Outbox(journal, given.boot, self._position)
         self._rules, urgency = rules_of(given.config)
         held = modes.reopened(*journal.modes(), mono_ns, t_ns)
-        self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns)
+        self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns, given.boot)
         self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency, journal.newest_id())
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
         stops = given.bundle is not None and given.bundle.stops is not None
         self._without_cause = frozenset(given.bundle.limits if given.bundle and stops else ())  # charts: stops speak
-        self._unseen: dict[str, str] = {}  # id -> cause, of alarms that wait for a person
-        self._count_unseen(reversed(journal.alarms(UNSEEN_MOST, "unacknowledged")))
-        self.unacknowledged: Counter[str] = Counter(self._unseen.values())
+        self._waiting = Waiting(journal.unacknowledged(), self.life.active, self._without_cause)
+        self.unacknowledged: Counter[str] = self._waiting.by_cause  # alarms that wait for a person
         self.heard = self._position  # records of the event log that the count above is of
         self._asked: deque[tuple[str, Asked, Future[Answer]]] = deque()
+        self._to_show: deque[tuple[Request, Future[Snapshot]]] = deque()
+        self._sweeps = Sweeps()
         self._told_ns: int | None = None  # of a lost hot process; None: it is not lost
         self._overwritten = 0
         self._overwritten_ns = 0
         self._step_ns: int | None = None  # since when a step runs
         self._keeper = _keeper(given, memory)
         keep = given.config.alarms
-        names = partial(sink_names, given.config)
-        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, names, NEVER_BEFORE_NS)
+        names, awaited = partial(sink_names, given.config), self._awaited(given.config)
+        self._retention = Retention(journal, keep.keep_days, keep.keep_mib, names, NEVER_BEFORE_NS, awaited)
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
 
@@ -103,6 +110,19 @@ class Desk:
         answer: Future[Answer] = Future()
         self._asked.append((target, asked, answer))
         return answer
+
+    def show(self, request: Request) -> "Future[Snapshot]":
+        """The alarms as they are after the next step: what changes later is sent later. Of any thread.
+
+        Gives RequestError in its place where the journal cannot be read.
+        """
+        answer: Future[Snapshot] = Future()
+        self._to_show.append((request, answer))
+        return answer
+
+    def ask_all(self, asked: AcknowledgeAll) -> "Future[Swept]":
+        """Have many alarms acknowledged, a piece at each step from the next one on; likewise."""
+        return self._sweeps.ask(msgspec.convert(msgspec.to_builtins(asked), AcknowledgeAll))
 
     def step(self, mono_ns: int, t_ns: int, last: bool = False) -> list[Telegram]:
         """Apply what the event log, the beat of the hot process and people say, journal it, and return what is to be
@@ -118,19 +138,22 @@ class Desk:
         lost = hot_lost(self._memory.vitals, mono_ns, self._started_ns)
         at, held = Moment(state_of(self._memory.vitals, lost), mono_ns, t_ns), self.life.modes
         revisions = self._apply([*records, *self._watch(lost, t_ns)], at)
-        answers, acted, done = self._do_what_was_asked(at, revisions)
+        made = {one.alarm.id: one.entry for one in revisions if one.what not in life.UNTOLD}
+        answers, acted, done = self._do_what_was_asked(at, made)
         revisions += acted
+        revisions += self._sweep(at, made, last)
         self.raised = _counted(self.raised, [one.alarm for one in revisions if one.what == "raised"])
         changed = None if self.life.modes is held else self.life.modes
         self._outbox.accept([Change(one, t_ns) for one in revisions], self._position, mono_ns, done, changed)
-        self._count_unseen(one.alarm for one in revisions if one.what not in life.UNTOLD)
-        self.unacknowledged = Counter(self._unseen.values())
+        self._waiting.follow(revisions)
+        self.unacknowledged = self._waiting.by_cause
         self.heard = self._position
         for answer, said in answers:
             if answer.set_running_or_notify_cancel():  # whoever asked may have gone
                 answer.set_result(said._replace(journaled=self._outbox.on_disk))
+        self._sweeps.answer(self._outbox.on_disk)
         settled = last or mono_ns - self._started_ns >= SETTLE_NS
-        leaving = self._outbox.take() if settled else []
+        leaving = self._outbox.take(None if last else LEAVING_MOST) if settled else []
         camera = self._orders.config.camera
         telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
         telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
@@ -138,9 +161,8 @@ class Desk:
             self._keeper.step(mono_ns, self._journal.alarms_since)
         if self._layers is not None:
             self._layers.step(mono_ns)
-        if self._retention.step(mono_ns, t_ns):  # what is forgotten, nobody can acknowledge
-            self._unseen.clear()
-            self._count_unseen(reversed(self._journal.alarms(UNSEEN_MOST, "unacknowledged")))
+        self._forget(mono_ns, t_ns)
+        self._show(at)
         self._step_ns = None
         return telegrams
 
@@ -177,14 +199,20 @@ class Desk:
         if self._keeper is not None:
             self._keeper.close()
 
-    def _count_unseen(self, alarms: Iterable[Alarm]) -> None:
-        for alarm in alarms:
-            self._unseen.pop(alarm.id, None)
-            cause = cause_of(alarm, self._without_cause)
-            if not alarm.acked and cause is not None:
-                self._unseen[alarm.id] = cause
-        while len(self._unseen) > UNSEEN_MOST:
-            del self._unseen[next(iter(self._unseen))]
+    def _awaited(self, config: Config) -> list[tuple[str, str]]:
+        """Sources and priorities of alarms that someone must acknowledge before the permit comes back."""
+        kinds = [(source, priority) for source in SOURCES for priority in PRIORITIES]
+        return [kind for kind in kinds if cause_of(*kind, self._without_cause) in permits.awaited(config.permit)]
+
+    def _forget(self, mono_ns: int, t_ns: int) -> None:
+        """Trim the journal, where it knows all that happened: nobody can acknowledge what is removed."""
+        if not self._outbox.on_disk or self._sweeps:
+            return
+        unseen = [one for one in self._retention.step(mono_ns, t_ns) if not one.acked]
+        for one in unseen:
+            self._waiting.forget(one.source, one.priority)
+        if unseen:
+            self.unacknowledged = self._waiting.by_cause
 
     def _watch(self, lost: bool, t_ns: int) -> list[eventlog.EventRecord]:
         record = book.watch_hot(self._book, lost, t_ns)
@@ -194,24 +222,19 @@ class Desk:
         return [record]
 
     def _apply(self, records: list[eventlog.EventRecord], at: Moment) -> list[Revision]:
-        cases: list[Case] = []
-        for record in records:
-            self._book, changed = book.apply(self._book, record, lossy=self._overwritten > 0)
-            cases += changed
-        self.life, revisions = life.follow(self._rules, self.life, cases, at)
+        lossy = self._overwritten > 0
+        self._book, self.life, revisions = reading.read(self._rules, self._book, self.life, records, at, lossy)
         return revisions
 
     def _do_what_was_asked(
-        self, at: Moment, before: Sequence[Revision]
+        self, at: Moment, made: dict[str, Entry]
     ) -> "tuple[list[tuple[Future[Answer], Answer]], list[Revision], list[Act]]":
+        """*made*: alarms as this step has made them, by id, to which is added what is done here."""
         answers, revisions, done = [], list[Revision](), list[Act]()
 
-        def find(alarm_id: str) -> life.Entry | None:
+        def find(alarm_id: str) -> Entry | None:
             """An alarm that is over: what this step made of it is not on disk yet, nor is what a full disk refused."""
-            for one in reversed([*before, *revisions]):
-                if one.alarm.id == alarm_id and one.what not in life.UNTOLD:
-                    return one.entry
-            return self._outbox.entry(alarm_id) or self._journal.entry(alarm_id)
+            return made.get(alarm_id) or self._outbox.entry(alarm_id) or self._journal.entry(alarm_id)
 
         while self._asked:
             target, asked, answer = self._asked.popleft()
@@ -221,12 +244,48 @@ class Desk:
                 continue
             self.life = outcome.life
             revisions += outcome.revisions
+            made |= {one.alarm.id: one.entry for one in outcome.revisions}
             if outcome.source is not None:
                 what = acts.what_of(asked)
                 done.append(Act(at.t_ns, what, outcome.source, asked.by, asked.reason, outcome.until_t_ns))
             latest = outcome.revisions[-1].alarm if outcome.revisions else None
             answers.append((answer, Answer(None, latest, outcome.source)))
         return answers, revisions, done
+
+    def _show(self, at: Moment) -> None:
+        while self._to_show:
+            request, answer = self._to_show.popleft()
+            if not answer.set_running_or_notify_cancel():  # whoever asked waits no more
+                continue
+            try:
+                alarms, more = self._page_of(request)
+            except sqlite3.DatabaseError as error:
+                answer.set_exception(RequestError("unavailable", f"the journal cannot be read: {error}"))
+            else:
+                answer.set_result(Snapshot(self._orders.config.camera, at.t_ns, at.state, alarms, more))
+
+    def _page_of(self, request: Request) -> tuple[list[Alarm], bool]:
+        """The journal does not know what the disk refuses; for active ones alone it is not needed."""
+        unwritten, kept = self._outbox.unwritten(), list[Alarm]()
+        if request.state != "active":
+            kept = self._journal.cleared_unseen(request.before, MOST + 1 + len(unwritten))
+        return page_of(request, self.life.active, kept, unwritten)
+
+    def _sweep(self, at: Moment, made: Mapping[str, Entry], last: bool) -> list[Revision]:
+        """The next piece of what is acknowledged at once."""
+        sweep = self._sweeps.current
+        if sweep is None:
+            return []
+        if last or not self._outbox.on_disk:
+            # What the disk has refused stands in no order with what it holds: one by one they can be acknowledged.
+            sweep.refuse("the daemon stops" if last else self._outbox.why)
+            return []
+        try:
+            self.life, revisions = sweep.step(self._journal, self._rules, self.life, made, at)
+        except sqlite3.Error as error:
+            sweep.refuse(f"the journal cannot be read: {error}")
+            return []
+        return revisions
 
     def _speak_for_hot(self, lost: bool, mono_ns: int, t_ns: int) -> list[Telegram]:
         if not lost:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import torch
@@ -18,28 +17,19 @@ from monitor import exposure, keys
 from monitor.bundle import Bundle, read
 from monitor.config import Config, Security
 from monitor.device import oddities
+from monitor.finding import Finding as Finding  # for those who know it from here
 from monitor.journal.age import NEVER_BEFORE_NS
 from monitor.journal.store import Journal, JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
-from monitor.sinks.build import routes
-from monitor.sinks.sink import SinkError
+from monitor.sinks import check as sinks
+from monitor.sinks.opcua import check as opcuas
 from monitor.web import token
 
 DISK_FREE_MIN = 1 << 30
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-Grade = Literal["ok", "warning", "fault"]
-
-
-class Finding(NamedTuple):
-    """What one check found; *remedy* says what to do where it is not ok."""
-
-    check: str
-    grade: Grade
-    found: str
-    remedy: str = ""
 
 
 def examine(config: Config) -> list[Finding]:
@@ -54,7 +44,8 @@ def examine(config: Config) -> list[Finding]:
         *_security(config),
         _journal(config),
         _disk(config),
-        *_sinks(config),
+        *sinks.examine(config.sinks, config.camera),
+        *(opcuas.examine(config.opcua) if config.opcua is not None else ()),
         _clock(),
     ]
 
@@ -144,10 +135,12 @@ def _memory(config: Config, bundle: Bundle | None) -> Finding:
 def _ports(config: Config) -> Iterator[Finding]:
     """Whether the addresses that the daemon would listen at are free."""
     yield _address("http.port", config.http.host, config.http.port)
-    wanted = [("outputs.alarms", config.outputs.alarms), ("outputs.permit", config.outputs.permit)]
+    if config.opcua is not None:
+        yield _address("opcua.port", config.opcua.host, config.opcua.port)
+    wanted = config.outputs.bound
     if config.input.bind:
-        wanted.append(("input.endpoint", config.input.endpoint))
-    for key, endpoint in wanted:
+        wanted = {**wanted, "input.endpoint": config.input.endpoint}
+    for key, endpoint in wanted.items():
         parts = urlsplit(endpoint)
         if parts.scheme == "tcp" and parts.hostname and parts.port:
             yield _address(key, "0.0.0.0" if parts.hostname == "*" else parts.hostname, parts.port)
@@ -229,19 +222,6 @@ def _disk(config: Config) -> Finding:
     if free < DISK_FREE_MIN:
         return Finding("disk", "warning", found, "make room: alarms are journalled here")
     return Finding("disk", "ok", found)
-
-
-def _sinks(config: Config) -> Iterator[Finding]:
-    """Whether each sink could start; nobody is called up."""
-    chosen = config.sinks
-    if not (chosen.webhooks or chosen.mqtt or chosen.commands):
-        return
-    try:
-        names = [route.sink.name for route in routes(chosen, config.camera)]
-    except SinkError as error:
-        yield Finding("sinks", "fault", str(error), "mend that, or take the sink out")
-    else:
-        yield Finding("sinks", "ok", f"{', '.join(names)} can start")
 
 
 def _clock() -> Finding:

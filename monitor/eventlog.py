@@ -48,6 +48,8 @@ class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     xy: tuple[float, float] | None = None
     bundle: str = ""
     why: str = ""
+    mono_ns: int = 0  # monotonic, of this boot of the machine: when it was written; 0: only now, by whoever reads it
+    began_ns: int = 0  # of this clock: when the event began
 
 
 _encoder = msgspec.json.Encoder()

@@ -25,12 +25,21 @@ def refuse_bind(key: str, endpoint: str, security: Security) -> None:
         raise ConfigError(_unlocked(key, endpoint))
 
 
+def refuse_camera(endpoint: str, *, keyed: bool, insecure: bool) -> None:
+    """The same for a camera of ours that is to bind *endpoint*: *keyed* if it asks for keys."""
+    if not (keyed or insecure or is_local(endpoint)):
+        raise ConfigError(
+            f"--endpoint: {endpoint} can be reached from other machines and asks for no key; give --secret and "
+            "--clients ('framewatch keys new NAME'), use 127.0.0.1, or say --insecure"
+        )
+
+
 def exposed(config: Config) -> Iterator[str]:
     """A line for each address of *config* beyond loopback that asks for neither key nor token."""
-    bound = [("outputs.alarms", config.outputs.alarms), ("outputs.permit", config.outputs.permit)]
+    bound = config.outputs.bound
     if config.input.bind:
-        bound.insert(0, ("input.endpoint", config.input.endpoint))
-    for key, endpoint in bound:
+        bound = {"input.endpoint": config.input.endpoint, **bound}
+    for key, endpoint in bound.items():
         if not (config.security.clients or is_local(endpoint)):
             yield _unlocked(key, endpoint)
     if not (config.http.token_file or is_loopback(config.http.host)):

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 
 from monitor import eventlog
@@ -50,6 +51,7 @@ class Handover:
         self._open: dict[str, int] = {}  # rule or condition -> event
         self._causes: dict[str, str | None] = {}  # of the open events that a judgement raised; None: not of the permit
         self._told_ns: dict[str, int] = {}
+        self._began_ns: dict[int, int] = {}  # of the open events, by their number
 
     @property
     def open_causes(self) -> tuple[str, ...]:
@@ -165,7 +167,12 @@ class Handover:
         return measure_pool(frame) if self._ring.intact(position) else None
 
     def _append(self, record: EventRecord) -> None:
-        eventlog.append(self._log, record)
+        """Every record says when it was written: delays count from then, whenever it is read."""
+        now_ns = self._clock()
+        began_ns = self._began_ns.pop(record.event, now_ns)
+        if record.phase in ("began", "grew"):
+            self._began_ns[record.event] = began_ns
+        eventlog.append(self._log, msgspec.structs.replace(record, mono_ns=now_ns, began_ns=began_ns))
 
     def _wake(self) -> None:
         os.eventfd_write(self._wake_fd, 1)

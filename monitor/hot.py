@@ -103,7 +103,8 @@ def _work(
     """Watch and judge until told to stop."""
     config = received.config
     voice = _named("outputs.permit", lambda: Voice(context, config.outputs.permit, config.camera, keeper))
-    watch = Watch(config, memory, bundle.manifest if bundle else None, epoch, voice, time.monotonic_ns, time.time_ns)
+    manifest, clocks = bundle.manifest if bundle else None, (time.monotonic_ns, time.time_ns)
+    watch = Watch(config, memory, manifest, epoch, voice, *clocks, lambda: os.eventfd_write(received.wake_fd, 1))
     _stop_on_signal(watch.stopping)
     watching = threading.Thread(target=_guarded, args=(watch.run,), name="watch", daemon=True)
     watching.start()

@@ -1,6 +1,6 @@
 """What the sinks that carry it are told of this moment: heartbeat and permit, as shared memory shows them.
 
-They come a few hundredths of a second after what the judging process says itself on its own socket.
+Changes come as soon as the judging process rings, a millisecond or two after what it says on its own socket.
 """
 
 from typing import Final

@@ -58,7 +58,7 @@ class Metrics(Collector):
         look: Callable[[], Status],
         raised: Callable[[], Mapping[tuple[str, str], int]],
         sinks: Callable[[], Sequence[Statistics]] = tuple,
-        figures: Callable[[], Figures] | None = None,
+        figures: Callable[[], Figures | None] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -85,6 +85,7 @@ class Metrics(Collector):
         status = self._look()
         yield from self._frames(status)
         yield from self._peers()
+        yield from self._snapshots()
         yield from self._timings()
         yield from self._charts(status)
         yield from self._promise(status)
@@ -113,6 +114,13 @@ class Metrics(Collector):
     def _peers(self) -> Iterator[Metric]:
         refused = [((door,), float(self._vitals[f"refused_{door}"][0])) for door in vitals.DOORS]
         yield self._counter("peers_refused_total", "Connections refused for want of a key", ("socket",), refused)
+
+    def _snapshots(self) -> Iterator[Metric]:
+        counts = dict(zip(vitals.SNAPSHOTS, self._vitals["snapshots"].tolist(), strict=True))
+        text = "Snapshots of the alarms given to who asked"
+        yield self._counter("snapshots_answered_total", text, (), [((), counts.pop("answered"))])
+        text = "Requests for a snapshot refused"
+        yield self._counter("snapshots_refused_total", text, ("reason",), _by_label(counts))
 
     def _timings(self) -> Iterator[Metric]:
         for name, (metric, text) in HISTOGRAMS.items():

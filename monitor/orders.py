@@ -63,7 +63,7 @@ class Orders(msgspec.Struct, frozen=True):
     source: str  # the configuration file, for messages
     supervisor_pid: int  # whose death ends the process
     memory_fd: int
-    wake_fd: int  # an eventfd: the hot process rings it when it has logged something for the side process
+    wake_fd: int  # an eventfd: the hot process rings it when it has logged something, or the permit or state changed
     boot: str  # new at each start of the supervisor: positions in the event log mean nothing to another boot
     slots: int
     height: int

@@ -5,7 +5,7 @@ import os
 
 import msgspec
 
-from monitor.alarms.acts import Acknowledge, Asked, PutBack, Shelve
+from monitor.alarms.acts import Acknowledge, Asked, Comment, PutBack, Shelve
 from monitor.desk import Desk
 
 
@@ -17,6 +17,9 @@ class People:
 
     async def acknowledge(self, alarm_id: str, by: str, comment: str) -> str | None:
         return await self._ask(alarm_id, Acknowledge(by[:100], None, comment[:500]))
+
+    async def comment(self, alarm_id: str, by: str, text: str) -> str | None:
+        return await self._ask(alarm_id, Comment(by[:100], text[:500]))
 
     async def shelve(self, alarm_id: str, by: str, for_s: float) -> str | None:
         return await self._ask(alarm_id, Shelve(by[:100], for_s))

@@ -84,6 +84,12 @@ def step(config: PermitConfig, before: PermitState, seen: Seen) -> PermitState:
     return after._replace(quiet_since_ns=quiet_since_ns, why=f"waiting for {config.quiet_s:g} s of quiet")
 
 
+def awaited(config: PermitConfig) -> frozenset[str]:
+    """The causes whose alarms a person must acknowledge before the permit comes back."""
+    ways = [cause for cause, way in config.back.items() if way == "acknowledged"]
+    return frozenset(grave for cause in ways for grave in _as_grave(cause))
+
+
 def _causes(config: PermitConfig, seen: Seen, idle_since_ns: int | None) -> list[str]:
     """States, stops and priorities that are to withhold the permit, the state first."""
     causes = [seen.state.value] if seen.state in config.withhold_states else []

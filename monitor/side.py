@@ -11,9 +11,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ import zmq
 from prometheus_client import CollectorRegistry
 
 from monitor import doorkeeper, logs, orders, vitals
-from monitor.alarms.acts import Asked
+from monitor.alarms.acts import AcknowledgeAll, Asked
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
@@ -33,7 +34,9 @@ from monitor.broadcast import Broadcast
 from monitor.config import Config, Http
 from monitor.desk import Answer, Desk, Telegram, sink_names
 from monitor.doorkeeper import Doorkeeper
-from monitor.journal.store import Journal, JournalError, Told, Which
+from monitor.journal.reader import Reader
+from monitor.journal.reading import Told, Which
+from monitor.journal.store import Journal, JournalError
 from monitor.keys import KeyFileError
 from monitor.layers import RateSummary
 from monitor.live import Live
@@ -43,7 +46,11 @@ from monitor.people import People
 from monitor.sinks.build import opcua_route, routes
 from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.sink import SinkError
+from monitor.snapshots.clerk import Clerk
+from monitor.snapshots.page import Snapshot
+from monitor.snapshots.request import Request
 from monitor.status import Status
+from monitor.sweep import Swept
 from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
@@ -53,6 +60,7 @@ TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
 
 ANSWER_S: Final = 10.0
+SWEEP_S: Final = 60.0  # ten thousand alarms take two
 SINKS_STOP_S: Final = 3.0
 WAITING_MOST: Final = 1000
 FIGURES_NS: Final = 60_000_000_000
@@ -68,13 +76,13 @@ class StartError(ValueError):
 
 
 class Window:
-    """What HTTP shows: the desk at the present moment."""
+    """What HTTP shows: the desk at the present moment, and what *reader* finds while the desk writes the journal."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, journal: Journal, dispatch: Dispatch) -> None:
+    def __init__(self, given: Orders, memory: Memory, desk: Desk, reader: Reader, dispatch: Dispatch) -> None:
         self._desk = desk
-        self._journal = journal
+        self._reader = reader
         self._wake_fd = given.wake_fd
-        self._latest: tuple[int, Figures] | None = None
+        self._latest: tuple[int, Figures | None] | None = None
         self._metrics = Metrics(
             CollectorRegistry(),
             given,
@@ -89,22 +97,27 @@ class Window:
         return self._desk.status(time.monotonic_ns(), time.time_ns())
 
     def alarms(self, limit: int, which: Which | None) -> list[Alarm]:
-        return self._journal.alarms(limit, which)
+        return self._reader.alarms(limit, which)
 
     def history(self, alarm_id: str) -> list[Told]:
-        return self._journal.changes(alarm_id)
+        return self._reader.changes(alarm_id)
 
     def modes(self) -> Modes:
         return self._desk.life.modes
 
     def figures(self, first_t_ns: int, last_t_ns: int) -> Figures:
-        return figures(self._journal.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
+        return figures(self._reader.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
 
-    def _of_the_last_day(self) -> Figures:
-        """Worked out once a minute: a scrape is not to wait for ten thousand alarms."""
+    def _of_the_last_day(self) -> Figures | None:
+        """Worked out once a minute: a scrape is not to wait for ten thousand alarms. None: they cannot be read."""
         now_ns, now_t_ns = time.monotonic_ns(), time.time_ns()
         if self._latest is None or now_ns - self._latest[0] >= FIGURES_NS:
-            self._latest = now_ns, self.figures(now_t_ns - DAY_NS, now_t_ns)
+            try:
+                found = self.figures(now_t_ns - DAY_NS, now_t_ns)
+            except JournalError as error:
+                _log.error("%s", error)
+                found = None
+            self._latest = now_ns, found
         return self._latest[1]
 
     def ask(self, target: str, asked: Asked) -> Answer:
@@ -112,6 +125,12 @@ class Window:
         waiting = self._desk.ask(target, asked)
         os.eventfd_write(self._wake_fd, 1)
         return waiting.result(ANSWER_S)
+
+    def ask_all(self, asked: AcknowledgeAll) -> Swept:
+        """Likewise."""
+        waiting = self._desk.ask_all(asked)
+        os.eventfd_write(self._wake_fd, 1)
+        return waiting.result(SWEEP_S)
 
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)
@@ -131,14 +150,24 @@ class _Server(uvicorn.Server):
 class _Shell:
     """The event loop's side: when to step, what to send, when to stop."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, publisher: Broadcast, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        given: Orders,
+        memory: Memory,
+        desk: Desk,
+        publisher: Broadcast,
+        clerk: Clerk | None,
+        dispatch: Dispatch,
+    ) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
         self._desk = desk
         self._publisher = publisher
+        self._clerk = clerk
         self._dispatch = dispatch
         self._live = Live(given, memory)
         self._supervisor = given.supervisor_pid
+        self._closed = threading.Event()
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -152,13 +181,25 @@ class _Shell:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
             tasks.create_task(self._dispatch.run())
+            tasks.create_task(self._give_snapshots())
             beat = tasks.create_task(self._beat())
             try:
                 await self._work()
             finally:
                 self._dispatch.stop(SINKS_STOP_S)
                 server.should_exit = True
+                self._closed.set()
                 beat.cancel()
+
+    async def _give_snapshots(self) -> None:
+        """In a thread: however many ask, the beat, the page and the alarms go on."""
+        if self._clerk is None:
+            return
+        with ThreadPoolExecutor(1, "clerk") as thread:
+            try:
+                await asyncio.get_running_loop().run_in_executor(thread, self._clerk.run, self._closed)
+            finally:
+                self._closed.set()  # where another part has failed; or nothing would end the thread
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -174,7 +215,7 @@ class _Shell:
         return self._desk.step(time.monotonic_ns(), time.time_ns(), last)
 
     def _send(self, telegrams: list[Telegram]) -> None:
-        self._publisher.listen()
+        self._publisher.listen()  # who subscribed before it got a snapshot hears all that this one did not show
         for topic, body in telegrams:
             self._publisher.send(topic, body)
         if telegrams:
@@ -192,8 +233,7 @@ class _Shell:
             self._vitals["heard"][0] = heard  # after what it is said of
             self._vitals["side_pid"][0] = os.getpid()
             self._vitals["side_beat_ns"][0] = now_ns
-            for message in self._live.step(now_ns, time.time_ns()):
-                self._dispatch.say(message)
+            self._say_what_holds()
             if os.getppid() != self._supervisor:
                 _log.warning("the supervisor is gone; stopping")
                 self._ask_to_stop()
@@ -206,7 +246,12 @@ class _Shell:
     def _rung(self) -> None:
         with suppress(BlockingIOError):  # someone else's ring may have been read with ours
             os.eventfd_read(self._wake_fd)
+        self._say_what_holds()  # it may be the permit that has changed: sinks are not to hear of it a beat late
         self._wake.set()
+
+    def _say_what_holds(self) -> None:
+        for message in self._live.step(time.monotonic_ns(), time.time_ns()):
+            self._dispatch.say(message)
 
 
 def run(given: Orders) -> None:
@@ -215,23 +260,26 @@ def run(given: Orders) -> None:
     memory = orders.open_memory(given)
     journal = Journal(Path(config.journal), config.camera, hold=True)
     context = zmq.Context()
+    reader: Reader | None = None
     desk: Desk | None = None
     keeper: Doorkeeper | None = None
     try:
+        reader = Reader(Path(config.journal), config.camera)
         desk = Desk(given, memory, journal, time.monotonic_ns(), time.time_ns())
         listener = listen(config)
         keeper = doorkeeper.hire_for_daemon(config.security, context, memory.vitals)
         publisher = publish(context, config, keeper)
+        clerk = answer(context, config, keeper, memory, partial(_show, desk, given.wake_fd))
         found = routes(config.sinks, config.camera)
         if config.opcua is not None:
             people = People(desk, given.wake_fd)
-            found.append(opcua_route(config.opcua, config.camera, people, partial(_waiting, journal)))
+            found.append(opcua_route(config.opcua, config.camera, people, partial(_waiting, reader)))
         dispatch = Dispatch(journal, found)
         for name in sink_names(config):
             journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         server = _Server(
             uvicorn.Config(
-                application(Window(given, memory, desk, journal, dispatch), allowed(config.http)),
+                application(Window(given, memory, desk, reader, dispatch), allowed(config.http)),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -242,20 +290,28 @@ def run(given: Orders) -> None:
                 timeout_graceful_shutdown=1,
             )
         )
-        _serve(lambda: _Shell(given, memory, desk, publisher, dispatch), server, listener)
+        _serve(lambda: _Shell(given, memory, desk, publisher, clerk, dispatch), server, listener)
     finally:
         if keeper is not None:
             keeper.close()
         context.destroy(linger=LINGER_MS)
         if desk is not None:
             desk.close()
+        if reader is not None:
+            reader.close()
         journal.close()
 
 
-def _waiting(journal: Journal) -> list[Alarm]:
+def _show(desk: Desk, wake_fd: int, request: Request) -> "Future[Snapshot]":
+    waiting = desk.show(request)
+    os.eventfd_write(wake_fd, 1)
+    return waiting
+
+
+def _waiting(reader: Reader) -> list[Alarm]:
     """Alarms that are open or that nobody has acknowledged, the latest thousand of each, oldest first."""
-    found = {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "unacknowledged")}
-    found |= {alarm.id: alarm for alarm in journal.alarms(WAITING_MOST, "active")}
+    found = {alarm.id: alarm for alarm in reader.alarms(WAITING_MOST, "unacknowledged")}
+    found |= {alarm.id: alarm for alarm in reader.alarms(WAITING_MOST, "active")}
     return sorted(found.values(), key=lambda alarm: alarm.id)
 
 
@@ -289,12 +345,38 @@ def listen(config: Config) -> socket.socket:
 def publish(context: "zmq.Context[zmq.Socket[bytes]]", config: Config, keeper: Doorkeeper | None) -> Broadcast:
     """The alarm socket. Raises StartError."""
     endpoint = config.outputs.alarms
-    try:
+    with _bound("outputs.alarms", endpoint):
         return Broadcast(context, endpoint, QUEUED_MESSAGES, LINGER_MS, "alarms", keeper)
+
+
+def answer(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    config: Config,
+    keeper: Doorkeeper | None,
+    memory: Memory,
+    ask: Callable[[Request], "Future[Snapshot]"],
+) -> Clerk | None:
+    """The snapshot socket, if there is to be one. Raises StartError."""
+    endpoint = config.outputs.snapshot
+    if endpoint is None:
+        return None
+
+    def count(outcome: str) -> None:
+        memory.vitals["snapshots"][vitals.SNAPSHOTS.index(outcome)] += 1
+
+    with _bound("outputs.snapshot", endpoint):
+        return Clerk(context, endpoint, config.camera, ask, count, keeper)
+
+
+@contextmanager
+def _bound(key: str, endpoint: str) -> Iterator[None]:
+    """Raises StartError where a socket cannot be bound to *endpoint*, which stands under *key*."""
+    try:
+        yield
     except zmq.ZMQError as error:
         if error.errno == errno.EADDRINUSE:
-            raise StartError(f"outputs.alarms: {endpoint} is in use; choose another") from None
-        raise StartError(f"outputs.alarms: {endpoint} cannot be bound ({error.strerror})") from None
+            raise StartError(f"{key}: {endpoint} is in use; choose another") from None
+        raise StartError(f"{key}: {endpoint} cannot be bound ({error.strerror})") from None
 
 
 def main() -> int:

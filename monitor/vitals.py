@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.shared import Arrays, Fields
+from monitor.snapshots.request import REASONS
 from monitor.types import TEXT_BYTES, Cause, Priority, State
 
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
@@ -26,8 +27,11 @@ LOST_NS: Final = 700_000_000
 
 STATES: Final = tuple(State)
 
-DOORS: Final = ("input", "alarms", "permit")
+DOORS: Final = ("input", "alarms", "permit", "snapshot")
 """Sockets that the daemon binds, and that may ask for keys."""
+
+SNAPSHOTS: Final = ("answered", *REASONS)
+"""What became of a request for a snapshot."""
 
 AGE_BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 DELAY_BOUNDS: Final = AGE_BOUNDS
@@ -84,6 +88,8 @@ def fields(charts: int) -> Fields:
         "unacknowledged": ("i8", (len(CAUSES),)),
         "side_why": ("S256", (1,)),
         "refused_alarms": ("i8", (1,)),
+        "refused_snapshot": ("i8", (1,)),
+        "snapshots": ("i8", (len(SNAPSHOTS),)),  # what became of each request, since the supervisor started
     }
     for name, bounds in HISTOGRAMS.items():
         laid[f"{name}_counts"] = ("i8", (len(bounds) + 1,))

@@ -80,7 +80,9 @@ class Watch:
         voice: Voice,
         clock: Callable[[], int],
         wall_clock: Callable[[], int],
+        bell: Callable[[], None] = lambda: None,
     ) -> None:
+        """*bell* is rung when the permit or the state has changed: the side process tells of it at once, too."""
         self._config = config
         self._memory = memory
         self._board = memory.vitals
@@ -91,6 +93,7 @@ class Watch:
         self._voice = voice
         self._clock = clock
         self._wall_clock = wall_clock
+        self._bell = bell
         self._started_ns = clock()
         self._lock = threading.Lock()  # the permit is spoken by the engine's thread as well
         self._permit = permits.PermitState()
@@ -143,6 +146,8 @@ class Watch:
         self.say_permit(now_ns)
         if changed or now_ns - self._heartbeat_said_ns >= HEARTBEAT_NS:
             self._say_heartbeat(now_ns)
+        if changed:
+            self._bell()
 
     def event_changed(self, received_ns: int) -> None:
         """The engine has reported an event whose latest frame came in at *received_ns*: the permit may fall now."""
@@ -173,6 +178,8 @@ class Watch:
             if not changed and now_ns - self._permit_said_ns < self._config.permit.period_ms * 1_000_000:
                 return False
             self._speak_permit(now_ns)
+            if changed:
+                self._bell()
             return changed and before.given
 
     def say_goodbye(self) -> None:
@@ -184,6 +191,7 @@ class Watch:
         with self._lock:
             self._permit = permits.PermitState(False, None, "state stopping")
             self._speak_permit(now_ns)
+        self._bell()
 
     def _speak_permit(self, now_ns: int) -> None:
         self._permit_said_ns = now_ns

@@ -57,10 +57,11 @@ class Daemon:
     ) -> None:
         self.folder = folder
         self._environment = {**os.environ, **environment}
-        frames, alarms, permit, page = free_ports(4)
+        frames, alarms, permit, snapshot, page = free_ports(5)
         self.endpoint = f"tcp://127.0.0.1:{frames}"
         self.url = f"http://127.0.0.1:{page}"
         self._outputs = [f"tcp://127.0.0.1:{alarms}", f"tcp://127.0.0.1:{permit}"]
+        self.snapshot = f"tcp://127.0.0.1:{snapshot}"
         given_input = {
             "endpoint": self.endpoint,
             "socket": "pull",
@@ -72,7 +73,7 @@ class Daemon:
             "camera": CAMERA,
             "journal": str(folder / "journal.db"),
             "input": given_input,
-            "outputs": {"alarms": self._outputs[0], "permit": self._outputs[1]},
+            "outputs": {"alarms": self._outputs[0], "permit": self._outputs[1], "snapshot": self.snapshot},
             "http": {"port": page, **sections.pop("http", {})},
             **({"bundle": str(bundle)} if bundle else {}),
             **sections,

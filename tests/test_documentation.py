@@ -1,15 +1,19 @@
 """What the documents say is held against the program."""
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
 import zmq
+from daemon_example import record, some_config, some_orders
+from side_example import Side
 
 from monitor import cli
 from monitor.camera.meltpool import anomalies
@@ -111,8 +115,54 @@ def test_the_camera_of_the_readme_speaks_the_protocol(tmp_path: Path) -> None:
     assert follower.header.stream == message.header.stream
 
 
+def test_the_subscriber_of_the_page_about_alarms_knows_what_is_open_before_and_after_a_restart(tmp_path: Path) -> None:
+    """The client is run as it stands, but for its addresses, the camera's name, and that it prints what it knows."""
+    config = some_config(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "alarms.md").read_text(), flags=re.DOTALL)
+    for ours, theirs in (
+        ("tcp://127.0.0.1:5571", config.outputs.alarms),
+        ("tcp://127.0.0.1:5573", str(config.outputs.snapshot)),
+        ("alarm.camera", f"alarm.{config.camera}"),
+        ("while True:", "while not print([(one['rev'], one['state']) for one in table.values()], flush=True):"),
+    ):
+        assert ours in block
+        block = block.replace(ours, theirs)
+    with (
+        some_orders(config) as (given, memory),
+        contextlib.closing(Side(given, memory)) as side,
+        subprocess.Popen([sys.executable, "-c", block], stdout=subprocess.PIPE) as client,
+    ):
+        assert client.stdout is not None
+        too_long = threading.Timer(60.0, client.kill)
+        too_long.start()
+
+        def knows(*alarms: tuple[int, str]) -> bool:
+            return any(line.decode() == f"{[*alarms]}\n" for line in client.stdout)
+
+        try:
+            side.start()
+            side.tell(record("began", event=1))
+            assert knows((1, "active"))
+            side.kill()
+            side.tell(record("ended", event=1, last_seq=20))
+            side.start()
+            assert knows((2, "cleared"))
+            side.tell(record("began", event=2, source="frozen"))
+            assert knows((2, "cleared"), (1, "active"))
+        finally:
+            too_long.cancel()
+            client.kill()
+
+
 def test_no_document_names_what_is_not_there() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/cameras.md", "docs/sinks.md"):
+    for document in (
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/alarms.md",
+        "docs/cameras.md",
+        "docs/sinks.md",
+    ):
         text = (ROOT / document).read_text()
         for name in re.findall(r"`((?:monitor|models|calibration|tests|deploy)/[\w./-]+)`", text):
             assert (ROOT / name).exists(), f"{document} names {name}"

@@ -132,7 +132,7 @@ def test_frames_beyond_what_can_be_judged_are_dropped_counted_and_told(small_bun
         assert ledger.judged + ledger.dropped[Dropped.OVERRUN] == 8 * 256
 
 
-@pytest.mark.parametrize("key", ["http.port", "outputs.alarms", "outputs.permit", "input.endpoint"])
+@pytest.mark.parametrize("key", ["http.port", "outputs.alarms", "outputs.permit", "outputs.snapshot", "input.endpoint"])
 def test_an_address_in_use_is_told_in_one_line_and_ends_with_status_2(
     small_bundle: Bundle, tmp_path: Path, key: str
 ) -> None:

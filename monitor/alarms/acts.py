@@ -1,14 +1,15 @@
-"""What people and programs do to alarms: acknowledge, judge, shelve, take out of service. Pure: time is an argument."""
+"""What people and programs do to alarms: acknowledge, judge, comment, shelve, take out of service. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
 from monitor.alarms import modes
 from monitor.alarms.alarm import SOURCES, Verdict
-from monitor.alarms.life import Entry, Life, Moment, Revision, Rules, What, acknowledge, change_modes
+from monitor.alarms.life import Entry, Life, Moment, Revision, Rules, What, acknowledge, change_modes, comment
 from monitor.alarms.modes import Mode, ModeName
+from monitor.types import Source
 
 LONGEST_SHELF_S: Final = 7 * 86_400.0
 """An alarm that nobody wants to see for longer is taken out of service, which is listed until it is put back."""
@@ -23,6 +24,27 @@ class Acknowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: Name
     verdict: Verdict | None = None
     reason: Text = ""
+
+
+class AcknowledgeAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Someone has seen all alarms that were raised up to and with *until*; what came later nobody has seen yet.
+
+    Those of one *source*, and those of one *group*: behind that flood alarm, which is one of them.
+    """
+
+    by: Name
+    until: Name  # the id of an alarm
+    verdict: Verdict | None = None
+    reason: Text = ""
+    source: Source | None = None
+    group: Name | None = None
+
+
+class Comment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Someone says *reason* of the alarm, and acknowledges nothing by it; an empty one takes back the one before."""
+
+    by: Name
+    reason: Text
 
 
 class Shelve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +78,7 @@ class PutBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Text = ""
 
 
-Asked = Acknowledge | Shelve | Suppress | TakeOut | PutBack
+Asked = Acknowledge | Comment | Shelve | Suppress | TakeOut | PutBack
 
 BEGUN: Final[dict[type[Asked], tuple[ModeName, What]]] = {
     Shelve: ("shelved", "shelved"),
@@ -94,9 +116,11 @@ def do(
     *find* gives alarms that are over already. An acknowledgement of what is acknowledged changes nothing, and is well.
     """
     entry = life.entries.get(target) or find(target)
-    if isinstance(asked, Acknowledge):
+    if isinstance(asked, Acknowledge | Comment):
         if entry is None or entry.told is None:
             return Refused(f"there is no alarm {target!r}", "unknown")
+        if isinstance(asked, Comment):
+            return Outcome(*comment(life, entry, asked.by, asked.reason))
         return Outcome(*acknowledge(rules, life, entry, asked.by, asked.verdict, asked.reason, at))
     source = target if entry is None else (entry.told or entry.seen).source
     if source not in SOURCES:
@@ -115,8 +139,25 @@ def do(
     return Outcome(*change_modes(rules, life, changed, what, asked.by, asked.reason, at), source, until_t_ns)
 
 
+def acknowledge_each(
+    rules: Rules, life: Life, entries: Iterable[Entry], asked: AcknowledgeAll, at: Moment
+) -> tuple[Life, list[Revision], list[str]]:
+    """Acknowledge those of *entries* that were told and that nobody has acknowledged; with their ids, in this order.
+
+    No verdict that was given before is changed.
+    """
+    revisions, done = list[Revision](), list[str]()
+    for entry in entries:
+        if entry.told is None or entry.told.acked:
+            continue
+        life, told = acknowledge(rules, life, entry, asked.by, asked.verdict, asked.reason, at)
+        revisions += told
+        done.append(entry.told.id)
+    return life, revisions, done
+
+
 def what_of(asked: Asked) -> What:
     """The word for *asked* in the journal."""
-    if isinstance(asked, Acknowledge):
-        return "acknowledged"
+    if isinstance(asked, Acknowledge | Comment):
+        return "acknowledged" if isinstance(asked, Acknowledge) else "commented"
     return ENDED[asked.mode] if isinstance(asked, PutBack) else BEGUN[type(asked)][1]

@@ -113,6 +113,7 @@ class Case(NamedTuple):
     event: int
     carried: int  # frames over the limit that earlier epochs counted
     alarm: Alarm
+    began_ns: int = 0  # monotonic, when the event began; 0: it is not known
 
 
 def urgency_of(how: Priorities, rate_hz: float) -> Urgency:
@@ -137,24 +138,49 @@ def priority_of(source: str, ratio: float, frames_over: int = 0, kind: str = "",
     return PRIORITIES[min(PRIORITIES.index("medium") + far, len(PRIORITIES) - 1)]
 
 
-def cause_of(alarm: Alarm, charts: Collection[str] = ()) -> str | None:
-    """What withholds the permit while *alarm* is open, as `monitor.types.Cause` names it; None: nothing does.
+def cause_of(source: str, priority: str, charts: Collection[str] = ()) -> str | None:
+    """What withholds the permit while such an alarm is open, as `monitor.types.Cause` names it; None: nothing does.
 
     *charts*: sources that do not, since there is a rule for stops.
     """
-    if alarm.source in SERVICE_SOURCES:
-        return alarm.source if alarm.source in CAUSES else None
-    if alarm.source == STOP:
+    if source in SERVICE_SOURCES:
+        return source if source in CAUSES else None
+    if source == STOP:
         return STOP
-    return None if alarm.source in charts else alarm.priority
+    return None if source in charts else priority
 
 
 def count_causes(alarms: Iterable[Alarm], charts: Collection[str] = ()) -> list[int]:
     """How many of *alarms* about frames there are of each of CAUSES."""
-    found = Counter(cause_of(alarm, charts) for alarm in alarms if alarm.source not in SERVICE_SOURCES)
+    about_frames = [alarm for alarm in alarms if alarm.source not in SERVICE_SOURCES]
+    found = Counter(cause_of(alarm.source, alarm.priority, charts) for alarm in about_frames)
     return [found[cause] for cause in CAUSES]
 
 
 def ratio_of(alarm: Alarm) -> float:
     """How far the peak lies over the limit; 0 where an alarm has none."""
     return 0.0 if alarm.peak is None else alarm.peak.ratio
+
+
+def foremost(before: Alarm | None, seen: Alarm) -> Alarm:
+    """Which of the two speaks for an alarm, by its peak."""
+    return seen if before is None or ratio_of(seen) >= ratio_of(before) else before
+
+
+def gone_on(before: Alarm, seen: Alarm) -> Alarm:
+    """The alarm *before* together with another event that goes on with it."""
+    peak = foremost(before, seen)
+    same = seen.stream == before.stream
+    return msgspec.structs.replace(
+        peak,
+        state=seen.state,
+        stream=seen.stream,
+        first_seq=before.first_seq if same else seen.first_seq,
+        last_seq=seen.last_seq,
+        first_t_ns=before.first_t_ns if same else seen.first_t_ns,
+        frames_over=before.frames_over + seen.frames_over,
+        priority=max(before.priority, seen.priority, key=PRIORITIES.index),
+        kind=seen.kind or before.kind,
+        bundle=seen.bundle,
+        why=seen.why or before.why,
+    )

@@ -168,7 +168,7 @@ def _raised(book: Book, record: EventRecord) -> Case:
         bundle=record.bundle,
         why=record.why,
     )
-    return Case(record.epoch, record.event, 0, alarm)
+    return Case(record.epoch, record.event, 0, alarm, record.began_ns or record.mono_ns)
 
 
 def _followed(urgency: Urgency, case: Case, record: EventRecord) -> Case:
@@ -209,7 +209,7 @@ def _followed(urgency: Urgency, case: Case, record: EventRecord) -> Case:
         bundle=record.bundle,
         why=record.why or alarm.why,
     )
-    return Case(record.epoch, record.event, carried, alarm)
+    return Case(record.epoch, record.event, carried, alarm, case.began_ns)
 
 
 def _priority(urgency: Urgency, source: str, peak: Peak | None, frames_over: int, kind: Kind | None) -> Priority:

@@ -49,6 +49,13 @@ def step(rule: FloodRule, flood: Flood, new_sources: list[str], now_ns: int) -> 
     return Flood(kept, since_ns, grouped, tuple(by_source.most_common())), behind
 
 
+def due_ns(rule: FloodRule, flood: Flood) -> int | None:
+    """When the flood ends if no new alarm comes; None: there is no flood."""
+    if flood.since_ns is None or len(flood.raised_ns) < rule.ends_below:
+        return flood.since_ns
+    return sorted(flood.raised_ns)[-rule.ends_below] + round(rule.window_s * 1e9)
+
+
 def why(rule: FloodRule, flood: Flood) -> str:
     """What the flood alarm says."""
     told = ", ".join(f"{count} {source}" for source, count in flood.by_source)

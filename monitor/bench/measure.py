@@ -189,7 +189,7 @@ def config_of(plan: Plan, subject: Subject, endpoint: str, folder: Path, most_hz
         events=events,
         # Frames that the bundle does not know may well exceed a limit all the time: charts do not withhold it here.
         permit=Permit(withhold_states=(), withhold_priorities=("high", "critical"), quiet_s=0.0),
-        outputs=Outputs(alarms=f"tcp://127.0.0.1:{alarms}", permit=f"tcp://127.0.0.1:{permit}"),
+        outputs=Outputs(alarms=f"tcp://127.0.0.1:{alarms}", permit=f"tcp://127.0.0.1:{permit}", snapshot=None),
         http=Http(port=page),
         log=Log(level="error"),
         drain_s=DRAIN_S,

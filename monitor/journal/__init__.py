@@ -1,1 +1,1 @@
-"""The journal of alarms: `store` reads and writes it, `schema` says how it lies on disk, `outbox` what leaves."""
+"""The journal of alarms: `store` writes it, `reader` only reads it, `schema` says how it lies, `outbox` what leaves."""

@@ -56,6 +56,15 @@ class Outbox:
         waiting = (change.revision.entry for change in reversed(self._backlog) if change.revision.what not in UNTOLD)
         return next((entry for entry in waiting if entry.told is not None and entry.told.id == alarm_id), None)
 
+    def unwritten(self) -> dict[str, Alarm]:
+        """By id, each alarm of which the disk has refused a revision, in its newest one and as it leaves."""
+        found: dict[str, Alarm] = {}
+        for revision, _ in self._backlog:
+            alarm = revision.alarm
+            if revision.what not in UNTOLD or alarm.id in found:  # a long backlog may end with one that was not told
+                found[alarm.id] = msgspec.structs.replace(alarm, journaled=False)
+        return found
+
     def accept(
         self,
         changes: Sequence[Change],
@@ -76,10 +85,9 @@ class Outbox:
                 alarm = revision.alarm
                 self._queue.append(Departure(row, alarm if row else msgspec.structs.replace(alarm, journaled=False)))
 
-    def take(self) -> list[Alarm]:
-        """All that is to leave now; the caller sends it in this order."""
-        taken = list(self._queue)
-        self._queue.clear()
+    def take(self, most: int | None = None) -> list[Alarm]:
+        """What is to leave now, at most so many: the rest the next time. The caller sends it in this order."""
+        taken = [self._queue.popleft() for _ in range(min(len(self._queue), most or len(self._queue)))]
         self._sent_row = max([self._sent_row, *(departure.row for departure in taken)])
         return [departure.alarm for departure in taken]
 

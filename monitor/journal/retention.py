@@ -1,10 +1,11 @@
 """How long cleared alarms are kept: so many days (`monitor.journal.age`), and no more than so many bytes."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 from monitor.journal.age import Believed, believe, machine_boot
+from monitor.journal.store import Gone
 
 DAY_NS: Final = 86_400_000_000_000
 EVERY_NS: Final = 3_600_000_000_000
@@ -21,7 +22,14 @@ class Kept(Protocol):
     """What is trimmed; a journal."""
 
     def used_bytes(self) -> int: ...
-    def forget(self, before_t_ns: int, now_t_ns: int, most: int, sinks: Sequence[str] = ()) -> int: ...
+    def forget(
+        self,
+        before_t_ns: int,
+        now_t_ns: int,
+        most: int,
+        sinks: Sequence[str] = (),
+        awaited: Collection[tuple[str, str]] = (),
+    ) -> list[Gone]: ...
     def believed(self) -> Believed | None: ...
     def believe(self, believed: Believed) -> None: ...
 
@@ -36,35 +44,38 @@ class Retention:
         keep_mib: float | None,
         sinks: Callable[[], Sequence[str]] = tuple,
         never_before_ns: int = 0,
+        awaited: Collection[tuple[str, str]] = (),
     ) -> None:
         """*sinks*: those that still have to deliver what would be removed. *never_before_ns*: Unix, a clock that shows
-        less was never set.
+        less was never set. *awaited*: sources and priorities of alarms that are not removed before someone has
+        acknowledged them, since the permit waits for that: else it would come back because a file was full.
         """
-        self._journal, self._sinks = journal, sinks
+        self._journal, self._sinks, self._awaited = journal, sinks, awaited
         self._days, self._bytes = keep_days, None if keep_mib is None else round(keep_mib * 2**20)
         self._never_before_ns = never_before_ns
         self._next_ns: int | None = None
 
-    def step(self, mono_ns: int, t_ns: int) -> int:
-        """Remove what is too old or too much; how many alarms. A disk that refuses is asked again at the next look."""
+    def step(self, mono_ns: int, t_ns: int) -> Sequence[Gone]:
+        """Remove what is too old or too much, and return it. A disk that refuses is asked again at the next look."""
         if self._next_ns is not None and mono_ns < self._next_ns:
-            return 0
+            return ()
         self._next_ns = mono_ns + EVERY_NS
         try:
             gone = self._trim(mono_ns, t_ns)
         except sqlite3.Error:
-            return 0
+            return ()
         if gone:
             self._next_ns = mono_ns
         return gone
 
-    def _trim(self, mono_ns: int, t_ns: int) -> int:
-        sinks, gone = self._sinks(), 0
+    def _trim(self, mono_ns: int, t_ns: int) -> Sequence[Gone]:
+        sinks, gone = self._sinks(), list[Gone]()
         if self._days is not None and t_ns >= self._never_before_ns:
             believed = believe(self._journal.believed(), mono_ns, t_ns, machine_boot())
             self._journal.believe(believed)
             now_t_ns = min(t_ns, believed.t_ns)
-            gone = self._journal.forget(now_t_ns - round(self._days * DAY_NS), now_t_ns, AT_ONCE, sinks)
+            before_t_ns = now_t_ns - round(self._days * DAY_NS)
+            gone = self._journal.forget(before_t_ns, now_t_ns, AT_ONCE, sinks, self._awaited)
         if not gone and self._bytes is not None and self._journal.used_bytes() > self._bytes:
-            gone = self._journal.forget(NO_AGE_NS, NO_AGE_NS, AT_ONCE, sinks)
+            gone = self._journal.forget(NO_AGE_NS, NO_AGE_NS, AT_ONCE, sinks, self._awaited)
         return gone

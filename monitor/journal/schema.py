@@ -22,6 +22,11 @@ CREATE INDEX alarms_by_time ON alarms (raised_t_ns);
 """
 # Rows of `alarms` count up in the order in which alarms were raised, whatever a clock said then: lists follow them.
 
+_UNSEEN: Final = """
+CREATE INDEX IF NOT EXISTS alarms_unseen ON alarms (id) WHERE state = 'cleared' AND acked = 0
+"""
+# Snapshots page through these by id: sorting what nobody ever acknowledged would take seconds.
+
 _CHANGES: Final = """
 CREATE TABLE changes (
     row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, rev INTEGER NOT NULL, t_ns INTEGER NOT NULL,
@@ -74,10 +79,33 @@ INSERT INTO changes SELECT row, id, rev, t_ns, source, priority,
 INSERT INTO totals SELECT source, priority, count(*) FROM changes WHERE rev = 1 GROUP BY source, priority;
 """
 
+_VIEWS_OF_1: Final = """
+CREATE TEMP VIEW alarms AS SELECT rowid AS rowid, id, rev, state, 0 AS acked, source,
+    json_extract(body, '$.priority') AS priority, raised_t_ns, NULL AS acked_t_ns,
+    (SELECT t_ns FROM main.changes WHERE changes.id = old.id AND json_extract(changes.body, '$.state') = 'cleared'
+        ORDER BY changes.rev LIMIT 1) AS cleared_t_ns, body FROM main.alarms AS old;
+CREATE TEMP VIEW changes AS SELECT row, id, rev, t_ns, source, priority,
+    CASE WHEN rev = 1 THEN 'raised' WHEN json_extract(body, '$.state') = 'cleared' THEN 'cleared' ELSE 'changed' END
+        AS what, '' AS by, '' AS reason, body FROM main.changes;
+CREATE TEMP TABLE modes (source, name, by, reason, since_t_ns, until_ns, until_t_ns);
+CREATE TEMP VIEW reader AS SELECT camera, boot, position, published, '' AS machine FROM main.reader;
+"""
+
+
+def as_today(version: int) -> list[str]:
+    """Statements that let a connection see a file of an older *version* as one of today, and write nothing into it."""
+    assert 1 <= version <= VERSION
+    return [one for one in _VIEWS_OF_1.split(";") if one.strip()] if version == 1 else []
+
 
 def create(db: sqlite3.Connection) -> None:
     """The tables of an empty file."""
     db.executescript(f"BEGIN IMMEDIATE;{_ALARMS}{_CHANGES}{_REST}{_READER}{_STAMP}COMMIT;")
+
+
+def complete(db: sqlite3.Connection) -> None:
+    """What may be missing in a file of this version that an older program made, and what that program gets on with."""
+    db.execute(_UNSEEN)
 
 
 def migrate(db: sqlite3.Connection, version: int) -> None:

@@ -7,34 +7,25 @@ SQLite, in WAL mode with full synchronisation: what was committed survives a los
 import fcntl
 import os
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from monitor.alarms import life
 from monitor.alarms.alarm import Alarm
-from monitor.alarms.figures import Lived
 from monitor.alarms.life import Revision
-from monitor.alarms.modes import Key, Mode, Modes
+from monitor.alarms.modes import Modes
 from monitor.journal import schema
 from monitor.journal.age import Believed, machine_boot
+from monitor.journal.reading import Records
+from monitor.journal.standing import AS_FAR_AS
 from monitor.sinks.feed import Entry
 
 BUSY_S: Final = 0.2
 """So long a writer waits for another process that holds the file."""
-
-Which = Literal["active", "cleared", "unacknowledged"]
-
-_SELECTED: Final[Mapping[Which | None, str]] = {
-    None: "",
-    "active": "AND state = 'active'",
-    "cleared": "AND state = 'cleared'",
-    "unacknowledged": "AND acked = 0",
-}
 
 _ALARM: Final = """
 INSERT INTO alarms VALUES
@@ -45,7 +36,9 @@ ON CONFLICT (id) DO UPDATE SET rev = excluded.rev, state = excluded.state, acked
     cleared_t_ns = coalesce(alarms.cleared_t_ns, excluded.cleared_t_ns), body = excluded.body, entry = excluded.entry
 WHERE excluded.rev >= alarms.rev
 """
-# An alarm whose on-delay runs lies there with revision 0, and is in no list.
+
+# What waited for its on-delay gets a new place when it is told: places count up in the order of raising.
+_NOT_YET_TOLD: Final = "DELETE FROM alarms WHERE id = ? AND rev = 0"
 
 # A commit may fail after its bytes reached the disk, and is then tried again: hence no error where a change is known.
 _CHANGE: Final = """
@@ -61,7 +54,6 @@ _ACT: Final = "INSERT INTO acts (t_ns, what, source, by, reason, until_t_ns) VAL
 
 _READER: Final = "INSERT INTO reader SELECT ?, '', 0, 0, '' WHERE NOT EXISTS (SELECT 1 FROM reader)"
 
-_decoder = msgspec.json.Decoder(Alarm)
 _entry_decoder = msgspec.json.Decoder(life.Entry)
 
 
@@ -87,17 +79,6 @@ class Act(NamedTuple):
     until_t_ns: int | None = None
 
 
-class Told(NamedTuple):
-    """One revision as it was written: when, what it is about, and who did it (empty: the program) for which reason."""
-
-    row: int
-    t_ns: int
-    what: str
-    by: str
-    reason: str
-    alarm: Alarm
-
-
 class Written(NamedTuple):
     """What is committed together: changes, acts with the modes that hold after them, and how far others have read."""
 
@@ -109,6 +90,14 @@ class Written(NamedTuple):
     modes: Modes | None = None  # None: as they were
 
 
+class Gone(NamedTuple):
+    """An alarm that was removed."""
+
+    source: str
+    priority: str
+    acked: bool
+
+
 class Departure(NamedTuple):
     """A change that is to leave; *row* is its place in the journal, 0 where the disk refused it."""
 
@@ -116,7 +105,7 @@ class Departure(NamedTuple):
     alarm: Alarm
 
 
-class Journal:
+class Journal(Records):
     """The SQLite file at *path* with the alarms of *camera*. May be used by several threads.
 
     A daemon *holds* its journal: as long as it lives no other process writes to it.
@@ -124,10 +113,9 @@ class Journal:
 
     def __init__(self, path: Path, camera: str, *, hold: bool = False) -> None:
         """Raises JournalError, in one line, where the file is damaged, newer, another camera's, held, read-only."""
-        self._lock = threading.Lock()
         self._held: int | None = _hold(path) if hold else None
         try:
-            self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            super().__init__(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False))
         except sqlite3.Error as error:
             self._release()
             raise JournalError(f"journal: {path} cannot be opened: {error}") from None
@@ -160,6 +148,7 @@ class Journal:
             raise JournalError(f"journal: {path} is damaged ({problem.splitlines()[0]}); move it away")
         if 0 < version < schema.VERSION:
             schema.migrate(self._db, version)
+        schema.complete(self._db)
         with self._transaction():  # shows at start whether the file can be written
             self._db.execute(_READER, (camera,))
             self._db.execute(schema.BELIEVED)
@@ -189,8 +178,9 @@ class Journal:
     def _write(self, change: Change) -> int:
         (entry, what, by, reason), t_ns = change
         alarm = change.revision.alarm
+        if what in ("given_up", "raised"):
+            self._db.execute(_NOT_YET_TOLD, (alarm.id,))
         if what == "given_up":
-            self._db.execute("DELETE FROM alarms WHERE id = ? AND rev = 0", (alarm.id,))
             return 0
         body, rev = msgspec.json.encode(alarm).decode(), 0 if entry.told is None else alarm.rev
         self._db.execute(
@@ -245,41 +235,6 @@ class Journal:
         with self._lock:
             return str(self._db.execute("SELECT coalesce(max(id), '') FROM alarms").fetchone()[0])
 
-    def modes(self) -> tuple[Modes, bool]:
-        """Sources that are not told as usual, and whether their monotonic ends are of this boot of the machine."""
-        with self._lock:
-            found = self._db.execute("SELECT * FROM modes").fetchall()
-            machine = self._db.execute("SELECT machine FROM reader").fetchone()[0]
-        modes: dict[Key, Mode] = {(source, mode[0]): Mode(*mode) for source, *mode in found}
-        return modes, machine == machine_boot()
-
-    def alarms(self, limit: int, which: Which | None = None) -> list[Alarm]:
-        """The latest *limit* alarms in their last revision, the one raised last first."""
-        return self._alarms(f"rev > 0 {_SELECTED[which]} ORDER BY rowid DESC LIMIT ?", limit)
-
-    def alarms_since(self, sources: Sequence[str], t_ns: int) -> list[Alarm]:
-        """The alarms of *sources* raised since *t_ns* (Unix), in their last revision, oldest first."""
-        marks = ", ".join("?" * len(sources))
-        return self._alarms(f"rev > 0 AND source IN ({marks}) AND raised_t_ns >= ? ORDER BY rowid", *sources, t_ns)
-
-    def changes(self, alarm_id: str) -> list[Told]:
-        """Every revision of one alarm, first to last."""
-        return self._told("id = ? ORDER BY rev", alarm_id)
-
-    def changes_after(self, row: int, most: int) -> list[Told]:
-        """At most so many revisions of any alarm, from behind *row* on, in the order of their writing."""
-        return self._told("row > ? ORDER BY row LIMIT ?", row, most)
-
-    def lived(self, first_t_ns: int, last_t_ns: int) -> list[Lived]:
-        """The alarms that were raised in a period (Unix), or active in it, oldest first."""
-        query = (
-            "SELECT source, priority, raised_t_ns, acked_t_ns, cleared_t_ns FROM alarms WHERE rev > 0 "
-            "AND raised_t_ns < ? AND (raised_t_ns >= ? OR cleared_t_ns IS NULL OR cleared_t_ns >= ?) ORDER BY rowid"
-        )
-        with self._lock:
-            found = self._db.execute(query, (last_t_ns, first_t_ns, first_t_ns)).fetchall()
-        return [Lived(*one) for one in found]
-
     def read(self) -> tuple[str, int, int]:
         """Which event log was read last, up to where, and the row up to which changes have left."""
         with self._lock:
@@ -302,6 +257,10 @@ class Journal:
             self._db.execute("INSERT OR IGNORE INTO cursors SELECT ?, coalesce(max(row), 0) FROM changes", (sink,))
             return self._number("SELECT row FROM cursors WHERE sink = ?", (sink,))
 
+    def standing(self, sink: str, most: int) -> list[Alarm]:
+        """The alarms that are open as far as *sink* has come, the latest *most*, oldest change first."""
+        return [one.alarm for one in reversed(self._told(AS_FAR_AS, sink, most))]
+
     def mark(self, sink: str, row: int) -> None:
         """*sink* has delivered everything up to *row*."""
         with self._lock, self._transaction():
@@ -318,24 +277,36 @@ class Journal:
             pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
             return pages * self._number("PRAGMA page_size")
 
-    def forget(self, before_t_ns: int, now_t_ns: int, most: int, sinks: Sequence[str] = ()) -> int:
-        """Remove at most so many alarms that were cleared before a moment (Unix), oldest first: how many it were.
+    def forget(
+        self,
+        before_t_ns: int,
+        now_t_ns: int,
+        most: int,
+        sinks: Sequence[str] = (),
+        awaited: Collection[tuple[str, str]] = (),
+    ) -> list[Gone]:
+        """Remove at most so many alarms that were cleared before a moment (Unix), oldest first, and return them.
 
         None of which a change has not left yet, on the alarm socket or by one of *sinks*. And none that was raised
-        after one that was raised between that moment and *now_t_ns*: whatever a clock said of it, it is no older.
+        after one that was raised between that moment and *now_t_ns*: whatever a clock said of it, it is no older. And
+        none whose source and priority are *awaited*, as long as nobody has acknowledged it.
         """
-        marks = ", ".join("?" * len(sinks))
+        marks, kinds = ", ".join("?" * len(sinks)), ", ".join(["(?, ?)"] * len(awaited))
+        unawaited = f"(acked = 1 OR (source, priority) NOT IN (VALUES {kinds}))" if awaited else "TRUE"
         query = (
-            "SELECT id FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND rowid < coalesce((SELECT rowid FROM"
-            " alarms NOT INDEXED WHERE raised_t_ns BETWEEN ? AND ? ORDER BY rowid LIMIT 1), rowid + 1) AND NOT EXISTS "
-            "(SELECT 1 FROM changes WHERE changes.id = alarms.id AND row > (SELECT min(row) FROM (SELECT published AS "
-            f"row FROM reader UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
+            "SELECT id, source, priority, acked FROM alarms WHERE state = 'cleared' AND cleared_t_ns < ? AND rowid < "
+            "coalesce((SELECT rowid FROM alarms NOT INDEXED WHERE raised_t_ns BETWEEN ? AND ? ORDER BY rowid LIMIT 1), "
+            f"rowid + 1) AND {unawaited} AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.id = alarms.id AND row > "
+            "(SELECT min(row) FROM (SELECT published AS row FROM reader "
+            f"UNION ALL SELECT row FROM cursors WHERE sink IN ({marks})))) ORDER BY rowid LIMIT ?"
         )
+        values = [before_t_ns, before_t_ns, now_t_ns, *(text for kind in awaited for text in kind), *sinks, most]
         with self._lock, self._transaction():
-            ids = self._db.execute(query, (before_t_ns, before_t_ns, now_t_ns, *sinks, most)).fetchall()
+            found = self._db.execute(query, values).fetchall()
+            ids = [(alarm_id,) for alarm_id, *_ in found]
             self._db.executemany("DELETE FROM changes WHERE id = ?", ids)
             self._db.executemany("DELETE FROM alarms WHERE id = ?", ids)
-        return len(ids)
+        return [Gone(source, priority, bool(acked)) for _, source, priority, acked in found]
 
     def believed(self) -> Believed | None:
         """What `believe` was told last."""
@@ -358,17 +329,6 @@ class Journal:
         if self._held is not None:
             os.close(self._held)
             self._held = None
-
-    def _alarms(self, where: str, *values: object) -> list[Alarm]:
-        with self._lock:
-            found = self._db.execute(f"SELECT body FROM alarms WHERE {where}", values).fetchall()
-        return [_decoder.decode(body) for (body,) in found]
-
-    def _told(self, where: str, *values: object) -> list[Told]:
-        with self._lock:
-            query = f"SELECT row, t_ns, what, by, reason, body FROM changes WHERE {where}"
-            found = self._db.execute(query, values).fetchall()
-        return [Told(*rest, _decoder.decode(body)) for *rest, body in found]  # type: ignore[call-arg]  # as selected
 
     def _number(self, query: str, values: Sequence[object] = ()) -> int:
         return int(self._db.execute(query, values).fetchone()[0])

@@ -5,32 +5,41 @@ import getpass
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from monitor import config as configs
 from monitor import keys, screen
-from monitor.alarms.acts import Acknowledge, Asked, PutBack, Shelve, Suppress, TakeOut
-from monitor.alarms.alarm import Alarm
+from monitor.alarms.acts import Acknowledge, AcknowledgeAll, Asked, PutBack, Shelve, Suppress, TakeOut
+from monitor.alarms.alarm import SOURCES, Alarm
 from monitor.alarms.figures import figures as figures_of
 from monitor.config import Config
-from monitor.journal.store import Journal
-from monitor.operators import reach, show
+from monitor.journal.reader import Reader
+from monitor.journal.reading import Wanted
+from monitor.operators import reach, show, table
 from monitor.operators.reach import AlarmError
 from monitor.web import token
 
+if TYPE_CHECKING:
+    from monitor.operators.tail import Lock
+
 DONE, FAILED = 0, 1
-PAGE = 1000  # revisions read at a time
 
 
 def list_(options: argparse.Namespace) -> int:
+    wanted = Wanted(options.state, source=_source(options), group=options.group)
     with _journal(options) as journal:
-        found = journal.alarms(options.limit, options.state)
+        found = journal.listed(options.limit, wanted)
+        count, unseen = journal.count(wanted), journal.count(wanted._replace(unseen=True))
     if options.json:
         show.as_json(found)
     else:
-        show.alarms(found)
+        show.alarms(found, count, unseen)
     return DONE
 
 
@@ -58,7 +67,7 @@ def sources(options: argparse.Namespace) -> int:
 
 def figures(options: argparse.Namespace) -> int:
     last_t_ns = time.time_ns()
-    first_t_ns = last_t_ns - round(options.hours * 3.6e12)
+    first_t_ns = max(last_t_ns - round(options.hours * 3.6e12), 0)
     with _journal(options) as journal:
         found = figures_of(journal.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
     if options.json:
@@ -69,22 +78,20 @@ def figures(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    since_t_ns = 0 if options.hours is None else time.time_ns() - round(options.hours * 3.6e12)
-    changes, row = [], 0
-    with _journal(options) as journal:
-        while page := journal.changes_after(row, PAGE):
-            row = page[-1].row
-            changes += [one for one in page if one.t_ns >= since_t_ns]
+    since_t_ns = 0 if options.hours is None else max(time.time_ns() - round(options.hours * 3.6e12), 0)
     path = Path(options.out)
-    if path.suffix == ".json":
-        path.write_bytes(msgspec.json.encode([one._asdict() for one in changes]))
-    else:
-        path.write_text(show.as_csv(changes), newline="")
-    screen.say(f"{len(changes)} revisions written to {path}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half written goes away then, too
+    with _journal(options) as journal:
+        count = table.write(path, table.pages(journal, since_t_ns))
+    screen.say(f"{count} revisions written to {path}")
     return DONE
 
 
 def acknowledge(options: argparse.Namespace) -> int:
+    if options.all:
+        return _acknowledge_all(options)
+    if options.source or options.group or options.until or options.before:
+        raise AlarmError("--source, --group, --until and --before belong to --all")
     return _do(options, options.id, Acknowledge(_by(options), options.verdict, options.reason))
 
 
@@ -105,50 +112,58 @@ def put_back(options: argparse.Namespace) -> int:
 
 
 def tail(options: argparse.Namespace) -> int:
-    """Each change of an alarm as it is published, until interrupted."""
+    """What is open, then each change of an alarm as it is published, until interrupted."""
     import zmq
+
+    from monitor.operators.tail import Tail
 
     config = configs.read(Path(options.config))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lock = _lock(options)
+    snapshot = None if options.changes_only else config.outputs.snapshot
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    socket = context.socket(zmq.SUB)
+
+    def tell(alarm: Alarm, t_ns: int) -> None:
+        if options.json:
+            sys.stdout.write(msgspec.json.encode(alarm).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            screen.say(f"{show.clock(t_ns)}  {alarm.id} rev {alarm.rev:<3} {show.line_of(alarm)}")
+
     try:
-        if options.secret is not None:
-            if options.server_key is None:
-                raise AlarmError("with --secret name the daemon's public key, --server-key FILE")
-            own, server = keys.read_secret(Path(options.secret)), keys.read_public(Path(options.server_key))
-            keys.use_as_client(socket, own, server)
-        socket.setsockopt(zmq.SUBSCRIBE, f"alarm.{config.camera}".encode())
-        socket.connect(config.outputs.alarms)
-        while True:
-            _, body = socket.recv_multipart()
-            if options.json:
-                sys.stdout.write(body.decode() + "\n")
-                sys.stdout.flush()
-            else:
-                alarm = msgspec.json.decode(body, type=Alarm)
-                screen.say(f"{show.clock(time.time_ns())}  {alarm.id} rev {alarm.rev:<3} {show.line_of(alarm)}")
+        Tail(context, config.camera, config.outputs.alarms, snapshot, lock).follow(
+            lambda alarm: tell(alarm, alarm.raised_t_ns),
+            lambda alarm: tell(alarm, time.time_ns()),
+            lambda line: screen.err.print(line, markup=False),
+        )
     except KeyboardInterrupt:
         return DONE
     finally:
         context.destroy(0)
 
 
-def _journal(options: argparse.Namespace) -> "_Opened":
+def _lock(options: argparse.Namespace) -> "Lock":
+    """What gives a socket the keys of *options*, if any."""
+    if options.secret is None:
+        return lambda socket: None
+    if options.server_key is None:
+        raise AlarmError("with --secret name the daemon's public key, --server-key FILE")
+    own, server = keys.read_secret(Path(options.secret)), keys.read_public(Path(options.server_key))
+    return partial(keys.use_as_client, own=own, server=server)
+
+
+@contextmanager
+def _journal(options: argparse.Namespace) -> Iterator[Reader]:
+    """The journal, and what it holds at one moment; nothing is written, whatever its format."""
     config = configs.read(Path(options.config))
     if not Path(config.journal).exists():
         raise AlarmError(f"{config.journal}: there is no journal yet; it is made when the daemon starts")
-    return _Opened(Path(config.journal), config.camera)
-
-
-class _Opened(Journal):
-    """A journal that is closed where the `with` ends."""
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    reader = Reader(Path(config.journal), config.camera)
+    try:
+        with reader.snapshot():
+            yield reader
+    finally:
+        reader.close()
 
 
 def _do(options: argparse.Namespace, target: str, asked: Asked) -> int:
@@ -163,6 +178,48 @@ def _do(options: argparse.Namespace, target: str, asked: Asked) -> int:
     else:
         screen.say("nothing changed: it was so already")
     return DONE
+
+
+def _acknowledge_all(options: argparse.Namespace) -> int:
+    """Up to the newest alarm that there is now: what comes meanwhile nobody has seen."""
+    if not options.reason:
+        raise AlarmError("say why they are all acknowledged at once, with --reason")
+    config = configs.read(Path(options.config))
+    with _journal(options) as journal:
+        wanted = _up_to(journal, options)
+        count, newest = journal.count(wanted), journal.listed(1, wanted)
+    found = {"acknowledged": 0, "ids": [], "journaled": True}
+    if newest:
+        if not options.json:
+            screen.say(f"{count} alarms wait, the one raised last is {newest[0].id}")
+        asked = AcknowledgeAll(
+            _by(options), newest[0].id, options.verdict, options.reason, options.source, options.group
+        )
+        found = reach.do_all(config, _token(config), asked)
+    if options.json:
+        show.as_json({"waited": count, "until": newest[0].id if newest else None, **found})
+    else:
+        later = "" if found["journaled"] else "; the disk refuses, and they are written when it takes them"
+        screen.say(f"{found['acknowledged']} alarms acknowledged{later}")
+    return DONE
+
+
+def _up_to(journal: Reader, options: argparse.Namespace) -> Wanted:
+    """Which alarms wait, up to the one that was named or to the newest."""
+    wanted = Wanted("unacknowledged", source=_source(options), group=options.group)
+    named = options.until or options.before
+    if named is None:
+        return wanted
+    place = journal.place(named)
+    if place is None:
+        raise AlarmError(f"there is no alarm {named!r}")
+    return wanted._replace(until=place if options.until else place - 1)
+
+
+def _source(options: argparse.Namespace) -> str | None:
+    if options.source is not None and options.source not in SOURCES:
+        raise AlarmError(f"there is no source {options.source!r}; there are {', '.join(SOURCES)}")
+    return str(options.source) if options.source is not None else None
 
 
 def _token(config: Config) -> str | None:

@@ -36,11 +36,13 @@ def add(alarms: argparse.ArgumentParser) -> None:
             parser.add_argument("--json", action="store_true", help="print JSON")
         return parser
 
-    listed = command("list", "list_", "the latest alarms")
+    listed = command("list", "list_", "the latest alarms, newest first, and how many there are")
     listed.add_argument("--state", choices=("active", "cleared", "unacknowledged"))
-    listed.add_argument("--limit", type=take.count, default=50)
+    listed.add_argument("--limit", type=take.count, default=50, help="at most so many (default 50)")
+    _which(listed)
     command("history", "history", "what became of one alarm, and who did what").add_argument("id", metavar="ID")
-    told = command("tail", "tail", "every change of an alarm as it is published")
+    told = command("tail", "tail", "which alarms are open, then every change as it is published")
+    told.add_argument("--changes-only", action="store_true", help="leave out what is open already")
     told.add_argument("--secret", metavar="FILE", help="own secret key, where the daemon asks for keys")
     told.add_argument("--server-key", metavar="FILE", help="with --secret: the daemon's public key")
     command("sources", "sources", "which sources are shelved, suppressed or out of service")
@@ -49,10 +51,7 @@ def add(alarms: argparse.ArgumentParser) -> None:
     exported = command("export", "export", "every revision as a table", json=False)
     exported.add_argument("--out", type=table, required=True, metavar="FILE.csv|.json")
     exported.add_argument("--hours", type=take.positive, help="of the last so many (default: all)")
-    seen = command("ack", "acknowledge", "an alarm was seen; said again, its verdict is changed")
-    seen.add_argument("id", metavar="ID")
-    seen.add_argument("--verdict", choices=("true", "false", "unknown"), help="was it one?")
-    _who(seen)
+    _acknowledge(command("ack", "acknowledge", "alarms were seen; said again of one, its verdict is changed"))
     shelved = command("shelve", "shelve", "alarms of this source are not to be told for a while")
     _target(shelved)
     shelved.add_argument("--for", dest="for_s", type=duration, required=True, metavar="10m")
@@ -80,6 +79,23 @@ def _late(function: str) -> Callable[[argparse.Namespace], int]:
         return found(options)
 
     return run
+
+
+def _acknowledge(seen: argparse.ArgumentParser) -> None:
+    which = seen.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", metavar="ID", nargs="?")
+    which.add_argument("--all", action="store_true", help="every alarm that nobody has acknowledged so far, or:")
+    _which(seen)
+    last = seen.add_mutually_exclusive_group()
+    last.add_argument("--until", metavar="ID", help="with --all: those raised up to and with this one")
+    last.add_argument("--before", metavar="ID", help="with --all: those raised before this one")
+    seen.add_argument("--verdict", choices=("true", "false", "unknown"), help="was it one?")
+    _who(seen)
+
+
+def _which(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", help="those of this source")
+    parser.add_argument("--group", metavar="ID", help="a flood alarm: those that stand behind it, and itself")
 
 
 def _target(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,7 @@
-"""Alarms as a person reads them in a terminal, and as files for other programs."""
+"""Alarms as a person reads them in a terminal."""
 
-import csv
-import io
 import time
 from collections.abc import Sequence
-from typing import Any, Final
 
 import msgspec
 
@@ -12,13 +9,7 @@ from monitor import screen
 from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.alarms.figures import Figures
 from monitor.alarms.modes import Modes
-from monitor.journal.store import Told
-
-COLUMNS: Final = (
-    "id", "rev", "what", "t_ns", "by", "reason", "state", "acked", "verdict", "shelved", "suppressed", "suppressed_why",
-    "out_of_service", "latched", "group", "priority", "source", "first_seq", "last_seq", "first_t_ns", "raised_t_ns",
-    "frames_over", "peak_seq", "peak_score", "peak_limit", "peak_ratio", "job", "layer", "context", "why",
-)  # fmt: skip
+from monitor.journal.reading import Told
 
 
 def clock(t_ns: int) -> str:
@@ -53,15 +44,20 @@ def line_of(alarm: Alarm) -> str:
     return f"{alarm.priority:<8} {alarm.source:<15} {state_of(alarm)}: {told}"
 
 
-def alarms(found: Sequence[Alarm]) -> None:
-    """A table, the latest first."""
+def alarms(found: Sequence[Alarm], count: int, unacknowledged: int) -> None:
+    """A table, the latest first, of *count* that there are; how many of these nobody has acknowledged."""
     if not found:
         return screen.say("no alarms")
+    shown = f"the latest {len(found)}, newest first" if len(found) < count else "newest first"
+    screen.say(f"{count} alarm{'s' * (count != 1)}, {unacknowledged} unacknowledged; {shown}")
     table = screen.plain_table()
     for heading in ("id", "raised", "priority", "source", "state", "verdict", "layer"):
         table.add_column(heading, no_wrap=True)
     for heading in ("frames over", "peak / limit"):
         table.add_column(heading, no_wrap=True, justify="right")
+    grouped = any(alarm.group for alarm in found)
+    if grouped:
+        table.add_column("behind flood alarm", no_wrap=True)
     for alarm in found:
         table.add_row(
             alarm.id,
@@ -73,6 +69,7 @@ def alarms(found: Sequence[Alarm]) -> None:
             "" if alarm.layer is None else str(alarm.layer),
             str(alarm.frames_over),
             f"{alarm.peak.ratio:.2f}" if alarm.peak else "",
+            *([alarm.group or ""] if grouped else []),
         )
     screen.out.print(table)
     return None
@@ -123,29 +120,3 @@ def figures(found: Figures) -> None:
 def as_json(value: object) -> None:
     """One JSON document."""
     screen.say(msgspec.json.format(msgspec.json.encode(value)).decode())
-
-
-def rows_of(changes: Sequence[Told]) -> list[dict[str, Any]]:
-    """Revisions as flat rows, for a table of another program."""
-    rows = []
-    for one in changes:
-        alarm = msgspec.to_builtins(one.alarm)
-        peak = alarm.pop("peak") or {}
-        known = {**alarm, **{f"peak_{name}": value for name, value in peak.items()}}
-        known |= {"what": one.what, "t_ns": one.t_ns, "by": one.by, "reason": one.reason}
-        rows.append({column: known.get(column) for column in COLUMNS})
-    return rows
-
-
-def as_csv(changes: Sequence[Told]) -> str:
-    """The same as comma-separated values, with a line of headings. Nothing in it is a formula to a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    for row in rows_of(changes):
-        writer.writerow({name: _harmless(value) for name, value in row.items()})
-    return text.getvalue()
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -17,7 +17,8 @@ from monitor.sinks.secret import read_password
 from monitor.sinks.sink import Sink, SinkError
 from monitor.vitals import PRIORITIES
 
-if TYPE_CHECKING:  # it loads the library
+if TYPE_CHECKING:  # these load libraries
+    from monitor.sinks.mqtt import Broker
     from monitor.sinks.opcua.methods import Operator
 
 PORT, TLS_PORT = 1883, 8883
@@ -90,12 +91,20 @@ def _command(config: Command) -> Sink:
 
 
 def _mqtt(config: Mqtt, camera: str) -> Sink:
+    broker = broker_of(config, camera)
+    from monitor.sinks.mqtt import MqttSink
+
+    return MqttSink(config.name, broker, config.prefix, camera, config.timeout_s, SystemClock())
+
+
+def broker_of(config: Mqtt, camera: str) -> "Broker":
+    """The broker of *config*, and who we are there. Raises SinkError where that is not to be had."""
     key = f"sinks.mqtt '{config.name}'"
     if importlib.util.find_spec("aiomqtt") is None:
         raise SinkError(f"{key}: needs aiomqtt; install it with pip install 'framewatch[mqtt]'")
-    from monitor.sinks.mqtt import Broker, MqttSink
+    from monitor.sinks.mqtt import Broker
 
-    broker = Broker(
+    return Broker(
         host=config.host,
         port=config.port or (PORT if config.tls is None else TLS_PORT),
         client_id=config.client_id or f"framewatch-{camera}-{socket.gethostname()}",
@@ -103,7 +112,6 @@ def _mqtt(config: Mqtt, camera: str) -> Sink:
         password=None if config.password_file is None else read_password(config.password_file, f"{key}: password_file"),
         tls=None if config.tls is None else _tls(config.tls, key),
     )
-    return MqttSink(config.name, broker, config.prefix, camera, config.timeout_s, SystemClock())
 
 
 def _tls(config: Tls, key: str) -> ssl.SSLContext:

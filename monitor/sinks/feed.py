@@ -30,6 +30,10 @@ class Feed(Protocol):
         """The row up to which *sink* is done. One that was never heard of begins at the newest row, from now on."""
         ...
 
+    def standing(self, sink: str, most: int) -> list[Alarm]:
+        """The alarms that are open as far as *sink* is done, the latest *most*, oldest change first."""
+        ...
+
     def mark(self, sink: str, row: int) -> None:
         """Remember durably that *sink* is done up to *row*."""
         ...

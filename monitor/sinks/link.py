@@ -60,6 +60,11 @@ class Link(aiomqtt.Client):
             self._drop()
             raise DeliveryError(f"the broker did not answer within {self.timeout:g} s")
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection has ended."""
+        return self._disconnected.done()
+
     async def lost(self) -> str:
         """Wait until the connection has ended, and say why."""
         await asyncio.wait({self._disconnected})

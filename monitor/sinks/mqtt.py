@@ -9,17 +9,18 @@ import logging
 import math
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 import aiomqtt
 import msgspec
 
+from monitor.alarms.alarm import Alarm
 from monitor.sinks import retry
 from monitor.sinks.feed import Entry
 from monitor.sinks.link import Link
-from monitor.sinks.pump import Clock
+from monitor.sinks.pump import STANDING_MAX, Clock
 from monitor.sinks.retry import Policy
 from monitor.sinks.sink import DeliveryError, RefusedError, Sink, body_of
 from monitor.voice import Heartbeat, Permit
@@ -60,6 +61,8 @@ class Told(NamedTuple):
 class MqttSink(Sink):
     """One broker. Topics are `<prefix>/<camera>/alarm/<id>`, `.../heartbeat` and `.../permit`."""
 
+    retains = True
+
     def __init__(self, name: str, broker: Broker, prefix: str, camera: str, timeout_s: float, clock: Clock) -> None:
         super().__init__(name)
         self._broker = broker
@@ -71,16 +74,25 @@ class MqttSink(Sink):
         self._linked = asyncio.Event()
         self._heartbeat: asyncio.Queue[Told] = asyncio.Queue(1)
         self._permit: asyncio.Queue[Told] = asyncio.Queue(1)
+        self._last_heartbeat: Told | None = None
+        self._open: dict[str, Alarm] = {}  # what the broker should retain, as delivered; the latest change last
+        self._resumed = asyncio.Event()
         self._closed = False
 
     async def deliver(self, entry: Entry) -> None:
         """An open alarm is retained; of one that is over the change is sent, and what was retained is emptied."""
-        alarm, topic = entry.alarm, f"{self._root}/alarm/{entry.alarm.id}"
+        alarm, topic = entry.alarm, self._topic(entry.alarm)
         link = await self._connected()
         is_open = alarm.state == "active"
+        self._remember(alarm)  # before: what may have arrived must not give way to an older revision
         await link.send(topic, body_of(alarm), retain=is_open)
         if not is_open:
             await link.send(topic, b"", retain=True)
+
+    def resume(self, standing: Sequence[Alarm]) -> None:
+        """These the broker should retain."""
+        self._open = {alarm.id: alarm for alarm in standing}
+        self._resumed.set()
 
     async def run(self, back: Callable[[], None]) -> None:
         """Keep a connection."""
@@ -91,12 +103,11 @@ class MqttSink(Sink):
 
     def say(self, message: Heartbeat | Permit) -> None:
         """The newest wins, and what cannot leave while it is true is never sent."""
-        if self._link is None or self._closed:
-            return
         body = msgspec.json.encode(message)
         if isinstance(message, Heartbeat):
-            _replace(self._heartbeat, Told(body, message.t_ns + HEARTBEAT_TTL_NS, None))
-        else:
+            self._last_heartbeat = Told(body, message.t_ns + HEARTBEAT_TTL_NS, None)
+            _replace(self._heartbeat, self._last_heartbeat)
+        elif self._link is not None:
             until_ns = message.t_ns + message.ttl_ms * 1_000_000
             _replace(self._permit, Told(body, until_ns, math.ceil(message.ttl_ms / 1000)))
 
@@ -111,12 +122,12 @@ class MqttSink(Sink):
         while True:
             began_s = self._clock.mono_s()
             try:
-                async with self._new_link() as link:
+                async with self._new_link() as link, asyncio.TaskGroup() as tasks:
                     self._link = link
-                    self._linked.set()
-                    back()
                     _log.info("sink %s: connected to %s", self.name, self._broker.host)
+                    giving = tasks.create_task(self._give_again(link, back))
                     why = await link.lost()
+                    giving.cancel()
             except (aiomqtt.MqttError, OSError) as error:
                 why = str(error)
             finally:
@@ -128,6 +139,35 @@ class MqttSink(Sink):
             level = logging.WARNING if failures <= CONNECTING.open_after else logging.DEBUG
             _log.log(level, "sink %s: no connection to %s: %s", self.name, self._broker.host, why)
             await self._clock.sleep(pause_s)
+
+    async def _give_again(self, link: Link, back: Callable[[], None]) -> None:
+        """What the broker should retain, which may have lost it; only then deliveries go on from there."""
+        if self._last_heartbeat is not None:
+            _replace(self._heartbeat, self._last_heartbeat)
+        await self._resumed.wait()
+        for alarm in list(self._open.values()):
+            try:
+                await link.send(self._topic(alarm), body_of(alarm), retain=True)
+            except RefusedError as error:
+                _log.debug("sink %s: %s is not given again: %s", self.name, alarm.id, error)
+            except DeliveryError as error:
+                if link.is_lost:
+                    return
+                # It would say the same of the others, and each delivery will tell of it.
+                _log.warning("sink %s: open alarms are not given again: %s", self.name, error)
+                break
+        self._linked.set()
+        back()
+
+    def _remember(self, alarm: Alarm) -> None:
+        self._open.pop(alarm.id, None)
+        if alarm.state == "active":
+            self._open[alarm.id] = alarm
+        while len(self._open) > STANDING_MAX:
+            del self._open[next(iter(self._open))]
+
+    def _topic(self, alarm: Alarm) -> str:
+        return f"{self._root}/alarm/{alarm.id}"
 
     def _new_link(self) -> Link:
         broker = self._broker
@@ -154,7 +194,7 @@ class MqttSink(Sink):
         """The connection, waited for as long as a delivery may take. Raises DeliveryError."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._linked.wait(), self._timeout_s)
-        if self._link is None:
+        if self._link is None or not self._linked.is_set():
             raise DeliveryError("there is no connection to the broker")
         return self._link
 

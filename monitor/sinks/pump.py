@@ -24,6 +24,9 @@ MARK_S: Final = 1.0
 REFUSALS_MAX: Final = 3
 """So often a change is offered to a receiver that refuses it for good; then it is counted and passed over."""
 
+STANDING_MAX: Final = 1000
+"""So many open alarms, the latest, are kept for a sink whose other side may lose them."""
+
 DISK_RETRY_S: Final = 1.0
 
 Answer = TypeVar("Answer")
@@ -85,6 +88,9 @@ class Shelf:
 
     async def cursor(self, sink: str) -> int:
         return await self._ask(partial(self._feed.cursor, sink))
+
+    async def standing(self, sink: str) -> list[Alarm]:
+        return await self._ask(partial(self._feed.standing, sink, STANDING_MAX))
 
     async def mark(self, sink: str, row: int) -> None:
         await self._ask(partial(self._feed.mark, sink, row))
@@ -162,6 +168,8 @@ class Pump:
     async def run(self) -> None:
         """Deliver until stopped."""
         self._row = self._marked = await self._shelf.cursor(self.sink.name)
+        if self.sink.retains:
+            self.sink.resume([alarm for alarm in await self._shelf.standing(self.sink.name) if self._wants(alarm)])
         while not (self._stopping and self._circuit.failures):
             self._news.clear()
             newest = self._newest

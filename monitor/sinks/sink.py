@@ -1,6 +1,7 @@
 """What a sink is: it delivers one change, or says in which way it could not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -28,6 +29,9 @@ class RefusedError(Exception):
 class Sink:
     """One place where changes of alarms go. *name* is its metric label, and its key in the journal."""
 
+    retains: ClassVar[bool] = False
+    """Whether the other side keeps the open alarms, and may lose them: then `resume` is called."""
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -40,6 +44,9 @@ class Sink:
 
     async def run(self, back: Callable[[], None]) -> None:
         """Keep what deliveries need, such as a connection, until cancelled; *back* tells that it is there again."""
+
+    def resume(self, standing: Sequence[Alarm]) -> None:
+        """The alarms that are open as far as it has delivered, oldest change first. Told before the first delivery."""
 
     def say(self, message: Heartbeat | Permit) -> None:
         """Pass on what is true at this moment, where the sink does that: at once or not at all. It never waits."""

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Protocol, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from monitor.alarms.acts import Acknowledge, Asked, PutBack, Shelve, Suppress, TakeOut
+from monitor.alarms.acts import Acknowledge, AcknowledgeAll, Asked, PutBack, Refused, Shelve, Suppress, TakeOut
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures
 from monitor.alarms.modes import Modes
 from monitor.desk import Answer
-from monitor.journal.store import Told, Which
+from monitor.journal.reading import Told, Which
+from monitor.sweep import Swept
 from monitor.web.answers import answer
 
 ACTS: Final[dict[str, type[Asked]]] = {
@@ -28,7 +29,7 @@ ACTS: Final[dict[str, type[Asked]]] = {
 }
 BODY_MAX: Final = 10_000
 DAY_H: Final = 24.0
-MONTH_H: Final = 744.0  # more is for `framewatch alarms figures`: reading holds up writing
+LONGEST_H: Final = 87_840.0  # ten years: what is asked of a hundred thousand alarms takes a quarter of a second
 
 
 class AlarmQuery(msgspec.Struct, frozen=True):
@@ -41,18 +42,25 @@ class AlarmQuery(msgspec.Struct, frozen=True):
 class FigureQuery(msgspec.Struct, frozen=True):
     """The last so many hours."""
 
-    hours: Annotated[float, msgspec.Meta(gt=0, le=MONTH_H)] = DAY_H
+    hours: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_H)] = DAY_H
 
 
 class View(Protocol):
-    """What is shown of alarms, and who does something about them. Called in worker threads."""
+    """What is shown of alarms, and who does something about them. Called in worker threads.
+
+    Lists, histories and figures raise JournalError where they cannot be read; what is asked for raises TimeoutError
+    where the desk does not come to it.
+    """
 
     def alarms(self, limit: int, which: Which | None) -> list[Alarm]: ...
     def history(self, alarm_id: str) -> list[Told]: ...
     def modes(self) -> Modes: ...
     def figures(self, first_t_ns: int, last_t_ns: int) -> Figures: ...
     def ask(self, target: str, asked: Asked) -> Answer: ...
+    def ask_all(self, asked: AcknowledgeAll) -> Swept: ...
 
+
+Kind = TypeVar("Kind")
 
 Allowed = Callable[[str | None], bool]
 """Whether the `Authorization` header of a request, None where it has none, holds the token."""
@@ -85,33 +93,60 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
         now_t_ns = time.time_ns()
         return answer(view.figures(now_t_ns - math.ceil(query.hours * 3.6e12), now_t_ns))
 
-    async def act(request: Request) -> Response:
-        if allowed is None:
-            return answer({"error": "no token is configured (http.token_file): nothing can be changed here"}, 403)
-        if not allowed(request.headers.get("authorization")):
-            return answer({"error": "the token is missing or wrong"}, 401, {"WWW-Authenticate": "Bearer"})
-        kind = ACTS.get(request.path_params["act"])
-        if kind is None:
-            return answer({"error": f"unknown; there are {', '.join(ACTS)}"}, 404)
+    async def acknowledge_all(request: Request) -> Response:
+        asked = await _asked(request, allowed, AcknowledgeAll)
+        if isinstance(asked, Response):
+            return asked
         try:
-            asked = msgspec.json.decode(await _body(request), type=kind)
-        except (msgspec.DecodeError, ValueError) as error:
-            return answer({"error": str(error)}, 400)
+            swept = await run_in_threadpool(view.ask_all, asked)
+        except TimeoutError:
+            return _unanswered()
+        done = {"acknowledged": swept.acknowledged, "ids": swept.ids, "journaled": swept.journaled}
+        return answer(done) if swept.refused is None else _refusal(swept.refused, **done)
+
+    async def act(request: Request) -> Response:
+        kind: type[Asked] | None = ACTS.get(request.path_params["act"])
+        asked: Asked | Response = await _asked(request, allowed, kind)
+        if isinstance(asked, Response):
+            return asked
         try:
             said = await run_in_threadpool(view.ask, request.path_params["target"], asked)
         except TimeoutError:
-            return answer({"error": "the journal does not answer; look whether it was done"}, 503)
+            return _unanswered()
         if said.refused is not None:
-            return answer({"error": said.refused.why}, 404 if said.refused.kind == "unknown" else 409)
+            return _refusal(said.refused)
         return answer({"alarm": said.alarm, "source": said.source, "journaled": said.journaled})
 
     return [
         Route("/api/v1/alarms", alarms, methods=["GET"]),
+        Route("/api/v1/alarms/acknowledge", acknowledge_all, methods=["POST"]),
         Route("/api/v1/alarms/{target}", history, methods=["GET"]),
         Route("/api/v1/alarms/{target}/{act}", act, methods=["POST"]),
         Route("/api/v1/sources", sources, methods=["GET"]),
         Route("/api/v1/figures", figures, methods=["GET"]),
     ]
+
+
+async def _asked(request: Request, allowed: Allowed | None, kind: type[Kind] | None) -> Kind | Response:
+    """What *request* asks for, a *kind* of act (None: there is no such), or the answer that says why not."""
+    if allowed is None:
+        return answer({"error": "no token is configured (http.token_file): nothing can be changed here"}, 403)
+    if not allowed(request.headers.get("authorization")):
+        return answer({"error": "the token is missing or wrong"}, 401, {"WWW-Authenticate": "Bearer"})
+    if kind is None:
+        return answer({"error": f"unknown; there are {', '.join(ACTS)}"}, 404)
+    try:
+        return msgspec.json.decode(await _body(request), type=kind)
+    except (msgspec.DecodeError, ValueError) as error:
+        return answer({"error": str(error)}, 400)
+
+
+def _refusal(refused: Refused, **done: object) -> Response:
+    return answer({"error": refused.why, **done}, 404 if refused.kind == "unknown" else 409)
+
+
+def _unanswered() -> Response:
+    return answer({"error": "the journal does not answer; look whether it was done"}, 503)
 
 
 async def _body(request: Request) -> bytes:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
@@ -80,4 +81,8 @@ def application(view: View, allowed: alarms.Allowed | None = None) -> Starlette:
         "/api/v1/layers": layers,
     }
     shown = [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
-    return Starlette(routes=[*shown, *alarms.routes(view, allowed)])
+    return Starlette(routes=[*shown, *alarms.routes(view, allowed)], exception_handlers={JournalError: _unreadable})
+
+
+def _unreadable(_: Request, error: Exception) -> Response:
+    return answer({"error": str(error)}, 503)

@@ -1,6 +1,7 @@
 """The daemon with keys: who speaks to it and who listens, on real sockets of real processes."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from daemon import PATIENCE_S, Camera, Daemon, Lock
 from frames import normal
 from key_examples import Ring, peer
 
-from monitor import keys
+from monitor import keys, vitals
 from monitor.camera.publisher import Publisher, Shot
 from monitor.keys import Credentials, Pair
 from monitor.web import token
@@ -40,7 +41,15 @@ def keyed(ring: Ring, tmp_path: Path) -> Iterator[Daemon]:
 
 def refused(daemon: Daemon) -> dict[str, float]:
     found = daemon.metrics()
-    return {door: found["framewatch_peers_refused_total", door] for door in ("input", "alarms", "permit")}
+    return {door: found["framewatch_peers_refused_total", door] for door in vitals.DOORS}
+
+
+def shown(asking: "zmq.Socket[bytes]") -> dict[str, Any]:
+    """The snapshot that the daemon gives to *asking*, a DEALER socket."""
+    asking.send(b"{}")
+    assert asking.poll(int(PATIENCE_S * 1000)), "no answer"
+    found: dict[str, Any] = json.loads(asking.recv())
+    return found
 
 
 Peers = Callable[[int, Pair | None, bytes], "zmq.Socket[bytes]"]
@@ -78,6 +87,9 @@ def test_who_has_no_key_says_and_hears_nothing_and_the_camera_beside_it_loses_no
         nameless = [peers(zmq.SUB, None, b"") for _ in keyed._outputs]
         for socket, endpoint in zip(nameless, keyed._outputs, strict=True):
             socket.connect(endpoint)
+        nameless.append(peers(zmq.DEALER, None, b""))
+        nameless[-1].connect(keyed.snapshot)
+        nameless[-1].send(b"{}")
         intruder = peers(zmq.PUSH, None, b"")
         intruder.connect(keyed.endpoint)
         intruder.send_multipart([b"cam", b"forged", b""])
@@ -99,11 +111,16 @@ def test_who_loses_its_key_is_cut_off_and_counted_and_the_others_miss_nothing(
         thieves = [peers(zmq.SUB, leaked, ring.own.public) for _ in keyed._outputs]
         for socket, endpoint in zip(thieves, keyed._outputs, strict=True):
             socket.connect(endpoint)
+        asking, honest = (peers(zmq.DEALER, own, ring.own.public) for own in (leaked, ring.admit("display")))
+        for socket in (asking, honest):
+            socket.connect(keyed.snapshot)
         thief = peers(zmq.PUSH, leaked, ring.own.public)
         thief.connect(keyed.endpoint)
         thief.send_multipart([b"cam", b"forged", b""])
         joined(keyed, camera, lambda: thieves[-1].poll(0))
         keyed.wait_until(lambda: sum(keyed.status().ledger.rejected.values()) == 1, "word of the thief")
+        for socket in (asking, honest):
+            assert "alarms" in shown(socket)
         assert not any(refused(keyed).values())
         ring.revoke("leaked")
 
@@ -117,7 +134,9 @@ def test_who_loses_its_key_is_cut_off_and_counted_and_the_others_miss_nothing(
         keyed.wait_until(gone, "refusal of the revoked key on every socket")
         said = len(keyed.permits)
         keyed.wait_until(lambda: len(keyed.permits) > said + 5, "permits")
-        assert not any(socket.poll(0) for socket in thieves)
+        asking.send(b"{}", zmq.NOBLOCK)
+        assert "alarms" in shown(honest)
+        assert not any(socket.poll(0) for socket in (*thieves, asking))
         camera.send(normal(16, 1))
         ledger = keyed.wait_until_judged(camera.seq).ledger
     assert (ledger.received, ledger.lost_upstream, ledger.announced) == (camera.seq, 0, camera.seq)
@@ -127,7 +146,7 @@ def test_who_loses_its_key_is_cut_off_and_counted_and_the_others_miss_nothing(
     told = keyed.log.read_text()
     assert "a key was taken away" in told
     secrets = [path.read_text().splitlines()[-1] for path in ring.folder.rglob("*.secret")]
-    assert len(secrets) == 4
+    assert len(secrets) == 5
     assert not any(secret in told for secret in secrets)
 
 
@@ -188,6 +207,10 @@ def test_a_daemon_hears_the_camera_whose_key_it_knows_and_no_other(ring: Ring, t
     ("change", "says"),
     [
         ({"outputs": {"alarms": "tcp://*:5571"}}, "outputs.alarms: tcp://*:5571 can be reached from other machines"),
+        (
+            {"outputs": {"snapshot": "tcp://*:5573"}},
+            "outputs.snapshot: tcp://*:5573 can be reached from other machines",
+        ),
         ({"http": {"host": "0.0.0.0"}}, "http.host: 0.0.0.0 can be reached from other machines and there is no token"),
         ({"security": {"secret": "none.secret", "clients": "."}}, "none.secret: No such file or directory"),
         ({"http": {"token_file": "none.token"}}, "none.token: No such file or directory"),

@@ -34,7 +34,7 @@ def some_config(folder: Path, camera: str = "melt") -> Config:
     return Config(
         camera=camera,
         journal=str(folder / "journal.db"),
-        outputs=Outputs(alarms=f"tcp://127.0.0.1:{free_port()}", permit=f"tcp://127.0.0.1:{free_port()}"),
+        outputs=Outputs(*(f"tcp://127.0.0.1:{free_port()}" for _ in range(3))),
         http=Http(port=free_port()),
     )
 

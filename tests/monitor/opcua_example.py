@@ -52,6 +52,10 @@ class Person:
         self.asked.append(("acknowledge", alarm_id, by, comment))
         return self.refusal
 
+    async def comment(self, alarm_id: str, by: str, text: str) -> str | None:
+        self.asked.append(("comment", alarm_id, by, text))
+        return self.refusal
+
     async def shelve(self, alarm_id: str, by: str, for_s: float) -> str | None:
         self.asked.append(("shelve", alarm_id, by, for_s))
         return self.refusal

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from daemon_example import beat
 from monitor import eventlog
 from monitor.eventlog import EventRecord
 from monitor.orders import Memory, Orders
+from monitor.types import State
 
 PATIENCE_S = 10.0
 
@@ -26,6 +27,7 @@ class Side:
         self.orders = given
         self.memory = memory
         self._events = 0
+        self.state = State.OK  # of the hot process
         self._beating = threading.Event()
         self._stopped = threading.Event()
         self._beating.set()
@@ -36,7 +38,7 @@ class Side:
     def _beat(self) -> None:
         while not self._stopped.wait(0.05):
             if self._beating.is_set():
-                beat(self.memory, time.monotonic_ns())
+                beat(self.memory, time.monotonic_ns(), self.state)
 
     def hold_breath(self) -> None:
         self._beating.clear()
@@ -44,10 +46,10 @@ class Side:
     def breathe(self) -> None:
         self._beating.set()
 
-    def start(self, ready: bool = True) -> "subprocess.Popen[bytes]":
+    def start(self, ready: bool = True, program: Sequence[str] = ("-m", "monitor.side")) -> "subprocess.Popen[bytes]":
         self.memory.vitals["side_beat_ns"][0] = 0
         process = subprocess.Popen(
-            [sys.executable, "-m", "monitor.side"],
+            [sys.executable, *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -65,6 +67,9 @@ class Side:
 
     def tell(self, told: EventRecord) -> None:
         eventlog.append(self.memory.log, told)
+        self.ring()
+
+    def ring(self) -> None:
         os.eventfd_write(self.orders.wake_fd, 1)
 
     def kill(self) -> None:

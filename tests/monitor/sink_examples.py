@@ -60,6 +60,15 @@ class Journal:
         )
         return int(self._do("SELECT row FROM cursors WHERE sink = ?", sink)[0][0])
 
+    def standing(self, sink: str, most: int) -> list[Alarm]:
+        latest = "SELECT max(row) FROM changes WHERE row <= ? GROUP BY json_extract(body, '$.id')"
+        found = self._do(
+            f"SELECT body FROM changes WHERE row IN ({latest}) AND json_extract(body, '$.state') = 'active' "
+            "ORDER BY row DESC LIMIT ?",
+            *(self.cursor(sink), most),
+        )
+        return [msgspec.json.decode(body, type=Alarm) for (body,) in reversed(found)]
+
     def mark(self, sink: str, row: int) -> None:
         if not self.forgetting:
             self._do("UPDATE cursors SET row = ? WHERE sink = ?", row, sink)

@@ -103,7 +103,8 @@ def test_frames_of_several_contexts_become_limits_of_each(desk: Desk) -> None:
 
 
 def test_the_doctor_says_what_to_do_in_words_and_in_json(desk: Desk, taken: int) -> None:
-    ports = f"outputs: {{alarms: 'tcp://127.0.0.1:{free_port()}', permit: 'tcp://127.0.0.1:{free_port()}'}}\n"
+    free = [f"{key}: 'tcp://127.0.0.1:{free_port()}'" for key in ("alarms", "permit", "snapshot")]
+    ports = f"outputs: {{{', '.join(free)}}}\n"
     good = desk.file("good.yaml", f"{ports}http: {{port: {free_port()}}}\n")
     bad = desk.file("bad.yaml", f"{ports}http: {{port: {taken}}}\n")
     well, ill = desk.run("doctor", "--config", good), desk.run("doctor", "--config", bad, "--json")

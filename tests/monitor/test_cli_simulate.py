@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from cli_example import Desk, assert_refused
+from cli_example import FRESH, Desk, assert_refused
+from key_examples import Ring
 
 from monitor.camera.simulate import read_truth
 
@@ -38,6 +39,31 @@ def test_a_simulated_camera_writes_its_truth(desk: Desk, camera: tuple[str, ...]
     exposed_ns = [truth.first_t_ns or 0 for truth in truths]
     assert exposed_ns == sorted(exposed_ns)
     assert exposed_ns[0] > 0
+
+
+def a_few_frames(desk: Desk, command: str, endpoint: str, *more: object) -> tuple[object, ...]:
+    """A camera that shows a few frames to whoever is there, which is nobody."""
+    what = ("meltpool", "--frames", 3, "--size", 16) if command == "simulate" else (desk.recording("few", FRESH[:3]),)
+    return (command, *what, "--endpoint", endpoint, "--rate", 1000, "--wait", 0.01, *more)
+
+
+@pytest.mark.parametrize("command", ["simulate", "replay"])
+@pytest.mark.parametrize("endpoint", ["tcp://*:0", "tcp://0.0.0.0:0"])
+def test_a_camera_binds_beyond_loopback_only_with_keys_or_where_it_is_said(
+    desk: Desk, command: str, endpoint: str
+) -> None:
+    desk.recording("few", FRESH[:3])
+    said = desk.refuse(*a_few_frames(desk, command, endpoint))
+    assert said.startswith(f"framewatch: --endpoint: {endpoint} can be reached from other machines and asks for no key")
+    assert desk.run(*a_few_frames(desk, command, endpoint, "--insecure")).status == 0
+    ring = Ring(desk.folder)
+    keyed = ("--secret", ring.secret, "--clients", ring.clients)
+    assert desk.run(*a_few_frames(desk, command, endpoint, *keyed)).status == 0
+
+
+@pytest.mark.parametrize("command", ["simulate", "replay"])
+def test_a_camera_that_connects_opens_no_door(desk: Desk, command: str) -> None:
+    assert desk.run(*a_few_frames(desk, command, "tcp://192.0.2.1:5555", "--connect")).status == 0
 
 
 def test_a_truth_file_that_cannot_be_made_is_named(desk: Desk) -> None:

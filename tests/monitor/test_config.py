@@ -134,11 +134,20 @@ def test_values_are_frozen(tmp_path: Path) -> None:
             "security.camera_key is for a camera that the daemon connects to",
         ),
         ("calibration_expires_days: 0", "calibration_expires_days: Expected `float` > 0.0"),
-        ("outputs: {alarms: 'tcp://127.0.0.1:5555'}", "input.endpoint, outputs.alarms and outputs.permit must differ"),
+        (
+            "outputs: {alarms: 'tcp://127.0.0.1:5555'}",
+            "input.endpoint, outputs.alarms, outputs.permit and outputs.snapshot must differ",
+        ),
+        ("outputs: {snapshot: 'tcp://127.0.0.1:5572'}", "input.endpoint, outputs.alarms, outputs.permit and outputs."),
     ],
 )
 def test_what_is_wrong_is_told_with_its_key(tmp_path: Path, text: str, says: str) -> None:
     assert refusal(tmp_path, text).startswith(says)
+
+
+def test_there_may_be_no_snapshot_socket(tmp_path: Path) -> None:
+    outputs = read(written(tmp_path, "outputs: {snapshot: null}")).outputs
+    assert list(outputs.bound) == ["outputs.alarms", "outputs.permit"]
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,39 @@ def test_a_new_boot_keeps_open_alarms_and_reads_its_log_from_the_start(
     assert after.life.active == []
 
 
+def delaying(config: Config) -> Config:
+    alarms = msgspec.structs.replace(config.alarms, on_delay_s={"t2": 2.0})
+    return msgspec.structs.replace(config, alarms=alarms)
+
+
+def test_an_event_that_outlasted_its_on_delay_while_nothing_was_read_is_raised_and_cleared(
+    config: Config, journal: Journal
+) -> None:
+    with some_orders(delaying(config)) as (given, memory):
+        desk = Desk(given, memory, journal, NOW_NS)
+        eventlog.append(memory.log, record("began", mono_ns=NOW_NS))
+        eventlog.append(memory.log, record("ended", last_seq=20, mono_ns=NOW_NS + 2 * 10**9, began_ns=NOW_NS))
+        eventlog.append(memory.log, record("began", event=2, mono_ns=NOW_NS))
+        eventlog.append(memory.log, record("ended", event=2, mono_ns=NOW_NS + 10**9, began_ns=NOW_NS))
+        beat(memory, NOW_NS + 60 * 10**9)
+        desk.step(NOW_NS + 60 * 10**9, T_NS)
+    assert revisions(journal) == [("raised", 1, "active"), ("cleared", 2, "cleared")]
+
+
+@pytest.mark.parametrize(("boot", "raised"), [("boot-1", ["raised"]), ("boot-2", [])])
+def test_a_delay_goes_on_in_another_side_process_and_begins_anew_in_another_daemon(
+    config: Config, journal: Journal, boot: str, raised: list[str]
+) -> None:
+    with some_orders(delaying(config)) as (given, memory):
+        eventlog.append(memory.log, record("began", mono_ns=NOW_NS))
+        Desk(given, memory, journal, NOW_NS).step(NOW_NS, T_NS)
+    with some_orders(delaying(config)) as (given, memory):
+        beat(memory, NOW_NS + 2 * 10**9)
+        after = Desk(msgspec.structs.replace(given, boot=boot), memory, journal, NOW_NS + 10**9)
+        after.step(NOW_NS + 2 * 10**9, T_NS)
+    assert [what for what, _, _ in revisions(journal)] == raised
+
+
 def test_a_lost_hot_process_is_told_at_once_and_every_second(desk: Desk, memory: Memory) -> None:
     lost_ns = SETTLED_NS + LOST_NS
     beat(memory, SETTLED_NS)
@@ -227,14 +260,14 @@ def test_finished_layers_are_told_by_a_desk_with_a_chart_of_rates(
     assert (without.status(SETTLED_NS, T_NS).layers, without.layers(None)) == (None, RateSummary())
 
 
-def test_the_permit_is_told_which_alarms_wait_for_a_person(desk: Desk, memory: Memory) -> None:
+def test_the_permit_is_told_which_alarms_wait_for_a_person(desk: Desk, memory: Memory, journal: Journal) -> None:
     eventlog.append(memory.log, record("began"))
     eventlog.append(memory.log, record("ended"))
     eventlog.append(memory.log, record("began", event=2, source="degraded"))
     eventlog.append(memory.log, record("began", event=3, source="frozen"))
     desk.step(SETTLED_NS, T_NS)
     assert (desk.unacknowledged, desk.heard) == ({"medium": 1, "degraded": 1, "high": 1}, 4)
-    cleared = next(iter(desk._unseen))
+    cleared = journal.alarms(1, "cleared")[0].id
     desk.ask(cleared, Acknowledge("ann"))
     desk.step(SETTLED_NS + 1, T_NS)
     assert desk.unacknowledged == {"degraded": 1, "high": 1}

@@ -17,10 +17,11 @@ from monitor.config import Config, Engine, Events, Http, Input, Outputs, Permit,
 from monitor.doctor import Finding, examine
 from monitor.journal.store import Journal
 from monitor.sinks.config import Command, Sinks
+from monitor.sinks.opcua.settings import Opcua
 from monitor.web import token
 
 DAY_NS = 86_400 * 10**9
-CHECKS = ["program", "device", "bundle", "memory", "http.port", "outputs.alarms", "outputs.permit"]
+CHECKS = ["program", "device", "bundle", "memory", "http.port", "outputs.alarms", "outputs.permit", "outputs.snapshot"]
 SECURITY = ["security", "http.token_file"]
 
 
@@ -42,6 +43,10 @@ def found(config: Config, check: str) -> Finding:
     return one
 
 
+def with_output(config: Config, **outputs: str | None) -> Config:
+    return msgspec.structs.replace(config, outputs=msgspec.structs.replace(config.outputs, **outputs))
+
+
 def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path: Path) -> None:
     findings = examine(config)
     assert [finding.check for finding in findings] == [*CHECKS, *SECURITY, "journal", "disk", "clock"]
@@ -49,14 +54,18 @@ def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sink_that_could_not_start_is_a_fault_and_one_that_could_is_told(config: Config) -> None:
-    pager = Command(name="pager", command=("sh", "-c", "true"))
-    seen = found(msgspec.structs.replace(config, sinks=Sinks(commands=(pager,))), "sinks")
-    assert (seen.grade, seen.found) == ("ok", "pager can start")
-    lost = msgspec.structs.replace(pager, command=("nothing-like-it",))
-    seen = found(msgspec.structs.replace(config, sinks=Sinks(commands=(lost,))), "sinks")
-    assert seen.grade == "fault"
-    assert "nothing-like-it is no program" in seen.found
+def test_each_sink_is_looked_at(config: Config) -> None:
+    pager, lost = (Command(name=name, command=(name, "-c", "true")) for name in ("sh", "nothing-like-it"))
+    asked = msgspec.structs.replace(config, sinks=Sinks(commands=(pager, lost)))
+    assert found(asked, "sinks.commands 'sh'").grade == "ok"
+    assert found(asked, "sinks.commands 'nothing-like-it'").grade == "fault"
+
+
+def test_an_opc_ua_server_is_looked_at_where_there_is_one(config: Config, taken: int) -> None:
+    asked = msgspec.structs.replace(config, opcua=Opcua(port=taken))
+    seen = found(asked, "opcua.port")
+    assert (seen.grade, seen.found) == ("fault", f"127.0.0.1:{taken}: Address already in use")
+    assert found(asked, "opcua").found == "everybody who reaches it may read without security"
 
 
 def test_no_bundle_is_a_warning(config: Config) -> None:
@@ -165,8 +174,9 @@ def test_each_taken_port_is_named_with_its_key(config: Config, taken: int) -> No
     endpoint = f"tcp://127.0.0.1:{taken}"
     for key, asked in {
         "http.port": msgspec.structs.replace(config, http=Http(port=taken)),
-        "outputs.alarms": msgspec.structs.replace(config, outputs=Outputs(alarms=endpoint)),
-        "outputs.permit": msgspec.structs.replace(config, outputs=Outputs(permit=endpoint)),
+        "outputs.alarms": with_output(config, alarms=endpoint),
+        "outputs.permit": with_output(config, permit=endpoint),
+        "outputs.snapshot": with_output(config, snapshot=endpoint),
         "input.endpoint": msgspec.structs.replace(config, input=Input(endpoint=endpoint, bind=True)),
     }.items():
         faults = [finding for finding in examine(asked) if finding.grade == "fault"]
@@ -180,14 +190,19 @@ def test_the_cameras_own_address_is_not_ours_to_take(config: Config, taken: int)
 
 
 def test_addresses_without_a_port_are_not_looked_for(config: Config, tmp_path: Path) -> None:
-    asked = msgspec.structs.replace(config, outputs=Outputs(f"ipc://{tmp_path}/alarms", f"ipc://{tmp_path}/permit"))
+    local = (f"ipc://{tmp_path}/{name}" for name in ("alarms", "permit", "snapshot"))
+    asked = msgspec.structs.replace(config, outputs=Outputs(*local))
     assert not [finding for finding in examine(asked) if finding.check.startswith("outputs")]
+
+
+def test_a_socket_that_there_is_not_needs_no_port(config: Config) -> None:
+    assert "outputs.snapshot" not in [finding.check for finding in examine(with_output(config, snapshot=None))]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "*", "[::1]"])
 def test_every_kind_of_host_is_understood(config: Config, host: str) -> None:
     port = config.outputs.alarms.rpartition(":")[2]
-    seen = found(msgspec.structs.replace(config, outputs=Outputs(alarms=f"tcp://{host}:{port}")), "outputs.alarms")
+    seen = found(with_output(config, alarms=f"tcp://{host}:{port}"), "outputs.alarms")
     if host == "[::1]" and "Cannot assign" in seen.found:
         pytest.skip("this machine has no IPv6")
     assert (seen.grade, seen.found.endswith("is free")) == ("ok", True)

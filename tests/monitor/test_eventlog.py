@@ -26,7 +26,7 @@ def test_a_record_comes_out_as_it_went_in() -> None:
     log = some_log()
     whole = EventRecord(
         "grew", "e", 3, "local", 5, "s", 1, 2, 3, 4, Peak(2, 9.0, 3.0, 3.0), Pool(5, 1.0, 2.0), (1, 2),
-        Kind(1, "spatter", 0.5), "job", 7, "hatch", (1.0, 2.0), "ab", "why",
+        Kind(1, "spatter", 0.5), "job", 7, "hatch", (1.0, 2.0), "ab", "why", 10**18, 10**17,
     )  # fmt: skip
     eventlog.append(log, whole)
     assert eventlog.read(log, 0) == ([whole], 1, 0)
@@ -106,7 +106,8 @@ def test_a_record_that_is_too_long_is_a_bug_and_leaves_the_log_as_it_was() -> No
 def test_texts_as_long_as_the_wire_allows_fit() -> None:
     log = some_log()
     text = "\N{BELL}" * 128  # the longest escapes
-    eventlog.append(log, record("began", stream=text, job=text, context=text, bundle="a" * 64, why="é" * 128))
+    texts = {"stream": text, "job": text, "context": text, "bundle": "a" * 64, "why": "é" * 128}
+    eventlog.append(log, record("began", mono_ns=2**62, began_ns=2**62, **texts))
     assert len(eventlog.read(log, 0)[0]) == 1
 
 

@@ -35,6 +35,7 @@ WIDE = {
     "input.endpoint": Config(input=Input(endpoint="tcp://*:5555", bind=True)),
     "outputs.alarms": Config(outputs=Outputs(alarms="tcp://0.0.0.0:5571")),
     "outputs.permit": Config(outputs=Outputs(permit="tcp://10.0.0.7:5572")),
+    "outputs.snapshot": Config(outputs=Outputs(snapshot="tcp://*:5573")),
     "http.host": Config(http=Http(host="0.0.0.0")),
 }
 
@@ -63,6 +64,14 @@ def test_a_camera_that_the_daemon_connects_to_is_no_door() -> None:
 
 def test_the_defaults_are_shut() -> None:
     assert list(exposure.exposed(Config())) == []
+
+
+def test_a_camera_of_ours_is_held_to_the_same() -> None:
+    exposure.refuse_camera("tcp://127.0.0.1:0", keyed=False, insecure=False)
+    exposure.refuse_camera("tcp://*:0", keyed=True, insecure=False)
+    exposure.refuse_camera("tcp://*:0", keyed=False, insecure=True)
+    with pytest.raises(ConfigError, match=r"^--endpoint: tcp://\*:0 can be reached .* or say --insecure$"):
+        exposure.refuse_camera("tcp://*:0", keyed=False, insecure=False)
 
 
 def test_one_address_is_held_to_the_same() -> None:

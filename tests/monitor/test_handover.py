@@ -102,6 +102,27 @@ def test_growth_is_told_once_a_second_and_the_end_at_once(bench: Bench) -> None:
     assert len({one.event for one in bench.records()}) == 1
 
 
+def test_every_record_says_when_it_was_written_and_when_its_event_began(bench: Bench) -> None:
+    begun_ns, large = bench.now_ns, event(1, 9, 9, scores=(60, 0, 0, 0))
+    bench.handover.report([change("began", CHART_RULE, "t2", event(1, 2, 2, scores=(60, 0, 0, 0)))])
+    bench.now_ns += 1
+    bench.handover.hold("blind", "no frames")
+    bench.now_ns += GROWTH_PERIOD_NS
+    bench.handover.report([change("grew", CHART_RULE, "t2", large), change("ended", CHART_RULE, "t2", large)])
+    bench.handover.release("blind")
+    bench.handover.settle(service_only=True)
+    told = [(one.phase, one.source, one.mono_ns - begun_ns, one.began_ns - begun_ns) for one in bench.records()]
+    late_ns = GROWTH_PERIOD_NS + 1
+    assert told == [
+        ("began", "t2", 0, 0),
+        ("began", "blind", 1, 1),
+        ("grew", "t2", late_ns, 0),
+        ("ended", "t2", late_ns, 0),
+        ("ended", "blind", late_ns, 1),
+        ("settled", "service", late_ns, late_ns),
+    ]
+
+
 def test_open_events_withhold_by_priority_until_they_end(bench: Bench) -> None:
     assert bench.handover.open_causes == ()
     small, large = event(1, 2, 2, scores=(60, 0, 0, 0)), event(1, 4, 4, scores=(500, 0, 0, 0))

@@ -13,7 +13,8 @@ from monitor.alarms.alarm import Alarm
 from monitor.alarms.life import Entry, Revision
 from monitor.journal import outbox as outboxes
 from monitor.journal.outbox import RETRY_NS, Outbox
-from monitor.journal.store import Change, Departure, Journal, JournalError, Told, Written
+from monitor.journal.reading import Told
+from monitor.journal.store import Change, Departure, Journal, JournalError, Written
 
 LIFE = changes_of(record("began"), record("grew", last_seq=20, frames_over=8), record("ended", last_seq=21))
 
@@ -44,6 +45,25 @@ class TestJournal:
         assert journal.position("boot-1") == 0
         assert journal.unpublished() == []
         assert journal.raised() == {}
+
+    def test_what_is_cleared_and_not_acknowledged_is_found_by_id_also_in_an_older_file(
+        self, journal: Journal, path: Path
+    ) -> None:
+        for event in range(1, 7):
+            more = [record("ended", event=event, last_seq=20)] if event < 6 else []
+            changes = changes_of(record("began", event=event), *more)
+            if event == 3:
+                seen = changes[-1].revision.entry
+                entry = msgspec.structs.replace(seen, told=msgspec.structs.replace(seen.told, rev=3, acked=True))
+                changes.append(Change(Revision(entry, "acknowledged"), 9))
+            journal.commit(written(changes, event))
+        ids = [alarm.id for alarm in reversed(journal.alarms(10))]
+        journal._db.execute("DROP INDEX alarms_unseen")
+        journal.close()
+        again = Journal(path, "melt")
+        assert [alarm.id for alarm in again.cleared_unseen(None, 10)] == [ids[4], ids[3], ids[1], ids[0]]
+        assert [alarm.id for alarm in again.cleared_unseen(ids[4], 2)] == [ids[3], ids[1]]
+        again.close()
 
     def test_it_is_written_ahead_and_synchronised_in_full(self, journal: Journal, path: Path) -> None:
         assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -294,6 +314,33 @@ class TestOutbox:
         first, other = sorted(journal.open_entries(), key=lambda entry: entry.event)
         assert [told.alarm.rev for told in journal.changes(first.seen.id)] == [1, 51]
         assert [told.alarm.rev for told in journal.changes(other.seen.id)] == [1]
+
+    def test_what_the_disk_refuses_is_known_in_its_newest_revision(
+        self, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        outbox.accept(LIFE[:1], 1, 0)
+        assert outbox.unwritten() == {}
+        disk.full = True
+        outbox.accept(LIFE[1:2], 2, 1)
+        others = changes_of(record("began", event=2), record("grew", event=2, last_seq=20, frames_over=8))
+        outbox.accept(others, 4, 2)
+        assert revisions(outbox.unwritten().values()) == [(2, "active", False), (2, "active", False)]
+        kept = others[1]._replace(revision=others[1].revision._replace(what="kept"))
+        monkeypatch.setattr(outboxes, "BACKLOG_MAX", 3)  # of the second alarm its first change and this one stay
+        outbox.accept([kept], 4, 3)
+        assert revisions(outbox.unwritten().values()) == [(2, "active", False), (2, "active", False)]
+        disk.full = False
+        outbox.accept([], 4, RETRY_NS + 1)
+        assert outbox.unwritten() == {}
+
+    def test_many_changes_leave_in_their_order_so_many_at_a_time(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0)
+        outbox.accept(LIFE, 3, 0)
+        assert revisions(outbox.take(2)) == [(1, "active", True), (2, "active", True)]
+        outbox.accept([], 3, 1)
+        assert revisions(Outbox(disk, "boot-1", 3).take()) == [(3, "cleared", True)], "a crash loses none of the rest"
+        assert revisions(outbox.take(2)) == [(3, "cleared", True)]
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.sampled_from(["change", "take", "full", "free", "crash", "later"]), max_size=30))

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from alarm_example import changes_of, written
 from daemon_example import record
 
+from monitor.alarms.life import Revision
+from monitor.journal.reading import Wanted
 from monitor.journal.retention import AT_ONCE, DAY_NS, EVERY_NS, Retention
-from monitor.journal.store import Journal
+from monitor.journal.store import Change, Gone, Journal
 
 MANY = 3 * AT_ONCE
 
@@ -29,14 +32,14 @@ def trimmed(journal: Journal, retention: Retention, t_ns: int) -> int:
     """How many go until there is no more to do."""
     gone, found = 0, 1
     while found:
-        found = retention.step(0, t_ns)
+        found = len(retention.step(0, t_ns))
         gone += found
     return gone
 
 
 def test_alarms_go_that_were_cleared_too_long_ago_a_few_at_a_time(journal: Journal) -> None:
     retention = Retention(journal, 1.0, None)
-    assert retention.step(0, DAY_NS + AT_ONCE + 50) == AT_ONCE
+    assert len(retention.step(0, DAY_NS + AT_ONCE + 50)) == AT_ONCE
     assert trimmed(journal, retention, DAY_NS + AT_ONCE + 50) == 50
     assert len(journal.alarms(2 * MANY)) == MANY + 1 - AT_ONCE - 50
     assert journal.alarms(2 * MANY)[-1].raised_t_ns == AT_ONCE + 50
@@ -70,11 +73,26 @@ def test_what_has_not_left_stays(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_an_alarm_that_the_permit_waits_for_stays_until_it_is_acknowledged(journal: Journal) -> None:
+    seen, *_ = journal.entries(1, Wanted("cleared"))[0][1:]
+    acknowledged = msgspec.structs.replace(seen.told, acked=True, rev=9)
+    change = Change(Revision(msgspec.structs.replace(seen, told=acknowledged), "acknowledged"), MANY)
+    [row] = journal.commit(written([change], MANY))
+    journal.commit(written([], MANY, row))
+    [gone] = Retention(journal, 1.0, None, awaited=[("t2", "medium")]).step(0, 10 * DAY_NS)
+    assert gone == Gone("t2", "medium", acked=True)
+    assert trimmed(journal, Retention(journal, None, 1e-9, awaited=[("t2", "medium")]), 10 * DAY_NS) == 0
+    assert (
+        trimmed(journal, Retention(journal, 1.0, None, awaited=[("t2", "high"), ("s2", "medium")]), 10 * DAY_NS)
+        == MANY - 1
+    )
+
+
 def test_it_looks_once_an_hour(journal: Journal) -> None:
     retention = Retention(journal, EVERY_NS / DAY_NS, None)
-    assert retention.step(0, 0) == 0
-    assert retention.step(EVERY_NS - 1, 2 * EVERY_NS) == 0
-    assert retention.step(EVERY_NS, 2 * EVERY_NS) == AT_ONCE
+    assert not retention.step(0, 0)
+    assert not retention.step(EVERY_NS - 1, 2 * EVERY_NS)
+    assert len(retention.step(EVERY_NS, 2 * EVERY_NS)) == AT_ONCE
 
 
 def test_a_sink_begins_with_what_comes_after_it_was_first_heard_of(journal: Journal) -> None:

@@ -9,7 +9,7 @@ from daemon_example import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.alarms.acts import Acknowledge, PutBack, Refused, Shelve, Suppress, TakeOut, do
+from monitor.alarms.acts import Acknowledge, Asked, Comment, PutBack, Refused, Shelve, Suppress, TakeOut, do
 from monitor.alarms.alarm import PRIORITIES, Alarm
 from monitor.alarms.book import apply, open_book
 from monitor.alarms.flood import FloodRule
@@ -46,7 +46,7 @@ class Story:
         self.now_ns += round(seconds * S)
         return self.see()
 
-    def do(self, target: str, asked: Acknowledge | Shelve | Suppress | TakeOut | PutBack) -> list[Revision]:
+    def do(self, target: str, asked: Asked) -> list[Revision]:
         outcome = do(self.rules, self.life, target, asked, self.kept.get, self.at)
         assert not isinstance(outcome, Refused), outcome
         self.life = outcome.life
@@ -101,6 +101,17 @@ def test_an_alarm_that_nobody_saw_is_acknowledged_after_it_was_cleared() -> None
     [judged] = story.do(raised.alarm.id, Acknowledge("bob", "false"))
     assert (judged.what, judged.alarm.rev, judged.alarm.verdict) == ("judged", 4, "false")
     assert story.do(raised.alarm.id, Acknowledge("bob", "false")) == []
+
+
+def test_a_comment_is_a_revision_that_acknowledges_nothing() -> None:
+    story = Story()
+    [raised] = story.see(record("began"))
+    [said] = story.do(raised.alarm.id, Comment("ann", "dust?"))
+    assert (said.what, said.by, said.reason) == ("commented", "ann", "dust?")
+    assert said.alarm == msgspec.structs.replace(raised.alarm, rev=2)
+    assert seen(story.see(record("ended"))) == [("cleared", 3, "cleared")]
+    assert seen(story.do(raised.alarm.id, Comment("bob", "it was"))) == [("commented", 4, "cleared")]
+    assert story.life.entries == {}
 
 
 def test_an_event_that_is_over_before_the_on_delay_is_no_alarm() -> None:
@@ -202,11 +213,12 @@ def test_a_program_suppresses_with_its_reason_and_so_does_a_state() -> None:
     [
         ("nothing", Acknowledge("ann"), "unknown"),
         ("t2", Acknowledge("ann"), "unknown"),  # a source is not acknowledged
+        ("t2", Comment("ann", "dust?"), "unknown"),
         ("nothing", Shelve("ann", 5.0), "unknown"),
         ("t2", PutBack("ann", "shelved"), "wrong"),
     ],
 )
-def test_what_makes_no_sense_is_refused(target: str, asked: Acknowledge | Shelve | PutBack, kind: str) -> None:
+def test_what_makes_no_sense_is_refused(target: str, asked: Asked, kind: str) -> None:
     refused = do(PLAIN, Life({}), target, asked, lambda _: None, at())
     assert isinstance(refused, Refused)
     assert refused.kind == kind
@@ -242,7 +254,8 @@ class TestFlood:
     def test_what_lasts_longer_than_the_flood_is_told_then(self) -> None:
         story = self.flooded()
         story.see(record("began", event=9))
-        told = story.wait(601)
+        story.wait(2)  # it tells how many stand behind it
+        told = story.wait(600)
         assert [(one.alarm.source, one.alarm.state, one.alarm.suppressed) for one in told] == [
             ("flood", "cleared", False),
             ("t2", "active", False),
@@ -313,6 +326,7 @@ some_records = st.builds(
 )
 some_acts = st.one_of(
     st.builds(Acknowledge, st.just("ann"), st.sampled_from([None, "true", "false"])),
+    st.builds(Comment, st.just("ann"), st.just("dust?")),
     st.builds(Shelve, st.just("ann"), st.sampled_from([1.0, 3.0])),
     st.builds(Suppress, st.just("ann"), st.just(2.0), st.just("why")),
     st.builds(TakeOut, st.just("ann"), st.just("why")),
@@ -357,7 +371,8 @@ def test_whatever_happens_each_alarm_lives_once_and_forward(steps: list[object])
             assert (one.what, alarm.rev, alarm.state) == ("raised", 1, "active")
         else:
             assert alarm.rev == before.rev + 1
-            assert before.state == "active" or (alarm.state == "cleared" and one.what in ("acknowledged", "judged"))
+            said = one.what in ("acknowledged", "judged", "commented")
+            assert before.state == "active" or (alarm.state == "cleared" and said)
             assert alarm.acked >= before.acked, "nobody forgets"
             assert alarm.frames_over >= before.frames_over
             assert PRIORITIES.index(alarm.priority) >= PRIORITIES.index(before.priority)

@@ -15,7 +15,7 @@ from test_keeping import PROMISE
 from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
 from monitor.alarms.book import apply, open_book
-from monitor.alarms.figures import Lived, figures
+from monitor.alarms.figures import Figures, Lived, figures
 from monitor.keeping import PromiseStatus, StopStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders, StopPromise
@@ -33,6 +33,8 @@ PROMISED = [
     "alarms_unacknowledged",
     "messages_rejected_total",
     "peers_refused_total",
+    "snapshots_answered_total",
+    "snapshots_refused_total",
     "frames_announced_total",
     "frames_lost_upstream_total",
     "frames_received_total",
@@ -87,7 +89,7 @@ class Daemon:
         self.raised: dict[tuple[str, str], int] = {}
         self.promise: PromiseStatus | None = None
         self.sinks: list[Statistics] = []
-        self.figures = figures([], 0, 1)
+        self.figures: Figures | None = figures([], 0, 1)
 
         def status() -> Status:
             return look(given, memory, self.book.active, self.now_ns, T_NS, NOW_NS, self.promise)
@@ -304,7 +306,21 @@ def test_the_figures_of_the_last_day_are_there(daemon: Daemon) -> None:
     assert daemon.value("alarms_chattering") == 1.0
 
 
+def test_figures_that_cannot_be_read_are_left_out_and_all_else_is_there(daemon: Daemon) -> None:
+    daemon.figures = None
+    names = {name for name, _ in daemon.samples()}
+    assert "framewatch_alarms_per_hour" not in names
+    assert {"framewatch_alarms_active", "framewatch_permit"} <= names
+
+
 def test_refused_peers_are_counted_by_socket(daemon: Daemon) -> None:
-    for door, count in (("input", 3), ("alarms", 1), ("permit", 2)):
+    for door, count in (("input", 3), ("alarms", 1), ("permit", 2), ("snapshot", 4)):
         daemon.memory.vitals[f"refused_{door}"][0] = count
-    assert [daemon.value("peers_refused_total", socket=door) for door in vitals.DOORS] == [3, 1, 2]
+    assert [daemon.value("peers_refused_total", socket=door) for door in vitals.DOORS] == [3, 1, 2, 4]
+
+
+def test_requests_for_a_snapshot_are_counted_by_what_became_of_them(daemon: Daemon) -> None:
+    daemon.memory.vitals["snapshots"][:] = np.arange(len(vitals.SNAPSHOTS)) + 5
+    assert daemon.value("snapshots_answered_total") == 5
+    refused = [daemon.value("snapshots_refused_total", reason=reason) for reason in vitals.SNAPSHOTS[1:]]
+    assert refused == [6, 7, 8, 9, 10, 11]

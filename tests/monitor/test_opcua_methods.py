@@ -96,15 +96,50 @@ def test_what_the_life_cycle_refuses_is_told_and_leaves_no_comment(house: House)
     house.run(work())
 
 
-def test_a_comment_is_told_as_an_event_of_its_own(house: House) -> None:
+def test_a_comment_is_handed_on_and_its_revision_is_an_event_that_bears_it(house: House) -> None:
     async def work() -> None:
         async with house.client() as client, house.listener(client) as listener:
             await house.sink.send(alarm("20", 1, "commented"))
             event = (await listener.told("20"))[0]
             await call(client, event.NodeId, "ConditionType_AddComment", event.EventId, ua.LocalizedText("dust?"))
-            again = (await listener.told("20", 2))[1]
-            assert (fields(again)["Comment"], again.Revision) == ("dust?", 1)
+            assert house.person.asked == [("comment", "20", "anonymous", "dust?")]
+            await house.sink.send(alarm("20", 2, "commented"))
+            again = fields((await listener.told("20", 2))[1])
+            assert (again["Comment"], again["ClientUserId"], again["Revision"]) == ("dust?", "anonymous", 2)
+            assert again["AckedState/Id"] is False
             await acknowledge(client, event)
+
+    house.run(work())
+
+
+def test_a_comment_is_taken_back_by_an_empty_text_in_a_language(house: House) -> None:
+    async def work() -> None:
+        async with house.client() as client, house.listener(client) as listener:
+            await house.sink.send(alarm("22", 1, "regretted"))
+            event = (await listener.told("22"))[0]
+            for text in (ua.LocalizedText("dust?"), ua.LocalizedText("", "en")):
+                await call(client, event.NodeId, "ConditionType_AddComment", event.EventId, text)
+            assert [asked[-1] for asked in house.person.asked] == ["dust?", ""]
+            await house.sink.send(alarm("22", 2, "regretted"))
+            assert fields((await listener.told("22", 2))[1])["Comment"] == ""
+
+    house.run(work())
+
+
+def test_a_comment_that_says_nothing_or_too_much_is_refused(house: House) -> None:
+    async def work() -> None:
+        async with house.client() as client, house.listener(client) as listener:
+            await house.sink.send(alarm("23", 1, "silent"))
+            event = (await listener.told("23"))[0]
+            for text in (ua.LocalizedText(None), ua.LocalizedText("x" * 501)):
+                with pytest.raises(ua.uaerrors.BadInvalidArgument):
+                    await call(client, event.NodeId, "ConditionType_AddComment", event.EventId, text)
+            assert house.person.asked == []
+            house.person.refusal = "it is gone"
+            with pytest.raises(ua.uaerrors.BadInvalidState):
+                await call(client, event.NodeId, "ConditionType_AddComment", event.EventId, ua.LocalizedText("dust?"))
+            await house.sink.send(alarm("23", 2, "silent"))
+            assert fields((await listener.told("23", 2))[1])["Comment"] == ""
 
     house.run(work())
 

@@ -24,6 +24,7 @@ def test_loopback_is_open(host: str) -> None:
         ({"certificate": "c"}, "belong together"),
         ({"port": 70000}, "port"),
         ({"max_shelve_s": 0}, "max_shelve_s"),
+        ({"max_shelve_s": 7 * 86400 + 1}, r"<= 604800.0 - at `\$.max_shelve_s`"),
         ({"hosts": "x"}, "hosts"),
     ],
 )

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import old_journal
 import pytest
 from alarm_example import changes_of, written
 from daemon_example import record
@@ -105,6 +106,26 @@ def test_what_cannot_be_done_is_told_in_one_line(
     assert told in line
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("history", "ID"), ("sources",), ("figures",), ("export", "--out", "OUT.csv")],
+    ids=lambda arguments: str(arguments[0]),
+)
+def test_who_only_reads_changes_nothing_of_a_journal_even_of_an_older_format(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "kept").mkdir()
+    config, path = tmp_path / "framewatch.yaml", tmp_path / "kept" / "journal.db"
+    config.write_text("camera: melt\njournal: kept/journal.db\n")
+    told = old_journal.make(path)
+    before = path.read_bytes()
+    given = [one.replace("ID", told[0].id).replace("OUT", str(tmp_path / "out")) for one in arguments]
+    assert run(config, *given) == 0
+    assert capsys.readouterr().out
+    assert [one.name for one in path.parent.iterdir()] == ["journal.db"]
+    assert path.read_bytes() == before
+
+
 def test_a_journal_that_is_not_there_yet_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "framewatch.yaml"
     path.write_text("camera: melt\n")
@@ -140,6 +161,8 @@ def test_figures_are_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "ISA-18.2 asks for" in capsys.readouterr().out
     assert run(config, "figures", "--json") == 0
     assert json.loads(capsys.readouterr().out)["hours"] == pytest.approx(24)
+    assert run(config, "figures", "--hours", "1e9", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["alarms"] == 2
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2d", 172_800)])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config import Permit
-from monitor.permit import PermitState, Seen, step
+from monitor.permit import PermitState, Seen, awaited, step
 from monitor.types import State
 
 S = 1_000_000_000
@@ -229,6 +229,13 @@ def test_without_a_layer_that_ends_it_comes_back_after_so_long() -> None:
     withheld = step(config, GIVEN, Seen(State.OK, ["medium"], 1 * S))
     assert not step(config, withheld, Seen(State.IDLE, [], 60 * S)).given
     assert step(config, withheld, Seen(State.IDLE, [], 61 * S)).given
+
+
+def test_alarms_of_a_cause_and_of_graver_ones_are_awaited_since_they_may_have_risen() -> None:
+    config = Permit(back={"medium": "acknowledged", "degraded": "acknowledged", "low": "layer_end"})
+    assert awaited(config) == {"medium", "high", "critical", "degraded"}
+    assert awaited(Permit(back={"stop": "acknowledged"})) == {"stop"}
+    assert awaited(Permit()) == set()
 
 
 def test_a_stop_withholds_whatever_the_priorities_and_is_named_before_them() -> None:

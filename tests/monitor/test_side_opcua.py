@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from asyncua import Client, ua
 from daemon_example import free_port, record, some_config, some_orders
-from opcua_example import Listener, acknowledge
+from opcua_example import Listener, acknowledge, call, fields
 from side_example import Side, wait_for
 
 from monitor.config import Config
@@ -34,18 +34,22 @@ def side(config: Config) -> Iterator[Side]:
 
 
 async def acknowledged(port: int, alarm_id: str) -> bool:
-    """The permit as a client sees it that acknowledges an alarm which was raised before it came."""
+    """The permit as a client sees it that comments and acknowledges an alarm which was raised before it came."""
     async with Client(f"opc.tcp://127.0.0.1:{port}/framewatch") as client:
         permit = bool(await client.get_node(ua.NodeId("melt.Permit", 2)).read_value())
         listener = Listener(client)
         await listener.subscribe()
         await listener.refresh()
         [event, *_] = await listener.told(alarm_id)
-        await acknowledge(client, event, "seen at the panel")
+        await call(client, event.NodeId, "ConditionType_AddComment", event.EventId, ua.LocalizedText("dust?"))
+        [_, said, *_] = await listener.told(alarm_id, 2)
+        told = fields(said)
+        assert (told["Comment"], told["ClientUserId"], told["AckedState/Id"]) == ("dust?", "anonymous", False)
+        await acknowledge(client, said, "seen at the panel")
         return permit
 
 
-def test_a_client_sees_the_permit_and_acknowledges_what_was_raised_before_it_came(side: Side, config: Config) -> None:
+def test_a_client_sees_the_permit_and_what_it_says_of_an_older_alarm_is_journalled(side: Side, config: Config) -> None:
     side.start()
     side.tell(record("began"))
     wait_for(lambda: int(side.memory.vitals["heard"][0]) == 1)
@@ -54,8 +58,11 @@ def test_a_client_sees_the_permit_and_acknowledges_what_was_raised_before_it_cam
     [alarm] = journal.alarms(1)
     assert config.opcua is not None
     assert asyncio.run(asyncio.wait_for(acknowledged(config.opcua.port, alarm.id), DEADLINE_S)), "the permit"
-    last = journal.changes(alarm.id)[-1]
-    assert (last.what, last.by, last.reason) == ("acknowledged", "anonymous", "seen at the panel")
+    said = [(one.what, one.by, one.reason, one.alarm.rev) for one in journal.changes(alarm.id)[1:]]
+    assert said == [
+        ("commented", "anonymous", "dust?", 2),
+        ("acknowledged", "anonymous", "seen at the panel", 3),
+    ]
     journal.close()
     assert side.stop()[0] == 0
 

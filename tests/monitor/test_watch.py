@@ -47,6 +47,7 @@ class Bench:
 
     def __init__(self, bundle: Bundle, **given: Any) -> None:
         self.now_ns = 100 * SECOND
+        self.rings = 0
         events = Events(k=2, n=3, clear_frames=CLEAR)
         self.config = Config(events=events, permit=Permit(quiet_s=0.5), **given)
         fields = layout(4, 64, 32, 32, "uint8")
@@ -60,6 +61,7 @@ class Bench:
             self.ear,
             self.clock,
             self.clock,
+            self.ring,
         )
         ring = Ring(self.memory.ring)
         self.backlog = Backlog(ring, Ledger(self.memory.ledger), 16, 0)
@@ -87,6 +89,9 @@ class Bench:
 
     def clock(self) -> int:
         return self.now_ns
+
+    def ring(self) -> None:
+        self.rings += 1
 
     def ready(self) -> None:
         self.watch.parts = Parts(self.engine, self.ingest, self.backlog, self.handover, FAULTS)
@@ -209,6 +214,22 @@ def test_an_event_makes_the_permit_fall_at_once_and_is_timed(bench: Bench) -> No
     assert "event" in bench.ear.permits[-1].why
     assert bench.memory.vitals["fall_sum"][0] == pytest.approx(0.003)
     assert bench.memory.vitals["permit"][0] == 0
+
+
+def test_the_bell_rings_at_changes_and_not_with_frames(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    assert bench.rings == 2, "the state is ok, and the permit is given"
+    bench.pass_time(3.0, frames=True)
+    assert bench.rings == 2
+    bench.send(with_spot(normal(4, 999)))
+    bench.watch.event_changed(bench.now_ns)
+    assert bench.rings == 3, "the permit has fallen, in the engine's own thread"
+    bench.send(with_spot(normal(4, 999)))
+    bench.watch.event_changed(bench.now_ns)
+    assert bench.rings == 3
+    bench.watch.say_goodbye()
+    assert bench.rings == 4
 
 
 def test_frames_without_end_of_the_old_epochs_alarms_settle_them_once(bench: Bench) -> None:

@@ -9,7 +9,8 @@ from daemon_example import beat, count_frames, judge_frames, record, some_config
 
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.book import apply, open_book
-from monitor.journal.store import Which
+from monitor.journal.reading import Which
+from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.orders import Memory, Orders
 from monitor.status import Status, look
@@ -59,6 +60,18 @@ def shown(tmp_path: Path) -> Iterator[Shown]:
     with some_orders(some_config(tmp_path)) as (given, memory):
         beat(memory, NOW_NS)
         yield Shown(given, memory)
+
+
+def test_a_journal_that_cannot_be_read_is_told_in_one_line_and_stops_nothing_else(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> list[Alarm]:
+        raise JournalError("journal: journal.db cannot be read: disk I/O error")
+
+    monkeypatch.setattr(shown, "alarms", fail)
+    answer = shown.get("/api/v1/alarms")
+    assert (answer.status_code, answer.json()) == (503, {"error": "journal: journal.db cannot be read: disk I/O error"})
+    assert shown.get("/api/v1/status").status_code == 200
 
 
 def test_it_is_alive_even_when_nothing_else_works(shown: Shown) -> None:

@@ -11,12 +11,14 @@ from daemon_example import beat, record, some_config, some_orders
 from starlette.applications import Starlette
 
 from monitor import eventlog
-from monitor.alarms.acts import Asked
+from monitor.alarms.acts import AcknowledgeAll, Asked
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
 from monitor.desk import SETTLE_NS, Answer, Desk
-from monitor.journal.store import Journal, Told, Which
+from monitor.journal.reading import Told, Which
+from monitor.journal.store import Journal
+from monitor.sweep import Swept
 from monitor.web.alarms import BODY_MAX, routes
 
 NOW_NS, T_NS = 10**12, 1_795_000_000 * 10**9
@@ -54,6 +56,11 @@ class Shown:
 
     def ask(self, target: str, asked: Asked) -> Answer:
         answer = self.desk.ask(target, asked)
+        self.desk.step(self.now_ns, T_NS)
+        return answer.result(0)
+
+    def ask_all(self, asked: AcknowledgeAll) -> Swept:
+        answer = self.desk.ask_all(asked)
         self.desk.step(self.now_ns, T_NS)
         return answer.result(0)
 
@@ -135,6 +142,55 @@ def test_modes_survive_a_restart_of_the_side_process(shown: Shown) -> None:
     assert list(again.life.modes) == [("t2", "out_of_service")]
 
 
+ALL = "/api/v1/alarms/acknowledge"
+
+
+def test_many_are_acknowledged_at_once_up_to_the_one_that_was_seen(shown: Shown) -> None:
+    shown.tell(*(record("ended", event=event) for event in range(1, 6)))
+    seen = shown.get("/api/v1/alarms?state=unacknowledged&limit=1").json()["alarms"][0]["id"]
+    shown.tell(record("ended", event=6))
+    answer = shown.post(ALL, {"by": "ann", "until": seen, "verdict": "false", "reason": "the lens was cleaned"})
+    told = answer.json()
+    assert (answer.status_code, told["acknowledged"], len(told["ids"]), told["journaled"]) == (200, 5, 5, True)
+    assert [alarm.acked for alarm in shown.alarms(10, None)] == [False] + 5 * [True]
+    again = shown.post(ALL, {"by": "ann", "until": seen})
+    assert (again.status_code, again.json()) == (200, {"acknowledged": 0, "ids": [], "journaled": True})
+
+
+def test_those_of_a_source_are_acknowledged_at_once(shown: Shown) -> None:
+    shown.tell(record("ended"), record("ended", event=2, source="dark"))
+    [last, *_] = shown.alarms(1, None)
+    assert shown.post(ALL, {"by": "ann", "until": last.id, "source": "t2"}).json()["acknowledged"] == 1
+    assert [alarm.source for alarm in shown.alarms(10, "unacknowledged")] == ["dark"]
+
+
+def test_without_the_token_many_are_not_acknowledged_either(shown: Shown, raised: str) -> None:
+    body = {"by": "ann", "until": raised}
+    assert shown.post(ALL, body, "Bearer wrong").status_code == 401
+    assert shown.post(ALL, body, token=False).status_code == 403
+    assert not shown.alarms(1, None)[0].acked
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"by": "ann", "until": "nothing"}, 404),
+        ({"by": "ann"}, 400),
+        ({"until": "RAISED"}, 400),
+        ({"by": "ann", "until": "RAISED", "source": "nothing"}, 400),
+        ({"by": "ann", "until": "RAISED", "surprise": 1}, 400),
+        (b"{", 400),
+    ],
+)
+def test_what_makes_no_sense_for_many_is_refused_in_words(shown: Shown, raised: str, body: Any, status: int) -> None:
+    if isinstance(body, dict) and "until" in body:
+        body = {**body, "until": body["until"].replace("RAISED", raised)}
+    answer = shown.post(ALL, body)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+    assert not shown.alarms(1, None)[0].acked
+
+
 @pytest.mark.parametrize("authorization", [None, "", "Bearer wrong", "Basic right", "right"])
 def test_without_the_token_nothing_is_changed(shown: Shown, raised: str, authorization: str | None) -> None:
     answer = shown.post(f"/api/v1/alarms/{raised}/acknowledge", {"by": "ann"}, authorization)
@@ -185,4 +241,5 @@ def test_alarms_are_listed_by_state(shown: Shown) -> None:
 def test_figures_are_those_of_the_hours_asked_for(shown: Shown, raised: str) -> None:
     found = shown.get("/api/v1/figures?hours=2").json()
     assert found["hours"] == pytest.approx(2)
-    assert shown.get("/api/v1/figures?hours=0").status_code == 400
+    assert shown.get("/api/v1/figures?hours=87840").json()["alarms"] == 0, "of ten years, and the alarm is of 1970"
+    assert [shown.get(f"/api/v1/figures?hours={hours}").status_code for hours in ("0", "87841")] == [400, 400]

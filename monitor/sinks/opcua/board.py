@@ -102,14 +102,6 @@ class Board:
         if alarm_id in kept.shown:
             kept.shown[alarm_id] = kept.shown[alarm_id]._replace(note=note)
 
-    async def tell_again(self, condition: ua.NodeId, alarm_id: str) -> None:
-        """Tell the alarm once more, as an event of its own: a comment was added."""
-        async with self._lock:
-            kept = self._at(condition)
-            for notice in kept.condition.notices:
-                if notice.alarm.id == alarm_id:
-                    await self._tell(kept, notice)
-
     def shelve_until(self, condition: ua.NodeId, mono_ns: int | None) -> None:
         """Remember until when the condition was shelved from here."""
         self._at(condition).unshelve_ns = mono_ns

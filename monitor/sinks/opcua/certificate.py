@@ -25,12 +25,24 @@ def load(certificate: Path, key: Path, uri: str, host: str) -> Pair:
 
     Raises OpcuaError in one line.
     """
-    try:
-        if not certificate.exists() and not key.exists():
+    if not certificate.exists() and not key.exists():
+        try:
             _make(certificate, key, uri, host)
+        except OSError as error:
+            raise _refused(error) from None
+    return read(certificate, key)
+
+
+def read(certificate: Path, key: Path) -> Pair:
+    """The pair in these two files. Raises OpcuaError in one line."""
+    try:
         return _read(certificate, key)
     except OSError as error:
-        raise OpcuaError(f"opcua.certificate, opcua.key: {error.filename}: {error.strerror}") from None
+        raise _refused(error) from None
+
+
+def _refused(error: OSError) -> OpcuaError:
+    return OpcuaError(f"opcua.certificate, opcua.key: {error.filename}: {error.strerror}")
 
 
 def _read(certificate_path: Path, key_path: Path) -> Pair:

@@ -11,7 +11,7 @@ from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_subscription import InternalSubscription
 
 from monitor.sinks.opcua import peers
-from monitor.sinks.opcua.board import Board
+from monitor.sinks.opcua.board import Board, Shown
 from monitor.sinks.opcua.events import Note, Place
 from monitor.sinks.opcua.nodes import Nodes
 from monitor.sinks.opcua.settings import Opcua
@@ -20,7 +20,7 @@ from monitor.sinks.opcua.values import node_id, status
 ANSWER_S: Final = 5.0
 """The life cycle writes to disk before it answers; a client is not kept waiting longer."""
 
-COMMENT_MAX: Final = 1000  # letters; what is longer is cut
+COMMENT_MAX: Final = 500  # letters, as the journal takes them
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ class Operator(Protocol):
     """
 
     async def acknowledge(self, alarm_id: str, by: str, comment: str) -> str | None: ...
+
+    async def comment(self, alarm_id: str, by: str, text: str) -> str | None: ...
 
     async def shelve(self, alarm_id: str, by: str, for_s: float) -> str | None: ...
 
@@ -100,23 +102,32 @@ class Methods:
     async def _acknowledge(self, condition: ua.NodeId, event_id: bytes, comment: ua.LocalizedText) -> None:
         by, text = self._who(), _text(comment)
         shown = self._board.find(condition, event_id)
-        alarm = shown.alarm
-        if alarm.acked:
+        alarm_id = shown.alarm.id
+        if shown.alarm.acked:
             raise ua.uaerrors.BadConditionBranchAlreadyAcked
-        # Before it is asked for: the revision that tells of it may come before the answer.
-        self._board.note(condition, alarm.id, Note(text, by, time.time_ns()))
-        try:
-            await self._ask(self._operator.acknowledge(alarm.id, by, text), f"acknowledge {alarm.id}")
-        except ua.uaerrors.UaStatusCodeError:
-            self._board.note(condition, alarm.id, shown.note)
-            raise
+        asked = self._operator.acknowledge(alarm_id, by, text)
+        await self._say(condition, shown, Note(text, by, time.time_ns()), asked, f"acknowledge {alarm_id}")
 
     async def _add_comment(self, condition: ua.NodeId, event_id: bytes, comment: ua.LocalizedText) -> None:
-        by, text = self._who(), _text(comment)
-        alarm = self._board.find(condition, event_id).alarm
-        _log.info("%s says of alarm %s: %s", by, alarm.id, text)
-        self._board.note(condition, alarm.id, Note(text, by, time.time_ns()))
-        await self._board.tell_again(condition, alarm.id)
+        """Part 9, 5.5.6: an empty text takes a comment back where it has a locale, else it is no comment."""
+        by, text = self._who(), comment.Text or ""
+        shown = self._board.find(condition, event_id)
+        if len(text) > COMMENT_MAX or not (text or comment.Locale):
+            raise ua.uaerrors.BadInvalidArgument
+        alarm_id = shown.alarm.id
+        asked = self._operator.comment(alarm_id, by, text)
+        await self._say(condition, shown, Note(text, by, time.time_ns()), asked, f"say something of {alarm_id}")
+
+    async def _say(
+        self, condition: ua.NodeId, shown: Shown, note: Note, asked: Awaitable[str | None], what: str
+    ) -> None:
+        """Have done what was *asked*; the revision that tells of it bears *note*, and may come before the answer."""
+        self._board.note(condition, shown.alarm.id, note)
+        try:
+            await self._ask(asked, what)
+        except ua.uaerrors.UaStatusCodeError:
+            self._board.note(condition, shown.alarm.id, shown.note)
+            raise
 
     async def _timed_shelve(self, node: ua.NodeId, for_ms: float) -> None:
         by, longest_ms = self._who(), self._settings.max_shelve_s * 1000

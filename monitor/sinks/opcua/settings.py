@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from monitor.alarms.acts import LONGEST_SHELF_S
+
 NAME: Final = "opcua"
 """Of the server among the sinks: label of its metrics, and its place in the journal."""
 
@@ -33,8 +35,8 @@ class Opcua(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Let clients without a user name acknowledge, comment and shelve; else they only read."""
     max_clients: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 16
     """Connections at a time; further ones are closed at once."""
-    max_shelve_s: Annotated[float, msgspec.Meta(gt=0, le=30 * 86400)] = 8 * 3600.0
-    """Longest time in seconds for which a client may shelve an alarm; OneShotShelve takes all of it."""
+    max_shelve_s: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_SHELF_S)] = 8 * 3600.0
+    """Longest time in seconds for which a client may shelve an alarm, a week at most; OneShotShelve takes all of it."""
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
