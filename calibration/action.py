@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from calibration.autocorrelation import borders_of
 from calibration.blocks import BLOCKS_MIN, WINDOWS, BlockExtremes, block_extremes, block_frames
-from calibration.bootstrap import Refits
+from calibration.bootstrap import RESAMPLES, Refits
 from calibration.budget import CONSERVATIVE, BudgetLimit, budget_limit, event_levels, joint_limit, joint_score
 from calibration.charts import t2
 from calibration.family import ControlLimit, Method, Sample, control_limit
@@ -60,6 +60,7 @@ class Demand(NamedTuple):
     method: Method = "auto"  # of the warning limit
     conservative: bool = False  # the upper 90 % bound in place of the limit
     stops: StopDemand | None = None  # None: nothing is to stop by a budget of its own
+    resamples: int = RESAMPLES  # for the interval of the warning limit
 
     @property
     def of_stops(self) -> "Demand | None":
@@ -168,7 +169,9 @@ def fit_action_limits(
     held = _Held(joint, borders_of(groups[kept]), layer_frames, again)
     shift = group_shift(joint, runs[kept], SHIFT_RATE, seed)
     alarms, of_stops = _event_limit(held, demand, shift), demand.of_stops
-    single = control_limit(Sample(joint, groups=groups[kept]), demand.warning_rate, demand.method, seed=seed)
+    single = control_limit(
+        Sample(joint, groups=groups[kept]), demand.warning_rate, demand.method, seed=seed, resamples=demand.resamples
+    )
     return ActionLimits(
         action=alarms.limit,
         low=alarms.low,

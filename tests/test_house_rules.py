@@ -1,6 +1,7 @@
 """The house rules that an import or a long file would break: read from the source, nothing is run."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +30,15 @@ MODULES = {module_of(path): path for package in PACKAGES for path in sources(pac
 TESTS = {module_of(path): path for path in sources("tests")}
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports(path: Path, *, at_start_only: bool = False) -> set[str]:
     """Modules that *path* imports; with *at_start_only* without those inside functions or for type checkers alone."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     found: set[str] = set()
     for node in _run_at_import(tree) if at_start_only else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -132,7 +139,7 @@ def test_files_stay_short(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_nothing_is_unpickled_or_evaluated(module: str) -> None:
     assert not roots(imports(MODULES[module])) & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-    calls = {node.func.id for node in ast.walk(ast.parse(MODULES[module].read_text())) if _is_named_call(node)}
+    calls = {node.func.id for node in ast.walk(tree_of(MODULES[module])) if _is_named_call(node)}
     assert not calls & {"eval", "exec"}
 
 

@@ -77,6 +77,7 @@ def check(options: argparse.Namespace) -> None:
 def plan_of(options: argparse.Namespace) -> Plan:
     """The plan that *options* ask for."""
     plan = QUICK if options.quick else Plan()
+    longest_s = options.seconds or plan.seconds
     return plan._replace(
         batch=options.batch,
         max_wait_ms=options.max_wait_ms,
@@ -84,7 +85,9 @@ def plan_of(options: argparse.Namespace) -> Plan:
         device=options.device,
         frames_per_message=options.frames_per_message,
         rate_hz=options.rate,
-        seconds=options.seconds or plan.seconds,
+        seconds=longest_s,
+        alone_s=min(plan.alone_s, longest_s),
+        idle_s=min(plan.idle_s, longest_s),
         busy=options.busy,
     )
 

@@ -31,6 +31,7 @@ Float64s = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 RATE_HZ = 100.0
+RESAMPLES = 2  # for the interval of a warning limit, which no test here looks at
 DECADE = np.log(10.0)  # that an exponential score rises by where it is ten times as rare
 
 
@@ -68,7 +69,7 @@ def fit(
     conservative: bool = False,
 ) -> ActionLimits:
     """Limits that single frames of *held* exceed *expected* times in the stretches that set them."""
-    demand = Demand(expected / held.hours, RATE_HZ, 1, 1, warning_rate, conservative=conservative)
+    demand = Demand(expected / held.hours, RATE_HZ, 1, 1, warning_rate, conservative=conservative, resamples=RESAMPLES)
     runs = np.zeros_like(held.groups) if one_run else held.groups
     tails = fit_tails(held.scores[held.for_tails], held.contexts[held.for_tails], warning_rate)
     return fit_action_limits(held.scores, held.contexts, held.groups, runs, tails, held.for_tails, demand)
@@ -216,7 +217,7 @@ def test_that_mean_and_covariance_vary_by_chance_widens_the_bounds_and_moves_no_
     q = np.random.default_rng(0).standard_normal((8000, 4))
     held = Stretches(np.square(q).sum(axis=1)[:, None], np.zeros(8000, np.int64), np.full(8000, ""))
     tails = fit_tails(held.scores[held.for_tails], held.contexts[held.for_tails], 0.01)
-    demand = Demand(5.0 / held.hours, RATE_HZ, 1, 1, 0.01)
+    demand = Demand(5.0 / held.hours, RATE_HZ, 1, 1, 0.01, resamples=RESAMPLES)
 
     def fitted_to(training: int | None) -> ActionLimits:
         chance = None if training is None else refits(np.random.default_rng(1).standard_normal((training, 4)))
@@ -316,7 +317,8 @@ def test_joint_scores_do_not_depend_on_what_stands_beside_them(contexts: list[st
 def fit_stops(held: Stretches, expected: float, k: int = 2, n: int = 4) -> ActionLimits:
     """Limits that are exceeded *expected* times in the stretches that set them, by a tenth of that for stops."""
     per_hour = expected / held.hours
-    demand = Demand(per_hour, RATE_HZ, 1, 1, 0.01, stops=StopDemand(0.1 * per_hour, k, n))
+    stops = StopDemand(0.1 * per_hour, k, n)
+    demand = Demand(per_hour, RATE_HZ, 1, 1, 0.01, stops=stops, resamples=RESAMPLES)
     tails = fit_tails(held.scores[held.for_tails], held.contexts[held.for_tails], 0.01)
     return fit_action_limits(held.scores, held.contexts, held.groups, held.groups, tails, held.for_tails, demand)
 

@@ -43,7 +43,7 @@ def values_of(scores: Scores) -> npt.NDArray[np.float64]:
 
 def learned(frames: Frames, held: Frames, shown: Frames) -> Camera:
     """Trained on normal *frames*, with limits from *held* ones."""
-    settings = TrainingSettings(Architecture(16), max_steps=500, binning="auto", orientation="auto")
+    settings = TrainingSettings(Architecture(16), max_steps=250, binning="auto", orientation="auto")
     trained = train(frames, settings, lambda *_: None)
     fit = charts.fit(lambda: latents_and_residuals(trained, frames))
     scorer = scorer_of(trained, ChartParameters(*fit[:7]))

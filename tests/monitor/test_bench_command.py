@@ -19,7 +19,7 @@ from monitor.bench.report import Report
 from monitor.bundle import Bundle
 
 MARK = "FRAMEWATCH_TEST_RUN"
-SHORT = ("--quick", "--no-busy", "--rate", "600", "--seconds", "0.2", "--batch", "8")
+SHORT = ("--quick", "--no-busy", "--seconds", "0.2", "--batch", "8")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_rate_is_measured_shown_and_written(small_bundle: Bundle, tmp_path: Pa
     np.save(bank, normal(60, 3))
     mark = uuid.uuid4().hex
     files = ("--json", wrote, "--picture", drawn)
-    bench = started(tmp_path, mark, "--bundle", small_bundle.path, "--frames", bank, *SHORT, *files)
+    bench = started(tmp_path, mark, "--bundle", small_bundle.path, "--frames", bank, "--rate", "1500", *SHORT, *files)
     out, err = bench.communicate(timeout=4 * PATIENCE_S)
     report = msgspec.json.decode(wrote.read_bytes(), type=Report)
     (found,) = report.conditions
@@ -67,13 +67,13 @@ def test_a_rate_is_measured_shown_and_written(small_bundle: Bundle, tmp_path: Pa
     assert (report.frames.height, report.frames.frame_bytes) == (32, 1024)
     assert report.frames.multiply_adds > 0
     trial = found.trials[0]
-    assert trial.judged == trial.frames == 120
+    assert trial.judged == trial.frames == 300
     delays = found.delays
     assert delays is not None
-    assert delays.rate_hz == 600.0
+    assert delays.rate_hz == 1500.0
     assert delays.received_to_judged is not None
     assert delays.sent_to_judged is not None
-    assert delays.received_to_judged.count == delays.sent_to_judged.count == 120
+    assert delays.received_to_judged.count == delays.sent_to_judged.count == 300
     assert 0 < delays.received_to_judged.p50_ms < delays.sent_to_judged.p50_ms
     assert delays.sent_to_permit is not None
     assert delays.sent_to_permit.count == delays.dark_frames == 7
@@ -89,17 +89,17 @@ def test_a_rate_is_measured_shown_and_written(small_bundle: Bundle, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("number", "at", "processes"),
+    ("number", "at", "options", "processes"),
     [
-        (signal.SIGTERM, "naive loop", 2),  # the command and a competitor, whatever else is measured
-        (signal.SIGINT, "searching", 5),  # a camera and the daemon's two besides
+        (signal.SIGTERM, "naive loop", ("--quick", "--busy"), 2),  # the command and a competitor
+        (signal.SIGINT, "searching", SHORT, 4),  # a camera and the daemon's two beside the command
     ],
 )
 def test_whoever_interrupts_it_leaves_no_process_behind(
-    small_bundle: Bundle, tmp_path: Path, number: signal.Signals, at: str, processes: int
+    small_bundle: Bundle, tmp_path: Path, number: signal.Signals, at: str, options: tuple[str, ...], processes: int
 ) -> None:
     mark = uuid.uuid4().hex
-    bench = started(tmp_path, mark, "--bundle", small_bundle.path, "--quick", "--busy")
+    bench = started(tmp_path, mark, "--bundle", small_bundle.path, *options)
     assert bench.stderr is not None
     for line in bench.stderr:
         if at in line:

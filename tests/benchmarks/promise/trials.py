@@ -17,7 +17,7 @@ from tests.benchmarks.promise.streams import Fresh, Stream, calibration, events
 RATE_HZ: Final = 1000.0
 RESAMPLES: Final = 200
 CALIBRATION_SEED, FRESH_SEED = 1_000, 900_000_000
-WARNING_RATE: Final = 0.001  # of the warning limit, of which nothing is asked here
+WARNING_RATE, WARNING_RESAMPLES = 0.001, 2  # of the warning limit, of which nothing is asked here
 
 Float64s = npt.NDArray[np.float64]
 
@@ -45,7 +45,8 @@ def trials(
     for number in range(calibrations):
         scores = calibration(stream, seed + number)
         hours = len(scores) / RATE_HZ / 3600
-        fitted = fit(scores, Demand(expected[0] / hours, RATE_HZ, stream.k, stream.n, WARNING_RATE))
+        demand = Demand(expected[0] / hours, RATE_HZ, stream.k, stream.n, WARNING_RATE, resamples=WARNING_RESAMPLES)
+        fitted = fit(scores, demand)
         for one in expected:
             found[one].append(trial(fitted, one / hours, ahead, seed + number))
     return found
