@@ -93,7 +93,7 @@ def load_backbone(
 
 
 def span_of(frames: Frames) -> tuple[float, float]:
-    """The pixel values of *frames* (m, h, w) that are to be black and white: those of bytes, or nearly all there are."""
+    """The pixel values of *frames* (m, h, w) that are to be black and white: those of bytes, or of nearly all."""
     if frames.dtype == np.uint8:
         return 0.0, 255.0
     low, high = (float(value) for value in np.quantile(frames, QUANTILES))

@@ -22,6 +22,7 @@ ANNEALED: Final = 0.3  # share of the steps over which divergence comes to weigh
 HELD_SHARE: Final = 0.1  # of the crops, where none are given to stop by
 HELD_MOST: Final = 256
 CHUNK: Final = 32  # held-out crops drawn at a time: every pixel, at every starting angle
+FLAT: Final = 1e-4  # variance of what is drawn: less has no contrast that could be stretched
 GRADIENT_MOST: Final = 5.0  # its norm: the share of a starting angle is a steep function at first
 
 
@@ -29,7 +30,8 @@ class InvariantSettings(NamedTuple):
     """How a network that sees past angle and offset is trained; *max_steps* bounds the time on large sets."""
 
     plan: Plan = Plan()
-    own_contrast: bool = False  # whether each crop is brought to mean 0 and standard deviation 1 by itself
+    own_contrast: bool = False  # whether light and contrast of a crop are its own, and say nothing of what it shows
+    noise: float = 0.2  # most that the encoder's crops are spoilt by, standard units: what is seen hangs on no pixel
     epochs: int = 60
     batch: int = 32
     learning_rate: float = 1e-3
@@ -103,7 +105,8 @@ class _Lesson:
         angles = torch.rand(len(x), generator=self._generator) * (2 * math.pi)
         x = turned(x, angles)
         some = self._inside[torch.randperm(len(self._inside), generator=self._generator)[: self._settings.pixels]]
-        loss = self._bound(x, some, noise=True)
+        spoilt = torch.rand(len(x), 1, 1, 1, generator=self._generator) * self._settings.noise
+        loss = self._bound(x, some, spoilt * torch.empty_like(x).normal_(generator=self._generator))
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_MOST)
@@ -115,20 +118,26 @@ class _Lesson:
     @torch.inference_mode()
     def examine(self, x: Tensor) -> float:
         """The bound for crops *x* (n, 1, s, s) as they are, all of their pixels, at the means of their posteriors."""
-        bounds = [self._bound(part, self._inside, noise=False) * len(part) for part in torch.split(x, CHUNK)]
+        bounds = [self._bound(part, self._inside) * len(part) for part in torch.split(x, CHUNK)]
         return float(torch.stack(bounds).sum() / len(x))
 
-    def _bound(self, x: Tensor, pixels: Tensor, noise: bool) -> Tensor:
-        """Negative evidence bound a pixel, from the places *pixels* (P,) of crops *x* (B, 1, s, s)."""
-        found = self.network.posterior(x)
-        content, pose = self._sampled(found) if noise else (found.mean, found.pose)
+    def _bound(self, x: Tensor, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Negative evidence bound a pixel, from the places *pixels* (P,) of crops *x* (B, 1, s, s).
+
+        With *noise* as the encoder sees it in training: that of a sample, else that of the posterior's mean.
+        """
+        found = self.network.posterior(x if noise is None else x + noise)
+        content, pose = (found.mean, found.pose) if noise is None else self._sampled(found)
         whole = torch.cat((pose[..., :1] - self.network.starts[:, None], pose[..., 1:]), dim=-1)
+        asked = x.flatten(1)[:, None, pixels]  # (B, 1, P)
         drawn = self.network.draw(content, whole, self.network.grid[pixels])  # (B, K, P)
-        error = (drawn - x.flatten(1)[:, None, pixels]).square().mean(dim=-1)  # (B, K)
+        error = (
+            (_lit(drawn, asked) if self._settings.own_contrast else drawn).sub(asked).square().mean(dim=-1)
+        )  # (B, K)
         share = found.weight.exp()
         expected = (share * error).sum(dim=1).mean()
         penalty = (share * self.network.penalty(found)).sum(dim=1).mean() / len(self._inside)
-        if not noise:
+        if noise is None:
             return 0.5 * expected.log() + penalty
         return 0.5 * expected / expected.detach() + self.annealed * penalty
 
@@ -139,6 +148,14 @@ class _Lesson:
             pose_unit = pose_unit * pose_unit.new_tensor([1.0, 0.0, 0.0])
         content = found.mean + (0.5 * found.log_variance).exp() * unit
         return content, found.pose + (0.5 * found.pose_log_variance).exp() * pose_unit
+
+
+def _lit(drawn: Tensor, asked: Tensor) -> Tensor:
+    """*drawn* (B, K, P) in the light and contrast that bring it closest to *asked* (B, 1, P); never inside out."""
+    centred, wanted = drawn - drawn.mean(-1, keepdim=True), asked - asked.mean(-1, keepdim=True)
+    own = centred.square().sum(-1, keepdim=True).clamp_min(FLAT * drawn.shape[-1])
+    gain = (centred * wanted).sum(-1, keepdim=True).clamp_min(0.0) / own
+    return asked.mean(-1, keepdim=True) + gain * centred
 
 
 def _steps(count: int, settings: InvariantSettings) -> int:

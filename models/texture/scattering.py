@@ -75,7 +75,7 @@ def _scattered(x: Tensor, scattering: Scattering) -> Tensor:
         waves = torch.fft.fft2(u1)
         for j2 in range(j1 + 1, scattering.scales):
             u2 = _modulus(waves, j2, _halvings(j1), scattering.angles)  # (B, L1, L2, a, b)
-            seconds.append(_parts(u2, size, scattering) / s1.unsqueeze(2))
+            seconds.append(_parts(u2, size, scattering) / s1.unsqueeze(2).clamp_min(FLOOR))
     return torch.cat([*(_joined(one, scattering.turned) for one in firsts + seconds)], dim=1).transpose(1, 2)
 
 
