@@ -24,8 +24,8 @@ def crops_at(
 ) -> Float32s:
     """Squares of *side* pixels of *frames* (n, h, w) around *centres* (n, 2) [row, column]: (n, side, side).
 
-    Pixel units, bilinear between pixels; each turned about its centre by one of *angles* (n,), radians, if given.
-    Raises ValueError where lengths differ.
+    Pixel units, bilinear between pixels: around a whole pixel those of an even side are means of four. Each is turned
+    about its centre by one of *angles* (n,), radians, if given. Raises ValueError where lengths differ.
     """
     count = len(frames)
     if len(centres) != count or (angles is not None and len(angles) != count):
