@@ -47,12 +47,13 @@ class Invariant(NamedTuple):
     def upright(self, z: Float32s) -> Float32s:
         """What a crop of each of *z* (n, p) shows, drawn unturned and in its middle: (n, side, side).
 
-        In pixel units, or in standard ones where crops have their own contrast; every kind has a way up of its own.
+        In pixel units, or in standard ones where crops have their own contrast; grey outside the circle that was looked
+        at. Every kind has a way up of its own.
         """
         content = torch.from_numpy(np.array(z, np.float32))[:, None]
         with torch.inference_mode():
             drawn = self.network.draw(content, torch.zeros(len(z), 1, 3), self.network.grid)
-        pictures: Float32s = drawn.reshape(len(z), self.sight.side, self.sight.side).numpy()
+        pictures: Float32s = (drawn * self.network.inside).reshape(len(z), self.sight.side, self.sight.side).numpy()
         return pictures if self.sight.own_contrast else pictures * self.sight.scale + self.sight.shift
 
 

@@ -53,13 +53,27 @@ def scatter(frames: Frames, scattering: Scattering) -> Float32s:
     than the largest wavelet allows, or where pixels are not finite.
     """
     _check(frames, scattering)
-    found = np.empty((len(frames), scattering.parts**2, scattering.paths), np.float32)
+    plain = scattering._replace(turned=False)
+    found = np.empty((len(frames), plain.parts**2, plain.paths), np.float32)
     for first in range(0, len(frames), CHUNK):
         x = torch.from_numpy(np.array(frames[first : first + CHUNK], np.float32))
         if not torch.isfinite(x).all():
             raise ValueError("frames hold pixels that are not finite: remove those frames")
-        found[first : first + CHUNK] = _scattered(x, scattering).numpy()
-    return found
+        found[first : first + CHUNK] = _scattered(x, plain).numpy()
+    return over_directions(found, plain) if scattering.turned else found
+
+
+def over_directions(found: Float32s, scattering: Scattering) -> Float32s:
+    """What `scatter` *found* by direction (n, c, paths), as it would have been with `turned`: (n, c, fewer paths)."""
+    angles, scales = scattering.angles, scattering.scales
+    averages = np.exp(found)
+    firsts, seconds = np.split(averages, [scales * angles], axis=2)
+    kept = [firsts.reshape(*firsts.shape[:2], scales, angles).mean(axis=3)]
+    pairs = seconds.reshape(*seconds.shape[:2], -1, angles, angles)
+    apart = (np.arange(angles)[:, None] + np.arange(angles)) % angles  # direction, difference -> the other's
+    kept.append(pairs[:, :, :, np.arange(angles)[:, None], apart].mean(axis=3).reshape(*seconds.shape[:2], -1))
+    joined: Float32s = np.log(np.concatenate(kept, axis=2))
+    return joined
 
 
 @torch.inference_mode()
@@ -76,18 +90,8 @@ def _scattered(x: Tensor, scattering: Scattering) -> Tensor:
         for j2 in range(j1 + 1, scattering.scales):
             u2 = _modulus(waves, j2, _halvings(j1), scattering.angles)  # (B, L1, L2, a, b)
             seconds.append(_parts(u2, size, scattering) / s1.unsqueeze(2).clamp_min(FLOOR))
-    return torch.cat([*(_joined(one, scattering.turned) for one in firsts + seconds)], dim=1).transpose(1, 2)
-
-
-def _joined(s: Tensor, turned: bool) -> Tensor:
-    """Logarithms of averages by direction (B, L, c) or by two (B, L1, L2, c) -> (B, paths, c)."""
-    if turned and s.ndim == 3:
-        s = s.mean(dim=1, keepdim=True)
-    elif turned:  # the mean over pairs of directions with the same angle between them
-        count = s.shape[1]
-        apart = (torch.arange(count)[:, None] + torch.arange(count)) % count  # (L1, difference) -> L2
-        s = s.gather(2, apart[None, :, :, None].expand_as(s)).mean(dim=1)
-    return s.clamp_min(FLOOR).log().flatten(1, -2)
+    paths = [averages.flatten(1, -2) for averages in firsts + seconds]  # (B, directions, c) each
+    return torch.cat(paths, dim=1).clamp_min(FLOOR).log().transpose(1, 2)
 
 
 def _modulus(wave: Tensor, scale: int, halved: int, angles: int) -> Tensor:

@@ -11,7 +11,8 @@ from models.architecture import Architecture
 from models.invariant.network import Plan
 from models.invariant.training import InvariantSettings, train_invariant
 from models.texture.agreement import fit_agreement
-from models.texture.scattering import Scattering, scatter
+from models.texture.embedding import PLAIN
+from models.texture.scattering import over_directions, scatter
 from models.training import TrainingSettings, latents_and_residuals, train
 from tests.benchmarks.kinds.found import Found, judge
 from tests.benchmarks.kinds.recorded import Crops, graphene_crops, steel, stem_crops, stem_monitored
@@ -130,7 +131,8 @@ def _standard(crops: Floats) -> npt.NDArray[np.float32]:
 def textures(seeds: int, quick: bool) -> Iterator[Found]:
     """Frames of steel-neu by their texture; four fifths of them each time, by chance."""
     frames, kinds = steel(quick)
-    scattered = {turned: scatter(frames, Scattering(turned=turned)) for turned in (False, True)}
+    scattered = scatter(frames, PLAIN)
+    turned = over_directions(scattered, PLAIN)
     pixels = frames[:, ::STEEL_BINNING, ::STEEL_BINNING].astype(np.float32)
     latents = autoencoder(frames, 0, 20 if quick else PLAIN_STEPS, latent=2 * TEXTURE_SIZE, binning=STEEL_BINNING)
     plain = latents(frames)
@@ -140,10 +142,10 @@ def textures(seeds: int, quick: bool) -> Iterator[Found]:
         found = {
             "principal components": (some, components(pixels[some], TEXTURE_SIZE)(pixels[some])),
             "autoencoder": (some, plain[some]),
-            "scattering": (some, _scattering(scattered[False][some])),
-            "texture": (some, _agreed(scattered[False], some, some)),
-            "texture, learned from other frames": (one, _agreed(scattered[False], other, one)),
-            "texture, turned alike": (some, _agreed(scattered[True], some, some)),
+            "scattering": (some, _scattering(scattered[some])),
+            "texture": (some, _agreed(scattered, some, some)),
+            "texture, learned from other frames": (one, _agreed(scattered, other, one)),
+            "texture, turned alike": (some, _agreed(turned, some, some)),
         }
         for embedding, (shown, z) in found.items():
             yield from judge("steel-neu", AS_THEY_ARE, embedding, z, kinds[shown], seed)
