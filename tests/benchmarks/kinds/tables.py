@@ -21,4 +21,5 @@ def _cell(found: Sequence[Found], row: tuple[str, str, str], method: str) -> str
     if not chosen:
         return ""
     ari, nmi = np.array([one.ari for one in chosen]), np.array([one.nmi for one in chosen])
-    return f"{ari.mean():.2f} ({ari.min():.2f} to {ari.max():.2f}), {nmi.mean():.2f}"
+    # `z` in a format: nothing is written as -0.00.
+    return f"{ari.mean():z.2f} ({ari.min():z.2f} to {ari.max():z.2f}), {nmi.mean():z.2f}"
