@@ -69,8 +69,8 @@ def step(config: PermitConfig, before: PermitState, seen: Seen) -> PermitState:
     held = {cause: how for cause, how in before.held.items() if not _is_back(config, cause, how, seen)}
     held |= {cause: Cause(now_ns, seen.layer_ends, seen.logged) for cause in holding if cause in config.back}
     if not before.given:  # what a judging process before this one withheld, and nobody has acknowledged since
-        awaited = {cause for cause, way in config.back.items() if way == "acknowledged"} & seen.unacknowledged
-        held |= {cause: Cause(now_ns, seen.layer_ends) for cause in sorted(awaited - held.keys())}
+        waits = [cause for cause, way in config.back.items() if way == "acknowledged" and _is_awaited(cause, seen)]
+        held |= {cause: Cause(now_ns, seen.layer_ends) for cause in sorted({*waits} - held.keys())}
     after = PermitState(idle_since_ns=idle_since_ns, coming=coming, held=held)
     if holding:
         return after._replace(why=_named(holding[0]))
@@ -109,7 +109,12 @@ def _is_back(config: PermitConfig, cause: str, held: Cause, seen: Seen) -> bool:
     if _way(config.back, cause) == "layer_end":
         return seen.layer_ends > held.layer_ends or seen.now_ns - held.since_ns >= config.layer_end_s * 1e9
     # What the side process has not heard of yet, it cannot know to be acknowledged.
-    return seen.heard >= held.logged and not seen.unacknowledged.intersection(_as_grave(cause))
+    return seen.heard >= held.logged and not _is_awaited(cause, seen)
+
+
+def _is_awaited(cause: str, seen: Seen) -> bool:
+    """Whether an alarm that *cause* may have begun as waits for a person."""
+    return not seen.unacknowledged.isdisjoint(_as_grave(cause))
 
 
 def _as_grave(cause: str) -> list[str]:

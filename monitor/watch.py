@@ -159,7 +159,7 @@ class Watch:
         """Work the permit out anew and say it where it changed or is due; returns whether it has just fallen."""
         with self._lock:
             before = self._permit
-            own = self.parts.handover.open_causes if self.parts else ()
+            own = self.parts.handover.take_causes() if self.parts else ()
             # What an earlier process raised and nobody has cleared withholds the permit as well.
             causes = (*own, *vitals.open_causes(self._board))
             if int(self._board["side_beat_ns"][0]) == 0 and "acknowledged" in self._config.permit.back.values():

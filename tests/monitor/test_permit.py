@@ -224,6 +224,16 @@ def test_an_alarm_that_has_risen_since_counts_for_the_cause_that_it_began_as() -
     assert not step(config, withheld, Seen(State.OK, [], 2 * S, unacknowledged=frozenset({"high"}))).given
 
 
+def test_an_alarm_that_had_risen_before_a_restart_waits_for_its_acknowledgement_all_the_same() -> None:
+    config = Permit(quiet_s=0.0, fall={}, back={"high": "acknowledged"})
+    risen = Seen(State.OK, [], 1 * S, unacknowledged=frozenset({"critical"}))
+    withheld = step(config, step(config, GIVEN, Seen(State.OK, ["high"], 0)), risen)
+    again = step(config, PermitState(), risen)
+    assert (withheld.given, again.given) == (False, False)
+    assert again.why == withheld.why == "waiting for someone to acknowledge: open event of priority high"
+    assert step(config, PermitState(), Seen(State.OK, [], 1 * S, unacknowledged=frozenset({"medium", "stop"}))).given
+
+
 def test_without_a_layer_that_ends_it_comes_back_after_so_long() -> None:
     config = Permit(quiet_s=0.0, back={"medium": "layer_end"}, layer_end_s=60.0)
     withheld = step(config, GIVEN, Seen(State.OK, ["medium"], 1 * S))

@@ -216,6 +216,20 @@ def test_an_event_makes_the_permit_fall_at_once_and_is_timed(bench: Bench) -> No
     assert bench.memory.vitals["permit"][0] == 0
 
 
+def test_an_event_that_is_over_in_the_batch_in_which_it_began_makes_the_permit_fall_too(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    assert bench.ear.permits[-1].permit
+    received_ns = bench.now_ns
+    bench.send(np.concatenate([with_spot(normal(3, 999)), normal(CLEAR + 3, 998)]))  # a batch is as many
+    assert [phase for phase, _ in bench.records()][-2:] == ["began", "ended"]
+    assert bench.handover.open_causes == ()
+    bench.watch.event_changed(received_ns)
+    assert not bench.ear.permits[-1].permit
+    bench.pass_time(1.0, frames=True)
+    assert bench.ear.permits[-1].permit
+
+
 def test_the_bell_rings_at_changes_and_not_with_frames(bench: Bench) -> None:
     bench.ready()
     bench.pass_time(1.0, frames=True)
