@@ -4,6 +4,7 @@ It decides the state, speaks heartbeat and permit, and logs conditions of the se
 """
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -121,11 +122,12 @@ class Watch:
 
     @property
     def period_s(self) -> float:
-        """Seconds to the next turn: while nothing is to be judged no more turns than permits are due."""
+        """Seconds to the next turn: permits are due at one, and while nothing is to be judged there are no more."""
         heard_ns = self.parts.ingest.last_heard_ns if self.parts is not None else None
+        permit_s = self._config.permit.period_ms / 1e3
         if heard_ns is None or (self._clock() - heard_ns < PAUSE_NS and self._idle_turns < IDLE_TURNS):
-            return PERIOD_S
-        return max(PERIOD_S, min(PAUSED_PERIOD_S, self._config.permit.period_ms / 1e3))
+            return permit_s / math.ceil(permit_s / PERIOD_S)
+        return min(PAUSED_PERIOD_S, permit_s)
 
     def turn(self) -> None:
         """Look at everything once."""

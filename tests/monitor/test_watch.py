@@ -49,7 +49,7 @@ class Bench:
         self.now_ns = 100 * SECOND
         self.rings = 0
         events = Events(k=2, n=3, clear_frames=CLEAR)
-        self.config = Config(events=events, permit=Permit(quiet_s=0.5), **given)
+        self.config = Config(events=events, **{"permit": Permit(quiet_s=0.5)} | given)
         fields = layout(4, 64, 32, 32, "uint8")
         self.memory = Memory(*lay_out(bytearray(size_of(*fields)), *fields))
         self.ear = Ear()
@@ -334,3 +334,16 @@ def test_in_a_pause_of_the_camera_no_more_turns_are_taken_than_permits_are_due(b
     bench.send(normal(4, 2))
     bench.watch.turn()
     assert bench.watch.period_s == PERIOD_S
+
+
+@pytest.mark.parametrize("period_ms", [10, 20, 60, 100, 170, 1000])
+def test_there_is_a_turn_whenever_a_permit_is_due(small_bundle: Bundle, period_ms: int) -> None:
+    made = Bench(small_bundle, permit=Permit(period_ms=period_ms, ttl_ms=2 * period_ms))
+    turns = period_ms / 1000 / made.watch.period_s
+    assert made.watch.period_s <= PERIOD_S
+    assert turns == pytest.approx(round(turns)), "a permit that is due between two turns would be late"
+    made.ready()
+    made.send(normal(4, 1))
+    made.now_ns += 2 * SECOND
+    assert made.watch.period_s <= period_ms / 1000, "in a pause, too"
+    os.close(made.wake_fd)
