@@ -270,6 +270,17 @@ class TestFlood:
         story.life, [raised] = follow(self.RULES, story.life, [case], story.at)
         assert (raised.alarm.group, raised.alarm.suppressed) == (None, False)
 
+    def test_an_alarm_that_becomes_critical_behind_a_flood_is_hidden_no_more(self) -> None:
+        story = self.flooded()
+        story.see(record("began", event=9))
+        [grouped] = story.life.active[-1:]
+        assert (grouped.priority, grouped.suppressed, grouped.group) == ("medium", True, story.life.flood_id)
+        book, [case] = apply(story.book, record("grew", event=9, last_seq=99))
+        story.book, case = book, case._replace(alarm=msgspec.structs.replace(case.alarm, priority="critical"))
+        story.life, [risen] = follow(self.RULES, story.life, [case], story.at)
+        assert (risen.alarm.priority, risen.alarm.suppressed, risen.alarm.suppressed_why) == ("critical", False, "")
+        assert risen.alarm.group == story.life.flood_id, "it was one of them"
+
     def test_shelved_alarms_make_no_flood(self) -> None:
         story = Story(self.RULES)
         story.do("t2", Shelve("ann", 600.0))
