@@ -27,6 +27,7 @@ class Seen(NamedTuple):
     logged: int = 0  # events told to the side process so far
     heard: int = 0  # of these, those whose alarms *unacknowledged* knows
     unacknowledged: frozenset[str] = frozenset()  # causes of which an alarm waits for a person
+    alarms_known: bool = True  # False: nobody has said yet what is open since before this start, and what waits
 
 
 class Cause(NamedTuple):
@@ -76,6 +77,8 @@ def step(config: PermitConfig, before: PermitState, seen: Seen) -> PermitState:
         return after._replace(why=_named(holding[0]))
     if held:
         return after._replace(why=_waiting(config, next(iter(held))))
+    if not seen.alarms_known:
+        return after._replace(why="waiting for the process that keeps the alarms")
     if before.given:
         return after._replace(given=True, why="")
     quiet_since_ns = now_ns if before.quiet_since_ns is None else before.quiet_since_ns

@@ -174,6 +174,7 @@ class Watch:
                 int(self._memory.log["count"][0]),
                 int(self._board["heard"][0]),
                 vitals.unacknowledged(self._board),
+                alarms_known=int(self._board["side_beat_ns"][0]) != 0,
             )
             self._permit = permits.step(self._config.permit, before, seen)
             changed = self._permit.given != before.given

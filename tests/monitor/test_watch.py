@@ -284,6 +284,16 @@ def test_what_an_earlier_process_left_open_withholds_the_permit(bench: Bench) ->
     assert bench.ear.permits[-1].permit
 
 
+def test_there_is_no_permit_before_the_side_process_has_said_what_is_open(small_bundle: Bundle) -> None:
+    made = Bench(small_bundle, permit=Permit(quiet_s=0.0, withhold_states=()))
+    made.ready()
+    made.pass_time(0.3, frames=True, side=False)
+    assert not any(one.permit for one in made.ear.permits)
+    made.pass_time(0.1, frames=True)
+    assert made.ear.permits[-1].permit
+    os.close(made.wake_fd)
+
+
 def test_before_the_first_frame_there_is_no_permit_however_short_the_quiet(bench: Bench) -> None:
     bench.ready()
     bench.pass_time(0.9)
