@@ -176,9 +176,12 @@ class Watch:
                 vitals.unacknowledged(self._board),
                 alarms_known=int(self._board["side_beat_ns"][0]) != 0,
             )
-            self._permit = permits.step(self._config.permit, before, seen)
+            config = self._config.permit
+            # Who listens has taken one that was not said for so long for withheld: it comes back by quiet, as ever.
+            expired = now_ns - self._permit_said_ns > config.ttl_ms * 1_000_000
+            self._permit = permits.step(config, before._replace(given=before.given and not expired), seen)
             changed = self._permit.given != before.given
-            if not changed and now_ns - self._permit_said_ns < self._config.permit.period_ms * 1_000_000:
+            if not changed and now_ns - self._permit_said_ns < config.period_ms * 1_000_000:
                 return False
             self._speak_permit(now_ns)
             if changed:

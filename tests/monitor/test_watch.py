@@ -230,6 +230,19 @@ def test_an_event_that_is_over_in_the_batch_in_which_it_began_makes_the_permit_f
     assert bench.ear.permits[-1].permit
 
 
+def test_after_a_standstill_longer_than_its_ttl_the_permit_comes_back_by_quiet(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    assert bench.ear.permits[-1].permit
+    bench.now_ns += bench.config.permit.ttl_ms * 1_000_000
+    bench.pass_time(0.05, frames=True)  # all moves again, and nothing else shows that it stood still
+    assert bench.said.state == "ok"
+    assert (bench.ear.permits[-1].permit, bench.ear.permits[-1].why) == (False, "waiting for 0.5 s of quiet")
+    assert bench.rings == 3, "a fall, as any"
+    bench.pass_time(0.6, frames=True)
+    assert bench.ear.permits[-1].permit
+
+
 def test_the_bell_rings_at_changes_and_not_with_frames(bench: Bench) -> None:
     bench.ready()
     bench.pass_time(1.0, frames=True)
