@@ -266,7 +266,7 @@ class TestFlood:
         story = self.flooded()
         story.see(*before)
         assert [alarm.suppressed for alarm in story.life.active[1:]] == [True] * len(before)
-        book, [case] = apply(story.book, record("grew", event=9, last_seq=99))
+        _, [case] = apply(story.book, record("grew", event=9, last_seq=99))
         case = case._replace(alarm=msgspec.structs.replace(case.alarm, priority="critical"))
         story.life, [told] = follow(self.RULES, story.life, [case], story.at)
         assert (told.alarm.priority, told.alarm.suppressed, told.alarm.suppressed_why) == ("critical", False, "")
