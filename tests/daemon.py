@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 import yaml
 import zmq
+from daemon_example import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.alarms.alarm import Alarm
@@ -30,15 +30,6 @@ from monitor.wire import native
 CAMERA = "cam"
 Lock = Callable[["zmq.Socket[bytes]"], None]
 PATIENCE_S = 60.0  # how long anything may take on a loaded machine before a test fails
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 class Daemon:
@@ -57,7 +48,7 @@ class Daemon:
     ) -> None:
         self.folder = folder
         self._environment = {**os.environ, **environment}
-        frames, alarms, permit, snapshot, page = free_ports(5)
+        frames, alarms, permit, snapshot, page = (free_port() for _ in range(5))
         self.endpoint = f"tcp://127.0.0.1:{frames}"
         self.url = f"http://127.0.0.1:{page}"
         self._outputs = [f"tcp://127.0.0.1:{alarms}", f"tcp://127.0.0.1:{permit}"]
@@ -296,6 +287,37 @@ class Stream(threading.Thread):
 
     def send(self, frames: np.ndarray) -> None:
         self._given.append(frames)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.join()
+
+
+class Lateness(threading.Thread):
+    """Measures how much later than asked this machine wakes somebody up, as long as it is used as a context manager.
+
+    What runs on a machine with more to do than it has cores waits for its turn, whatever a test is about.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done = threading.Event()
+        self._late_s = [0.0]
+
+    def run(self) -> None:
+        while True:
+            due_s = time.monotonic() + 0.005
+            if self._done.wait(0.005):
+                return
+            self._late_s.append(time.monotonic() - due_s)
+
+    @property
+    def p99_ms(self) -> float:
+        return float(np.quantile(self._late_s, 0.99)) * 1e3
 
     def __enter__(self) -> Self:
         self.start()

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import zmq
 from asyncua import Client, ua
-from daemon import Camera, Daemon, Stream, p99_ms
+from daemon import Camera, Daemon, Lateness, Stream, p99_ms
 from daemon_example import free_port
 from frames import normal
 from receivers import Receiver
@@ -27,7 +27,7 @@ ALARMS = 400  # raised while nobody of the deaf reads
 EACH = 5  # deaf subscribers of each socket, and panels
 BROWSERS, REQUESTS = 100, 20  # deaf browsers, and how often each asks for a thousand alarms
 ANSWER_S = 2.0  # that somebody else may have to wait for the page
-P99_MS = 50.0
+P99_MS = 50.0  # no frame in a hundred may have waited for longer, unless everybody on this machine does
 GROWTH_MIB = {"side": 100, "hot": 30}
 PATIENCE_S = 120.0
 
@@ -185,7 +185,7 @@ def test_nobody_waits_for_those_who_never_read(small_bundle: Bundle, tmp_path: P
         daemon.wait_until(lambda: raised() > begun + ALARMS // 4, "alarms without the deaf")
         usual, begun, first = daemon.ages(), raised(), len(daemon.permits)
         limits = {name: resident_mib(daemon.child(name)) + growth for name, growth in GROWTH_MIB.items()}
-        deaf = surround(stack, daemon, panel)
+        deaf, late = surround(stack, daemon, panel), stack.enter_context(Lateness())
         waits_s, most = [0.0], dict.fromkeys(limits, 0.0)
 
         def enough() -> bool:
@@ -196,9 +196,10 @@ def test_nobody_waits_for_those_who_never_read(small_bundle: Bundle, tmp_path: P
 
         daemon.wait_until(enough, "alarms beside the deaf", PATIENCE_S)
         ages_ms = p99_ms(before, usual), p99_ms(usual, daemon.ages())
-        sys.stdout.write(f"\npage {max(waits_s):.2f} s, MiB {most} of {limits}, p99 {ages_ms} ms\n")
+        late_ms = late.p99_ms
+        sys.stdout.write(f"\npage {max(waits_s):.2f} s, MiB {most} of {limits}, p99 {ages_ms}, {late_ms:.1f} ms\n")
         assert asyncio.run(asyncio.wait_for(permit_over_opc_ua(panel), PATIENCE_S))
-        assert ages_ms[1] <= max(P99_MS, 2 * ages_ms[0])
+        assert ages_ms[1] <= max(P99_MS, ages_ms[0], 10 * late_ms)
         assert max(waits_s) < ANSWER_S
         assert daemon.metrics()["framewatch_sink_pending", "well"] < ALARMS / 10
         assert all(one.poll(0) for one in deaf), "they are there, and have not read"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import paho.mqtt.client as paho
 import pytest
-from daemon import CAMERA, Camera, Daemon, Stream, p99_ms
+from daemon import CAMERA, Camera, Daemon, Lateness, Stream, p99_ms
 from daemon_example import free_port
 from frames import normal, with_spot
 from mqtt_example import Mosquitto
@@ -25,7 +26,7 @@ EVENTS = {"k": 2, "n": 3, "clear_frames": 10}
 RATE_HZ, PER_MESSAGE = 500, 5
 FAILURES = 4  # of each sink before the other side is there again: some seven seconds by the usual pauses
 RAISED = 10  # alarms at least in that time
-P99_MS = 50.0  # no frame in a hundred may have waited for longer
+P99_MS = 50.0  # no frame in a hundred may have waited for longer, unless everybody on this machine does
 PATIENCE_S = 90.0
 
 Seen = list[tuple[str, int]]
@@ -103,7 +104,7 @@ def test_after_outages_of_every_kind_each_sink_has_every_change_in_order_and_no_
             daemon.wait_until(lambda: all(sent > 5 for sent in of(daemon, "sent_total").values()), "first deliveries")
             before = daemon.ages()
             daemon.wait_until(lambda: daemon.ages()[-1, 1] > before[-1, 1] + 5 * RATE_HZ, "five seconds")
-            begun = daemon.ages()
+            begun, late = daemon.ages(), open_ones.enter_context(Lateness())
             raised = len(daemon.raised())
             for fault in FAULTS:
                 receivers[fault].fail(fault)
@@ -122,11 +123,13 @@ def test_after_outages_of_every_kind_each_sink_has_every_change_in_order_and_no_
             daemon.wait_until(
                 lambda: max(of(daemon, "pending")[name] for name in failing) <= 5, "deliveries", PATIENCE_S
             )
-            during = daemon.ages()
+            during, late_ms = daemon.ages(), late.p99_ms
         ledger = daemon.wait_until_judged(camera.seq).ledger
         assert (ledger.lost_upstream, sum(ledger.dropped.values())) == (0, 0)
         assert ledger.judged + ledger.unjudged["camera_fault"] == camera.seq, "all but the dark ones"
-        assert p99_ms(begun, during) <= max(P99_MS, p99_ms(before, begun))
+        ages_ms = p99_ms(before, begun), p99_ms(begun, during)
+        sys.stdout.write(f"\np99 in ms {ages_ms}, this process's own lateness {late_ms:.1f}\n")
+        assert ages_ms[1] <= max(P99_MS, ages_ms[0], 10 * late_ms)
         daemon.wait_until(lambda: not any(of(daemon, "pending").values()), "the rest")
         assert set(of(daemon, "refused_total").values()) | set(of(daemon, "shed_total").values()) == {0}
         written = all_changes(tmp_path / "journal.db")

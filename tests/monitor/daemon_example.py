@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-import random
 import socket
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,22 @@ LIMITS = {"t2": 50.0, "s2": 3.0}
 SLOTS, HEIGHT, WIDTH = 4, 8, 8
 
 
+_ours: deque[socket.socket] = deque()
+HELD_MOST = 200
+
+
 def free_port() -> int:
-    """A port that nobody listens at just now, and that the system gives to no outgoing connection."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+    """A port of this process's own: who is told of it can listen there, and the system gives it to nobody else.
+
+    A socket is bound to it and does not listen, which keeps no server away that says SO_REUSEADDR, as all of ours do.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _ours.append(held)
+    if len(_ours) > HELD_MOST:
+        _ours.popleft().close()
+    return int(held.getsockname()[1])
 
 
 def some_config(folder: Path, camera: str = "melt") -> Config:
