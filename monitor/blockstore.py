@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from monitor import readonly
+
 VERSION: Final = 2
 """1 knew of no stops."""
 
@@ -120,14 +122,19 @@ class BlockStore:
 
 
 def read_blocks(path: Path, scale: str) -> list[Block]:
-    """The blocks at *path* on one joint scale, in the order of their writing. Raises BlockStoreError."""
+    """The blocks at *path* on one joint scale, in the order of writing; nothing is made. Raises BlockStoreError."""
     if not path.is_file():
         raise BlockStoreError(f"{path}: is not there; a daemon writes it beside its journal while it judges")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            return _blocks(db, scale)
-    except sqlite3.Error as error:
+        before_ns, how = path.stat().st_mtime_ns, readonly.how_to_open(path)
+        with closing(sqlite3.connect(readonly.uri(path, how), uri=True)) as db:
+            found = _blocks(db, scale)
+        changed = how == readonly.NOBODY_WRITES and path.stat().st_mtime_ns != before_ns
+    except (sqlite3.Error, OSError) as error:
         raise BlockStoreError(f"{path}: cannot be read: {error}") from None
+    if changed:
+        raise BlockStoreError(f"{path}: was changed by a daemon that has just started; try again")
+    return found
 
 
 def _blocks(db: sqlite3.Connection, scale: str) -> list[Block]:

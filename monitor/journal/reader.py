@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from monitor import readonly
 from monitor.journal import schema
 from monitor.journal.reading import Records
 from monitor.journal.store import JournalError
@@ -60,18 +61,9 @@ class Reader(Records):
                     self._db.execute("ROLLBACK")
 
     def _connected(self) -> sqlite3.Connection:
-        """SQLite reads beside a writer by two files of that writer, and would make them where they are missing.
-
-        Where no process has left them, all that was committed is in the file itself, and nobody writes it.
-        """
-        written, shared = (self._path.with_name(self._path.name + end) for end in ("-wal", "-shm"))
-        if written.exists() and shared.exists():
-            how = "mode=ro&readonly_shm=1"
-        elif written.exists() and written.stat().st_size:
-            raise sqlite3.OperationalError(f"{shared.name} is missing; start the daemon once, which makes it anew")
-        else:
-            self._alone, how = self._look(), "immutable=1"
-        uri = f"{self._path.absolute().as_uri()}?{how}"
+        how = readonly.how_to_open(self._path)
+        self._alone = self._look() if how == readonly.NOBODY_WRITES else None
+        uri = readonly.uri(self._path, how)
         return sqlite3.connect(uri, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
 
     def _prepare(self, camera: str) -> None:

@@ -131,6 +131,17 @@ def test_what_cannot_be_read_is_refused_in_one_line(path: Path, make: Callable[[
         read_blocks(path, SCALE)
 
 
+def test_who_only_reads_leaves_no_files_that_the_daemon_could_not_write(path: Path) -> None:
+    BlockStore(path).close()
+    assert read_blocks(path, SCALE) == []
+    assert list(path.parent.iterdir()) == [path]
+    with closing(BlockStore(path)) as store:
+        store.add([block(0)])
+        beside = set(path.parent.iterdir())
+        assert read_blocks(path, SCALE) == [block(0)], "what lies in the daemon's other file as well"
+        assert set(path.parent.iterdir()) == beside
+
+
 def of_format_1(path: Path) -> None:
     """As a daemon that knew of no stops left it."""
     with closing(sqlite3.connect(path)) as db:

@@ -17,6 +17,7 @@ from promise_example import block
 from monitor import bundle as bundles
 from monitor.blockstore import BlockStore
 from monitor.bundle import Bundle
+from monitor.journal.store import Journal
 from monitor.promise import kept_block_frames
 
 WHY = ("--why", "a new optic")
@@ -29,10 +30,11 @@ def budgeted(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, budgeted: Bundle) -> Desk:
-    """A folder with a bundle, the configuration of its daemon, and the blocks that it kept."""
+    """A folder with a bundle, the configuration of its daemon, its journal, and the blocks that it kept."""
     monkeypatch.chdir(tmp_path)
     bundles.write(tmp_path / "bundle", budgeted.manifest, budgeted.tensors, "a report")
     keep(tmp_path / "framewatch.blocks.db", budgeted)
+    Journal(tmp_path / "framewatch.db", "camera").close()
     made = Desk(tmp_path, capsys)
     configure(made)
     return made
@@ -181,6 +183,12 @@ def test_limits_per_frame_are_refused_where_blocks_were_to_set_them(desk: Desk, 
 def test_without_a_daemon_that_has_run_it_says_where_blocks_come_from(desk: Desk) -> None:
     configure(desk, journal="other.db")
     assert "other.blocks.db: is not there; a daemon writes it" in desk.refuse(*RECALIBRATE, "--yes")
+
+
+def test_without_the_journal_nobody_knows_what_was_judged_true(desk: Desk) -> None:
+    (desk.folder / "framewatch.db").unlink()
+    assert "framewatch.db cannot be opened" in desk.refuse(*RECALIBRATE, "--yes")
+    assert not (desk.folder / "framewatch.db").exists()
 
 
 def test_a_configuration_without_a_bundle_is_refused(desk: Desk) -> None:
