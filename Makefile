@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint types unit faults bench sizes scoring bench-gpu ingest steady session cameras calibration evaluate frontier \
-  promise pictures clean
+  promise kinds pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -80,9 +80,15 @@ promise: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.promise.camera --json build/promise-camera.json --out docs/limits.md
 	$(BIN)/python -m tests.benchmarks.unseen_groups --json build/promise-groups.json --out docs/limits.md
 
-# The pictures of docs/cameras.md.
+# The tables of docs/taxonomy_embeddings.md, from the recorded frames of docs/data.md: a quarter of an hour of one core.
+kinds: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.kinds_real --json build/kinds.json --out docs/taxonomy_embeddings.md
+
+# The pictures of docs/cameras.md and docs/taxonomy_embeddings.md.
 pictures: $(VENV)/ready
 	$(BIN)/python -m docs.draw_cameras
+	$(BIN)/python -m docs.draw_turned
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -51,17 +51,17 @@ class Realised(NamedTuple):
     why: str  # one sentence
 
 
-def tally(verdicts: Iterable[tuple[str, Verdict | None]], hours: Mapping[str, float]) -> list[JobEvents]:
-    """The events of each job, from (job, verdict) of every event and judged *hours* of every job, in that order.
+def tally(verdicts: Iterable[tuple[str, Verdict | None, int]], hours: Mapping[str, float]) -> list[JobEvents]:
+    """The events of each job, from (job, verdict, how many) and judged *hours* of every job, in that order.
 
     No verdict yet is unknown. Events that are no judgement of a chart are to be left out before: faults of the camera,
     conditions of the service. Raises ValueError for an event of a job without hours and for a word that is no verdict.
     """
     found = {job: JobEvents(job, time) for job, time in hours.items()}
-    for job, verdict in verdicts:
+    for job, verdict, count in verdicts:
         if job not in found:
             raise ValueError(f"an event of job {job!r}, of which no judged hours are given: give its hours too")
-        found[job] = _with_verdict(found[job], verdict or "unknown")
+        found[job] = _with_verdict(found[job], verdict or "unknown", count)
     return list(found.values())
 
 
@@ -118,13 +118,13 @@ def hours_needed(per_hour: float, count: int = 0) -> float:
     return poisson_interval(count)[1] / per_hour
 
 
-def _with_verdict(events: JobEvents, verdict: str) -> JobEvents:
+def _with_verdict(events: JobEvents, verdict: str, count: int) -> JobEvents:
     if verdict == "true":
-        return events._replace(true=events.true + 1)
+        return events._replace(true=events.true + count)
     if verdict == "false":
-        return events._replace(false=events.false + 1)
+        return events._replace(false=events.false + count)
     if verdict == "unknown":
-        return events._replace(unknown=events.unknown + 1)
+        return events._replace(unknown=events.unknown + count)
     raise ValueError(f"a verdict is true, false or unknown, not {verdict!r}")
 
 

@@ -158,7 +158,7 @@ class Desk:
         telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
         telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
         if self._keeper is not None:
-            self._keeper.step(mono_ns, self._journal.alarms_since)
+            self._keeper.step(mono_ns, self._journal.verdicts, bool(revisions))
         if self._layers is not None:
             self._layers.step(mono_ns)
         self._forget(mono_ns, t_ns)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -50,6 +51,7 @@ class Handover:
         self._count = 0
         self._open: dict[str, int] = {}  # rule or condition -> event
         self._causes: dict[str, str | None] = {}  # of the open events that a judgement raised; None: not of the permit
+        self._passed: deque[str] = deque()  # causes of events that have ended since they were looked at
         self._told_ns: dict[str, int] = {}
         self._began_ns: dict[int, int] = {}  # of the open events, by their number
 
@@ -57,9 +59,18 @@ class Handover:
     def open_causes(self) -> tuple[str, ...]:
         """What events that are open now withhold the permit by: their priorities, or `stop`.
 
-        Conditions of the service withhold it by their state instead.
+        Conditions of the service withhold it by their state instead. Of any thread, while another one reports.
         """
-        return tuple(cause for cause in self._causes.values() if cause is not None)
+        causes = tuple(self._causes.values())  # in one go: a dict that is walked through must not change meanwhile
+        return tuple(cause for cause in causes if cause is not None)
+
+    def take_causes(self) -> tuple[str, ...]:
+        """`open_causes`, and those of events that have ended since this was asked for last, by one caller at a time.
+
+        An event may be over within the batch in which it began: it is to withhold the permit all the same.
+        """
+        causes, ended = self.open_causes, len(self._passed)  # in this order: what ends meanwhile is among the open ones
+        return (*causes, *(self._passed.popleft() for _ in range(ended)))
 
     def open_sources(self, among: Sequence[str]) -> tuple[str, ...]:
         """Those of *among* that have an open event."""
@@ -107,6 +118,8 @@ class Handover:
         self._told_ns[rule] = now_ns
         self._append(self._record(sourced))
         if change.phase == "ended":
+            if (cause := self._causes[rule]) is not None:
+                self._passed.append(cause)  # before it is open no more
             del self._open[rule], self._causes[rule], self._told_ns[rule]
         else:
             self._causes[rule] = self._cause(sourced)

@@ -11,13 +11,17 @@ import msgspec
 
 from calibration.realised import JobEvents, Rate, Realised, over_all, realised, tally
 from monitor import blocklog
-from monitor.alarms.alarm import STOP, Alarm
+from monitor.alarms.alarm import STOP, Verdict
 from monitor.blockstore import Block, BlockStore, beside
 from monitor.orders import Promise, StopPromise
 from monitor.shared import Arrays
 
 PERIOD_NS: Final = 1_000_000_000
 """Blocks go to disk, and rates are worked out, so often."""
+
+RECOUNT_NS: Final = 200_000
+"""Alarms are counted anew after so long for each of them: to count one takes some ten microseconds of the thread that
+writes new ones."""
 
 RATE_APART: Final = 0.05
 """Of the frame rate that a budget was set for: beyond it, its hours are other hours."""
@@ -84,8 +88,11 @@ class PromiseStatus(msgspec.Struct, frozen=True):
 
 JOBS_SHOWN: Final = 20
 
-AlarmsSince = Callable[[Sequence[str], int], Sequence[Alarm]]
-"""The alarms of sources that were raised since a moment (Unix nanoseconds)."""
+Counted = Sequence[tuple[str, Verdict | None, int]]
+"""How many alarms there are by job and verdict, the first job first."""
+
+VerdictsSince = Callable[[Sequence[str], int], Counted]
+"""Of the alarms of sources that were raised since a moment (Unix nanoseconds)."""
 
 
 class Keeper:
@@ -118,11 +125,20 @@ class Keeper:
         self._count(self._store.blocks(promise.scale))
         self._position = blocklog.START
         self._next_ns = 0
+        self._news = True
+        self._recount_ns = 0
+        self._alarms: Counted = ()
+        self._stopped: Counted = ()
         self.status: PromiseStatus | None = None
         self.why = ""
 
-    def step(self, mono_ns: int, alarms: AlarmsSince) -> None:
-        """Once a second: write the blocks that are finished, and count the alarms raised since the first began."""
+    def step(self, mono_ns: int, verdicts: VerdictsSince, news: bool) -> None:
+        """Once a second: write the blocks that are finished, and count the alarms raised since the first began.
+
+        *news*: alarms have changed since the last call. Where none has, none is counted anew,
+        and of many only now and then.
+        """
+        self._news = self._news or news
         if mono_ns < self._next_ns:
             return
         self._next_ns = mono_ns + PERIOD_NS
@@ -136,9 +152,13 @@ class Keeper:
             return
         self._position, self.why = position, ""
         self._count(new)
-        self.status = _status(self._promise, self._blocks, self._hours, self._rate_hz(), self._of(self._charts, alarms))
+        if self._news and self._since_ns is not None and mono_ns >= self._recount_ns:
+            self._news = False
+            self._alarms, self._stopped = (verdicts(one, self._since_ns) for one in (self._charts, (STOP,)))
+            self._recount_ns = mono_ns + RECOUNT_NS * sum(count for _, _, count in (*self._alarms, *self._stopped))
+        self.status = _status(self._promise, self._blocks, self._hours, self._rate_hz(), self._alarms)
         if self._stops is not None:
-            stopped = _stop_status(self._stops, self._hours, self._of((STOP,), alarms))
+            stopped = _stop_status(self._stops, self._hours, self._stopped)
             self.status = msgspec.structs.replace(self.status, stops=stopped)
         if self.status.rate_apart and not self._told:
             self._told = True
@@ -158,9 +178,6 @@ class Keeper:
             _log.error("the last %d blocks of judged time are lost: %s", len(blocks), error)
         self._store.close()
 
-    def _of(self, sources: Sequence[str], alarms: AlarmsSince) -> Sequence[Alarm]:
-        return () if self._since_ns is None else alarms(sources, self._since_ns)
-
     def _rate_hz(self) -> float | None:
         seconds = 3600 * sum(self._hours.values())
         return self._frames / seconds if self._frames >= RATE_FRAMES and seconds > 0 else None
@@ -178,7 +195,7 @@ class Keeper:
 
 
 def _status(
-    promise: Promise, blocks: int, hours: Mapping[str, float], rate_hz: float | None, alarms: Sequence[Alarm]
+    promise: Promise, blocks: int, hours: Mapping[str, float], rate_hz: float | None, alarms: Counted
 ) -> PromiseStatus:
     jobs = _by_job(hours, alarms)
     return PromiseStatus(
@@ -197,7 +214,7 @@ def _status(
     )
 
 
-def _stop_status(stops: StopPromise, hours: Mapping[str, float], alarms: Sequence[Alarm]) -> StopStatus:
+def _stop_status(stops: StopPromise, hours: Mapping[str, float], alarms: Counted) -> StopStatus:
     return StopStatus(
         per_hour=stops.per_hour,
         rule=stops.rule,
@@ -209,9 +226,9 @@ def _stop_status(stops: StopPromise, hours: Mapping[str, float], alarms: Sequenc
     )
 
 
-def _by_job(hours: Mapping[str, float], alarms: Sequence[Alarm]) -> list[JobEvents]:
-    unheard = {alarm.job: 0.0 for alarm in alarms if alarm.job not in hours}
-    return tally([(alarm.job, alarm.verdict) for alarm in alarms], {**hours, **unheard})
+def _by_job(hours: Mapping[str, float], alarms: Counted) -> list[JobEvents]:
+    unheard = {job: 0.0 for job, _, _ in alarms if job not in hours}
+    return tally(alarms, {**hours, **unheard})
 
 
 def _of_job(found: Realised) -> JobStatus:

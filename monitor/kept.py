@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from calibration.blocks import BLOCKS_MIN, BlockExtremes, begin
 from calibration.charts import CalibrationError
-from monitor.alarms.alarm import Alarm
+from monitor.alarms.alarm import STOP, Alarm
 from monitor.blockstore import Block, beside, read_blocks
 from monitor.budget import FittedBudget, FittedStops
 from monitor.bundle import Bundle
-from monitor.journal.store import Journal
+from monitor.journal.reader import Reader
 
 
 class Kept(NamedTuple):
@@ -83,8 +83,7 @@ def judged_blocks(bundle: Bundle, journal: Path, camera: str, true: Sequence[str
     names that are no alarm's.
     """
     blocks = read_blocks(beside(journal), bundle.manifest.scale)
-    with contextlib.closing(Journal(journal, camera)) as opened:
-        alarms = opened.alarms_since(bundle.manifest.charts, 0)
+    alarms = _alarms(bundle, journal, camera)
     unknown = set(true) - {alarm.id for alarm in alarms}
     if unknown:
         raise CalibrationError(f"--true {sorted(unknown)[0]}: no alarm of a chart has this name in {journal}")
@@ -93,18 +92,22 @@ def judged_blocks(bundle: Bundle, journal: Path, camera: str, true: Sequence[str
 
 
 def unjudged_alarms(bundle: Bundle, journal: Path, camera: str, blocks: Sequence[Block]) -> list[Alarm]:
-    """The chart alarms that lie in *blocks* and of which nobody has said whether they were true, worst first.
+    """The alarms of charts and stops in *blocks* of which nobody has said whether they were true, worst first.
 
     If they were, the limit that *blocks* set rises to let them through.
     """
-    with contextlib.closing(Journal(journal, camera)) as opened:
-        alarms = opened.alarms_since(bundle.manifest.charts, 0)
     found = [
         alarm
-        for alarm in alarms
+        for alarm in _alarms(bundle, journal, camera)
         if alarm.verdict in (None, "unknown") and any(_holds(block, alarm) for block in blocks)
     ]
     return sorted(found, key=lambda alarm: -alarm.peak.ratio if alarm.peak else 0.0)
+
+
+def _alarms(bundle: Bundle, journal: Path, camera: str) -> list[Alarm]:
+    """What the charts have raised. A stop is theirs too: it may be all that a person has judged of an event."""
+    with contextlib.closing(Reader(journal, camera)) as opened:
+        return opened.alarms_since((*bundle.manifest.charts, STOP), 0)
 
 
 def _holds(block: Block, alarm: Alarm) -> bool:

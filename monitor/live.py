@@ -23,18 +23,24 @@ class Live:
     def __init__(self, orders: Orders, memory: Memory) -> None:
         self._config, self._board = orders.config, memory.vitals
         self._permit: bool | None = None
+        self._number: int | None = None  # of the permit that the judging process said last
+        self._number_ns = 0  # since when it stands there
         self._permit_ns = self._heartbeat_ns = -HEARTBEAT_NS
         self._state: tuple[str, str] = "", ""
 
     def step(self, now_ns: int, t_ns: int) -> list[Heartbeat | Permit]:
         """What is to be told at *now_ns* (monotonic), which is *t_ns* (Unix): changes, and what is due.
 
-        A judging process that does not answer gives no permit, and its `n` stands still.
+        A judging process that does not answer gives no permit, and its `n` stands still: one that has stood for
+        `ttl_ms` is not said to be given any more, whatever time of day it is said at.
         """
         board, config = self._board, self._config
         number = int(board["permit_n"][0])  # read first: a newer permit may go with it, never an older one
         fresh = now_ns - int(board["hot_beat_ns"][0]) <= vitals.LOST_NS
-        given = fresh and bool(board["permit"][0])
+        if number != self._number:
+            self._number, self._number_ns = number, now_ns
+        holds = fresh and now_ns - self._number_ns <= config.permit.ttl_ms * 1_000_000
+        given = holds and bool(board["permit"][0])
         told: list[Heartbeat | Permit] = []
         if given != self._permit or now_ns - self._permit_ns >= config.permit.period_ms * 1_000_000:
             self._permit, self._permit_ns = given, now_ns
@@ -46,7 +52,7 @@ class Live:
                     t_ns=t_ns,
                     ttl_ms=config.permit.ttl_ms,
                     permit=given,
-                    why=read_text(board, "permit_why") if fresh else LOST_WHY,
+                    why=read_text(board, "permit_why") if holds else LOST_WHY,
                     mode=config.permit.mode,
                 )
             )

@@ -43,8 +43,7 @@ class _Formatter(logging.Formatter):
 
 class _Text(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        message = "".join(_visible(letter) for letter in self._message(record))
-        line = f"{self._time(record)} {record.levelname:<7} {self._process}: {message}"
+        line = f"{self._time(record)} {record.levelname:<7} {self._process}: {visible(self._message(record))}"
         trace = self._trace(record)
         return f"{line}\n{trace}" if trace else line
 
@@ -62,6 +61,6 @@ class _Json(_Formatter):
         return json.dumps({**fields, "trace": trace} if trace else fields)
 
 
-def _visible(letter: str) -> str:
-    """A line of the log stays one line, whatever a peer's text holds."""
-    return letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
+def visible(text: str) -> str:
+    """*text* in one line that does nothing to a terminal, whatever a peer has put into it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode() for one in text)

@@ -27,6 +27,7 @@ class Seen(NamedTuple):
     logged: int = 0  # events told to the side process so far
     heard: int = 0  # of these, those whose alarms *unacknowledged* knows
     unacknowledged: frozenset[str] = frozenset()  # causes of which an alarm waits for a person
+    alarms_known: bool = True  # False: nobody has said yet what is open since before this start, and what waits
 
 
 class Cause(NamedTuple):
@@ -69,13 +70,15 @@ def step(config: PermitConfig, before: PermitState, seen: Seen) -> PermitState:
     held = {cause: how for cause, how in before.held.items() if not _is_back(config, cause, how, seen)}
     held |= {cause: Cause(now_ns, seen.layer_ends, seen.logged) for cause in holding if cause in config.back}
     if not before.given:  # what a judging process before this one withheld, and nobody has acknowledged since
-        awaited = {cause for cause, way in config.back.items() if way == "acknowledged"} & seen.unacknowledged
-        held |= {cause: Cause(now_ns, seen.layer_ends) for cause in sorted(awaited - held.keys())}
+        waits = [cause for cause, way in config.back.items() if way == "acknowledged" and _is_awaited(cause, seen)]
+        held |= {cause: Cause(now_ns, seen.layer_ends) for cause in sorted({*waits} - held.keys())}
     after = PermitState(idle_since_ns=idle_since_ns, coming=coming, held=held)
     if holding:
         return after._replace(why=_named(holding[0]))
     if held:
         return after._replace(why=_waiting(config, next(iter(held))))
+    if not seen.alarms_known:
+        return after._replace(why="waiting for the process that keeps the alarms")
     if before.given:
         return after._replace(given=True, why="")
     quiet_since_ns = now_ns if before.quiet_since_ns is None else before.quiet_since_ns
@@ -109,7 +112,12 @@ def _is_back(config: PermitConfig, cause: str, held: Cause, seen: Seen) -> bool:
     if _way(config.back, cause) == "layer_end":
         return seen.layer_ends > held.layer_ends or seen.now_ns - held.since_ns >= config.layer_end_s * 1e9
     # What the side process has not heard of yet, it cannot know to be acknowledged.
-    return seen.heard >= held.logged and not seen.unacknowledged.intersection(_as_grave(cause))
+    return seen.heard >= held.logged and not _is_awaited(cause, seen)
+
+
+def _is_awaited(cause: str, seen: Seen) -> bool:
+    """Whether an alarm that *cause* may have begun as waits for a person."""
+    return not seen.unacknowledged.isdisjoint(_as_grave(cause))
 
 
 def _as_grave(cause: str) -> list[str]:

@@ -4,6 +4,7 @@ It decides the state, speaks heartbeat and permit, and logs conditions of the se
 """
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -121,11 +122,12 @@ class Watch:
 
     @property
     def period_s(self) -> float:
-        """Seconds to the next turn: while nothing is to be judged no more turns than permits are due."""
+        """Seconds to the next turn: permits are due at one, and while nothing is to be judged there are no more."""
         heard_ns = self.parts.ingest.last_heard_ns if self.parts is not None else None
+        permit_s = self._config.permit.period_ms / 1e3
         if heard_ns is None or (self._clock() - heard_ns < PAUSE_NS and self._idle_turns < IDLE_TURNS):
-            return PERIOD_S
-        return max(PERIOD_S, min(PAUSED_PERIOD_S, self._config.permit.period_ms / 1e3))
+            return permit_s / math.ceil(permit_s / PERIOD_S)
+        return min(PAUSED_PERIOD_S, permit_s)
 
     def turn(self) -> None:
         """Look at everything once."""
@@ -159,7 +161,7 @@ class Watch:
         """Work the permit out anew and say it where it changed or is due; returns whether it has just fallen."""
         with self._lock:
             before = self._permit
-            own = self.parts.handover.open_causes if self.parts else ()
+            own = self.parts.handover.take_causes() if self.parts else ()
             # What an earlier process raised and nobody has cleared withholds the permit as well.
             causes = (*own, *vitals.open_causes(self._board))
             if int(self._board["side_beat_ns"][0]) == 0 and "acknowledged" in self._config.permit.back.values():
@@ -172,10 +174,14 @@ class Watch:
                 int(self._memory.log["count"][0]),
                 int(self._board["heard"][0]),
                 vitals.unacknowledged(self._board),
+                alarms_known=int(self._board["side_beat_ns"][0]) != 0,
             )
-            self._permit = permits.step(self._config.permit, before, seen)
+            config = self._config.permit
+            # Who listens has taken one that was not said for so long for withheld: it comes back by quiet, as ever.
+            expired = now_ns - self._permit_said_ns > config.ttl_ms * 1_000_000
+            self._permit = permits.step(config, before._replace(given=before.given and not expired), seen)
             changed = self._permit.given != before.given
-            if not changed and now_ns - self._permit_said_ns < self._config.permit.period_ms * 1_000_000:
+            if not changed and now_ns - self._permit_said_ns < config.period_ms * 1_000_000:
                 return False
             self._speak_permit(now_ns)
             if changed:

@@ -222,7 +222,8 @@ def _flagged(rules: Rules, life: Life, alarm: Alarm, at: Moment) -> Alarm:
         why.append(held["suppressed"].reason)
     if at.state in rules.suppressed_in.get(alarm.source, ()):
         why.append(f"the state is {at.state.value}")
-    if alarm.group is not None and alarm.group == life.flood_id:
+    grouped = alarm.group is not None and alarm.group == life.flood_id
+    if grouped and alarm.priority not in rules.flood_breaks_through:
         why.append("it stands behind a flood alarm")
     return msgspec.structs.replace(
         alarm,

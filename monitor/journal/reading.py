@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from monitor.alarms import life
-from monitor.alarms.alarm import Alarm
+from monitor.alarms.alarm import Alarm, Verdict
 from monitor.alarms.figures import Lived
 from monitor.alarms.modes import Key, Mode, Modes
 from monitor.journal.age import machine_boot
@@ -108,6 +108,16 @@ class Records:
         marks = ", ".join("?" * len(sources))
         query = f"SELECT body FROM alarms WHERE rev > 0 AND source IN ({marks}) AND raised_t_ns >= ? ORDER BY rowid"
         return [_alarm_decoder.decode(body) for (body,) in self._rows(query, [*sources, t_ns])]
+
+    def verdicts(self, sources: Sequence[str], t_ns: int) -> list[tuple[str, Verdict | None, int]]:
+        """How many alarms of *sources* were raised since *t_ns* (Unix): (job, verdict, count), the first job first."""
+        marks = ", ".join("?" * len(sources))
+        query = (
+            "SELECT json_extract(body, '$.job') AS job, json_extract(body, '$.verdict') AS verdict, count(*) "
+            f"FROM alarms WHERE rev > 0 AND source IN ({marks}) AND raised_t_ns >= ? "
+            "GROUP BY job, verdict ORDER BY min(rowid)"
+        )
+        return [(job, verdict, count) for job, verdict, count in self._rows(query, [*sources, t_ns])]
 
     def changes(self, alarm_id: str) -> list[Told]:
         """Every revision of one alarm, first to last."""

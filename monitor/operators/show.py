@@ -10,6 +10,7 @@ from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.alarms.figures import Figures
 from monitor.alarms.modes import Modes
 from monitor.journal.reading import Told
+from monitor.logs import visible
 
 
 def clock(t_ns: int) -> str:
@@ -78,8 +79,8 @@ def alarms(found: Sequence[Alarm], count: int, unacknowledged: int) -> None:
 def history(changes: Sequence[Told]) -> None:
     """What became of one alarm, line by line."""
     for one in changes:
-        who = f" by {one.by}" if one.by else ""
-        why = f" ({one.reason})" if one.reason else ""
+        who = f" by {visible(one.by)}" if one.by else ""
+        why = f" ({visible(one.reason)})" if one.reason else ""
         screen.say(f"{clock(one.t_ns)}  rev {one.alarm.rev:<3} {one.what}{who}{why}: {line_of(one.alarm)}")
 
 
@@ -89,8 +90,9 @@ def sources(modes: Modes) -> None:
         return screen.say("all sources are told as usual")
     for (source, name), mode in modes.items():
         until = "" if mode.until_t_ns is None else f" until {clock(mode.until_t_ns)}"
-        why = f": {mode.reason}" if mode.reason else ""
-        screen.say(f"{source} is {name.replace('_', ' ')}{until}, by {mode.by} since {clock(mode.since_t_ns)}{why}")
+        why = f": {visible(mode.reason)}" if mode.reason else ""
+        since = f"by {visible(mode.by)} since {clock(mode.since_t_ns)}"
+        screen.say(f"{source} is {name.replace('_', ' ')}{until}, {since}{why}")
     return None
 
 

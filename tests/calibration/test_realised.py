@@ -54,7 +54,7 @@ def test_three_hours_over_the_budget_without_an_event_show_it() -> None:
 
 
 def test_events_are_counted_by_job_and_verdict_and_what_nobody_said_is_unknown() -> None:
-    said = [("b", "false"), ("a", "true"), ("b", None), ("b", "unknown"), ("b", "false")]
+    said = [("b", "false", 1), ("a", "true", 1), ("b", None, 1), ("b", "unknown", 1), ("b", "false", 1)]
     jobs = tally(said, {"a": 2.0, "b": 0.5, "c": 1.0})  # type: ignore[arg-type]
     assert jobs == [JobEvents("a", 2.0, true=1), JobEvents("b", 0.5, false=2, unknown=2), JobEvents("c", 1.0)]
     assert over_all(jobs) == JobEvents(None, 3.5, true=1, false=2, unknown=2)
@@ -63,9 +63,9 @@ def test_events_are_counted_by_job_and_verdict_and_what_nobody_said_is_unknown()
 
 def test_events_without_hours_and_words_that_are_no_verdict_are_refused() -> None:
     with pytest.raises(ValueError, match="give its hours too"):
-        tally([("b", "true")], {"a": 1.0})
+        tally([("b", "true", 1)], {"a": 1.0})
     with pytest.raises(ValueError, match="not 'maybe'"):
-        tally([("a", "maybe")], {"a": 1.0})  # type: ignore[list-item]
+        tally([("a", "maybe", 1)], {"a": 1.0})  # type: ignore[list-item]
 
 
 # The judgement

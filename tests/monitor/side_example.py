@@ -39,6 +39,7 @@ class Side:
         while not self._stopped.wait(0.05):
             if self._beating.is_set():
                 beat(self.memory, time.monotonic_ns(), self.state)
+                self.memory.vitals["permit_n"][0] += 1
 
     def hold_breath(self) -> None:
         self._beating.clear()

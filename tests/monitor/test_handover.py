@@ -1,5 +1,8 @@
 import os
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -135,6 +138,44 @@ def test_open_events_withhold_by_priority_until_they_end(bench: Bench) -> None:
     bench.handover.report([change("ended", CHART_RULE, "t2", large), change("ended", "frozen", "frozen", small)])
     assert bench.handover.open_causes == ()
     assert bench.handover.open_sources(("dark", "frozen")) == ()
+
+
+def test_what_ended_since_it_was_looked_at_is_seen_once_more(bench: Bench) -> None:
+    short = event(1, 2, 2, scores=(60, 0, 0, 0))
+    bench.handover.report([change("began", CHART_RULE, "t2", short), change("ended", CHART_RULE, "t2", short)])
+    assert bench.handover.open_causes == ()
+    assert bench.handover.take_causes() == ("medium",), "it began and ended in one batch"
+    assert bench.handover.take_causes() == ()
+    bench.handover.report([change("began", CHART_RULE, "t2", short)])
+    assert bench.handover.take_causes() == ("medium",)
+    far = event(1, 4, 4, scores=(500, 0, 0, 0))
+    bench.handover.report([change("grew", CHART_RULE, "t2", far), change("ended", CHART_RULE, "t2", far)])
+    assert bench.handover.take_causes() == ("high",), "it had risen before it ended"
+
+
+def test_causes_may_be_looked_at_while_another_thread_reports(bench: Bench) -> None:
+    began, ended = (
+        [change(phase, name, name, event(1, 2, 2)) for name in ("frozen", "dark", "saturated", "rows_missing")]
+        for phase in ("began", "ended")
+    )
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            bench.handover.take_causes()
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            looking = thread.submit(look)
+            for _ in range(2000):
+                bench.handover.report(began)
+                bench.handover.report(ended)
+            done.set()
+            looking.result()
+    finally:
+        sys.setswitchinterval(before_s)
 
 
 def test_where_there_is_a_rule_for_stops_charts_withhold_by_it_alone() -> None:

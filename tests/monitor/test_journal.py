@@ -111,6 +111,19 @@ class TestJournal:
         assert [alarm.raised_t_ns for alarm in journal.alarms_since(("t2", "s2"), 102)] == [102, 103]
         assert journal.alarms_since(("offset",), 0) == journal.alarms_since((), 0) == []
 
+    def test_alarms_are_counted_by_job_and_verdict(self, journal: Journal) -> None:
+        jobs = ("b", "a", "b", "b")
+        told = [record("began", event=i, job=job, t_ns=100 + i) for i, job in enumerate(jobs)]
+        changes = changes_of(*told)
+        entry = changes[2].revision.entry
+        assert entry.told is not None
+        judged = msgspec.structs.replace(entry, told=msgspec.structs.replace(entry.told, rev=2, verdict="false"))
+        changes.append(Change(Revision(judged, "judged"), 900))
+        journal.commit(written(changes, 5, 0))
+        assert journal.verdicts(("t2",), 0) == [("b", None, 2), ("a", None, 1), ("b", "false", 1)]
+        assert journal.verdicts(("t2",), 103) == [("b", None, 1)]
+        assert journal.verdicts(("s2",), 0) == []
+
     def test_raised_counts_alarms_and_not_changes(self, journal: Journal) -> None:
         journal.commit(written([*LIFE, *changes_of(record("began", event=2, source="frozen"))], 4, 0))
         assert journal.raised() == {("t2", "medium"): 1, ("frozen", "high"): 1}

@@ -1,6 +1,7 @@
 """What came true of the promise: judged hours by job, events by verdict, and blocks that reach the disk once."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from monitor import blocklog
 from monitor.alarms.alarm import Alarm, Verdict
 from monitor.alarms.book import apply, open_book
 from monitor.blockstore import Block, BlockStore, BlockStoreError, beside, read_blocks
-from monitor.keeping import JOBS_SHOWN, PERIOD_NS, JobStatus, Keeper, PromiseStatus
+from monitor.keeping import JOBS_SHOWN, PERIOD_NS, RECOUNT_NS, Counted, JobStatus, Keeper, PromiseStatus
 from monitor.orders import Promise, StopPromise
 from monitor.shared import lay_out, size_of
 
@@ -61,14 +62,16 @@ class Side:
         """A keeper as a restarted process has it."""
         return Keeper(PROMISE, CHARTS, self.journal, self.log, limits_ns, STOPS)
 
-    def since(self, sources: Sequence[str], t_ns: int) -> Sequence[Alarm]:
+    def since(self, sources: Sequence[str], t_ns: int) -> Counted:
         self.asked_ns.append(t_ns)
-        return [one for one in self.alarms if one.raised_t_ns >= t_ns and one.source in sources]
+        found = [one for one in self.alarms if one.raised_t_ns >= t_ns and one.source in sources]
+        counts = Counter((one.job, one.verdict) for one in found)
+        return [(job, verdict, count) for (job, verdict), count in counts.items()]
 
-    def step(self, blocks: Sequence[Block] = ()) -> PromiseStatus:
+    def step(self, blocks: Sequence[Block] = (), *, news: bool = True) -> PromiseStatus:
         blocklog.append(self.log, blocks)
         self.now_ns += PERIOD_NS
-        self.keeper.step(self.now_ns, self.since)
+        self.keeper.step(self.now_ns, self.since, news)
         assert self.keeper.status is not None
         return self.keeper.status
 
@@ -215,9 +218,9 @@ def test_a_restarted_hot_process_goes_on(side: Side, finished: int) -> None:
 def test_blocks_go_to_disk_once_a_second(side: Side) -> None:
     side.step([block(0)])
     blocklog.append(side.log, [block(1)])
-    side.keeper.step(side.now_ns + PERIOD_NS - 1, side.since)
+    side.keeper.step(side.now_ns + PERIOD_NS - 1, side.since, False)
     assert side.stored == [block(0)]
-    side.keeper.step(side.now_ns + PERIOD_NS, side.since)
+    side.keeper.step(side.now_ns + PERIOD_NS, side.since, False)
     assert side.stored == [block(0), block(1)]
 
 
@@ -276,3 +279,27 @@ def test_stops_have_a_promise_of_their_own_and_alarms_of_their_own_keep_it(side:
     assert (status.stops.per_hour, status.stops.rule, status.stops.extrapolated_by) == (0.1, "5 of 8", 4.0)
     assert counts(status.stops.overall) == (None, 20.0, 1, 1, 0)
     assert counts(status.overall) == (None, 20.0, 0, 1, 0), "a stop is no second alarm of the charts"
+
+
+def test_where_no_alarm_has_changed_none_is_counted_anew(side: Side) -> None:
+    side.alarms = [alarm(1, "false")]
+    side.step([block(0)])
+    asked = len(side.asked_ns)
+    side.alarms = [alarm(1, "true")]
+    still = side.step([block(1)], news=False)
+    assert (len(side.asked_ns), counts(still.overall)) == (asked, (None, 2.0, 0, 1, 0))
+    assert counts(side.step().overall) == (None, 2.0, 1, 0, 0)
+
+
+def test_many_alarms_are_counted_the_more_seldom(side: Side) -> None:
+    side.alarms = [alarm(number, "false") for number in range(3 * PERIOD_NS // RECOUNT_NS)]
+    for number in range(5):
+        side.step([block(number)])
+    assert len(side.asked_ns) == 4, "charts and stops, at the first step and at the fourth"
+
+
+def test_a_change_between_two_countings_is_not_forgotten(side: Side) -> None:
+    side.step([block(0)])
+    side.alarms = [alarm(1, "false")]
+    side.keeper.step(side.now_ns + 1, side.since, True)
+    assert side.step(news=False).overall.false == 1

@@ -36,14 +36,14 @@ def journal(tmp_path: Path, budgeted: Bundle) -> Path:
     return path
 
 
-def alarms(path: Path, *verdicts: Verdict | None) -> list[str]:
-    """Writes the alarms with these *verdicts*: their names."""
+def alarms(path: Path, *verdicts: Verdict | None, source: str = "t2") -> list[str]:
+    """Writes the alarms of *source* with these *verdicts*: their names."""
     ids = []
     with closing(Journal(path, "melt")) as opened:
         for event, (verdict, first, last) in enumerate(
             zip(verdicts, (150, 390, 550, 750), (160, 410, 550, 750), strict=True)
         ):
-            given = record("began", event, stream="one", first_seq=first, last_seq=last)
+            given = record("began", event, source=source, stream="one", first_seq=first, last_seq=last)
             [raised] = revisions_of(given)
             judged = msgspec.structs.replace(raised.alarm, verdict=verdict)
             entry = msgspec.structs.replace(raised.entry, told=judged)
@@ -67,6 +67,26 @@ def test_an_alarm_may_be_named_as_true(budgeted: Bundle, journal: Path) -> None:
     assert left_out(budgeted, journal) == set()
     assert left_out(budgeted, journal, [names[1]]) == {("hot-1", 3), ("hot-1", 4)}, "it lies in two blocks"
     assert left_out(budgeted, journal, names) == {("hot-1", number) for number in (1, 3, 4, 5, 7)}
+
+
+def test_a_stop_that_a_person_judged_true_leaves_its_block_out_as_an_alarm_does(
+    budgeted: Bundle, journal: Path
+) -> None:
+    """Or the limit for stops would rise until the defect that it has stopped for passes."""
+    names = alarms(journal, "true", "false", None, None, source="stop")
+    assert left_out(budgeted, journal) == {("hot-1", 1)}
+    assert left_out(budgeted, journal, names[2:3]) == {("hot-1", 1), ("hot-1", 5)}
+    blocks = judged_blocks(budgeted, journal, "melt", [])
+    assert [alarm.id for alarm in unjudged_alarms(budgeted, journal, "melt", blocks)] == names[2:]
+
+
+def test_the_journal_of_a_daemon_is_only_read(budgeted: Bundle, journal: Path) -> None:
+    alarms(journal, "true", None, None, None)
+    before = {path.name: path.read_bytes() for path in journal.parent.iterdir()}
+    unjudged_alarms(budgeted, journal, "melt", judged_blocks(budgeted, journal, "melt", []))
+    after = {path.name: path.read_bytes() for path in journal.parent.iterdir()}
+    assert after[journal.name] == before[journal.name]
+    assert {name for name in after if name.startswith("journal.db")} == {"journal.db"}
 
 
 def test_events_in_the_blocks_that_nobody_judged_are_told(budgeted: Bundle, journal: Path) -> None:

@@ -261,14 +261,16 @@ class TestFlood:
             ("t2", "active", False),
         ]
 
-    def test_a_critical_alarm_is_hidden_by_no_flood(self) -> None:
+    @pytest.mark.parametrize("before", [[], [record("began", event=9)]], ids=["at once", "later"])
+    def test_a_critical_alarm_is_hidden_by_no_flood(self, before: list[EventRecord]) -> None:
         story = self.flooded()
-        critical = record("began", event=9)
-        book, [case] = apply(story.book, critical)
-        story.book = book
+        story.see(*before)
+        assert [alarm.suppressed for alarm in story.life.active[1:]] == [True] * len(before)
+        _, [case] = apply(story.book, record("grew", event=9, last_seq=99))
         case = case._replace(alarm=msgspec.structs.replace(case.alarm, priority="critical"))
-        story.life, [raised] = follow(self.RULES, story.life, [case], story.at)
-        assert (raised.alarm.group, raised.alarm.suppressed) == (None, False)
+        story.life, [told] = follow(self.RULES, story.life, [case], story.at)
+        assert (told.alarm.priority, told.alarm.suppressed, told.alarm.suppressed_why) == ("critical", False, "")
+        assert told.alarm.group == (story.life.flood_id if before else None)
 
     def test_shelved_alarms_make_no_flood(self) -> None:
         story = Story(self.RULES)

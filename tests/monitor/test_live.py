@@ -60,3 +60,18 @@ def test_a_judging_process_that_does_not_answer_gives_no_permit(daemon: tuple[Or
     assert isinstance(heartbeat, Heartbeat)
     assert (permit.permit, permit.why) == (False, LOST_WHY)
     assert (heartbeat.state, heartbeat.why, heartbeat.coverage) == (State.DEGRADED, LOST_WHY, 0.0)
+
+
+def test_a_permit_whose_number_stands_still_is_not_given_for_longer_than_its_ttl(daemon: tuple[Orders, Memory]) -> None:
+    given, memory = daemon
+    live, ttl_ns = Live(*daemon), given.config.permit.ttl_ms * 1_000_000
+    assert ttl_ns < LOST_NS, "the beat alone would show it too late"
+
+    def permits_at(now_ns: int) -> list[tuple[bool, str]]:
+        return [(one.permit, one.why) for one in live.step(now_ns, T_NS) if isinstance(one, Permit)]
+
+    assert permits_at(NOW_NS) == [(True, "")]
+    assert permits_at(NOW_NS + ttl_ns) == [(True, "")]
+    assert permits_at(NOW_NS + ttl_ns + 1) == [(False, LOST_WHY)], "at once, and not when the next one is due"
+    memory.vitals["permit_n"][0] += 1
+    assert permits_at(NOW_NS + ttl_ns + 2) == [(True, "")]

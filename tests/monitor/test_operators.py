@@ -77,6 +77,19 @@ def test_without_a_daemon_a_source_is_shelved_and_put_back(
     assert not journal.alarms(1)[0].shelved
 
 
+def test_what_people_say_does_nothing_to_a_terminal(
+    config: Path, ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(config, "ack", ids[0], "--by", "ann", "--reason", "\x1b]0;title\x07dust\nrev 9") == 0
+    assert run(config, "out", "dark", "--by", "\x9b2J", "--reason", "\x1b[31mlamp") == 0
+    assert run(config, "history", ids[0]) == 0
+    assert run(config, "sources") == 0
+    shown = capsys.readouterr().out
+    assert "(\\x1b]0;title\\x07dust\\nrev 9)" in shown
+    assert "by \\x9b2J since" in shown
+    assert not {"\x1b", "\x07", "\x9b"}.intersection(shown)
+
+
 def test_a_program_suppresses_and_a_person_takes_out_of_service(config: Path, journal: Journal) -> None:
     assert run(config, "suppress", "frozen", "--for", "90s", "--reason", "calibration is running") == 0
     assert journal.alarms(1)[0].suppressed_why == "calibration is running"

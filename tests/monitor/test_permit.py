@@ -224,6 +224,27 @@ def test_an_alarm_that_has_risen_since_counts_for_the_cause_that_it_began_as() -
     assert not step(config, withheld, Seen(State.OK, [], 2 * S, unacknowledged=frozenset({"high"}))).given
 
 
+@pytest.mark.parametrize("quiet_s", [0.0, 0.5])
+def test_before_anybody_has_said_what_is_open_there_is_no_permit(quiet_s: float) -> None:
+    config = Permit(quiet_s=quiet_s, withhold_states=())
+    unknown = Seen(State.OK, [], 1 * S, alarms_known=False)
+    waiting = step(config, step(config, PermitState(), unknown), unknown._replace(now_ns=9 * S))
+    assert (waiting.given, waiting.why) == (False, "waiting for the process that keeps the alarms")
+    after = step(config, waiting, Seen(State.OK, [], 9 * S))
+    assert after.given is (quiet_s == 0), "the quiet time begins when it is known"
+    assert step(config, after, Seen(State.OK, [], 10 * S)).given
+
+
+def test_an_alarm_that_had_risen_before_a_restart_waits_for_its_acknowledgement_all_the_same() -> None:
+    config = Permit(quiet_s=0.0, fall={}, back={"high": "acknowledged"})
+    risen = Seen(State.OK, [], 1 * S, unacknowledged=frozenset({"critical"}))
+    withheld = step(config, step(config, GIVEN, Seen(State.OK, ["high"], 0)), risen)
+    again = step(config, PermitState(), risen)
+    assert (withheld.given, again.given) == (False, False)
+    assert again.why == withheld.why == "waiting for someone to acknowledge: open event of priority high"
+    assert step(config, PermitState(), Seen(State.OK, [], 1 * S, unacknowledged=frozenset({"medium", "stop"}))).given
+
+
 def test_without_a_layer_that_ends_it_comes_back_after_so_long() -> None:
     config = Permit(quiet_s=0.0, back={"medium": "layer_end"}, layer_end_s=60.0)
     withheld = step(config, GIVEN, Seen(State.OK, ["medium"], 1 * S))

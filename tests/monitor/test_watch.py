@@ -49,7 +49,7 @@ class Bench:
         self.now_ns = 100 * SECOND
         self.rings = 0
         events = Events(k=2, n=3, clear_frames=CLEAR)
-        self.config = Config(events=events, permit=Permit(quiet_s=0.5), **given)
+        self.config = Config(events=events, **{"permit": Permit(quiet_s=0.5)} | given)
         fields = layout(4, 64, 32, 32, "uint8")
         self.memory = Memory(*lay_out(bytearray(size_of(*fields)), *fields))
         self.ear = Ear()
@@ -216,6 +216,33 @@ def test_an_event_makes_the_permit_fall_at_once_and_is_timed(bench: Bench) -> No
     assert bench.memory.vitals["permit"][0] == 0
 
 
+def test_an_event_that_is_over_in_the_batch_in_which_it_began_makes_the_permit_fall_too(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    assert bench.ear.permits[-1].permit
+    received_ns = bench.now_ns
+    bench.send(np.concatenate([with_spot(normal(3, 999)), normal(CLEAR + 3, 998)]))  # a batch is as many
+    assert [phase for phase, _ in bench.records()][-2:] == ["began", "ended"]
+    assert bench.handover.open_causes == ()
+    bench.watch.event_changed(received_ns)
+    assert not bench.ear.permits[-1].permit
+    bench.pass_time(1.0, frames=True)
+    assert bench.ear.permits[-1].permit
+
+
+def test_after_a_standstill_longer_than_its_ttl_the_permit_comes_back_by_quiet(bench: Bench) -> None:
+    bench.ready()
+    bench.pass_time(1.0, frames=True)
+    assert bench.ear.permits[-1].permit
+    bench.now_ns += bench.config.permit.ttl_ms * 1_000_000
+    bench.pass_time(0.05, frames=True)  # all moves again, and nothing else shows that it stood still
+    assert bench.said.state == "ok"
+    assert (bench.ear.permits[-1].permit, bench.ear.permits[-1].why) == (False, "waiting for 0.5 s of quiet")
+    assert bench.rings == 3, "a fall, as any"
+    bench.pass_time(0.6, frames=True)
+    assert bench.ear.permits[-1].permit
+
+
 def test_the_bell_rings_at_changes_and_not_with_frames(bench: Bench) -> None:
     bench.ready()
     bench.pass_time(1.0, frames=True)
@@ -270,6 +297,16 @@ def test_what_an_earlier_process_left_open_withholds_the_permit(bench: Bench) ->
     assert bench.ear.permits[-1].permit
 
 
+def test_there_is_no_permit_before_the_side_process_has_said_what_is_open(small_bundle: Bundle) -> None:
+    made = Bench(small_bundle, permit=Permit(quiet_s=0.0, withhold_states=()))
+    made.ready()
+    made.pass_time(0.3, frames=True, side=False)
+    assert not any(one.permit for one in made.ear.permits)
+    made.pass_time(0.1, frames=True)
+    assert made.ear.permits[-1].permit
+    os.close(made.wake_fd)
+
+
 def test_before_the_first_frame_there_is_no_permit_however_short_the_quiet(bench: Bench) -> None:
     bench.ready()
     bench.pass_time(0.9)
@@ -320,3 +357,16 @@ def test_in_a_pause_of_the_camera_no_more_turns_are_taken_than_permits_are_due(b
     bench.send(normal(4, 2))
     bench.watch.turn()
     assert bench.watch.period_s == PERIOD_S
+
+
+@pytest.mark.parametrize("period_ms", [10, 20, 60, 100, 170, 1000])
+def test_there_is_a_turn_whenever_a_permit_is_due(small_bundle: Bundle, period_ms: int) -> None:
+    made = Bench(small_bundle, permit=Permit(period_ms=period_ms, ttl_ms=2 * period_ms))
+    turns = period_ms / 1000 / made.watch.period_s
+    assert made.watch.period_s <= PERIOD_S
+    assert turns == pytest.approx(round(turns)), "a permit that is due between two turns would be late"
+    made.ready()
+    made.send(normal(4, 1))
+    made.now_ns += 2 * SECOND
+    assert made.watch.period_s <= period_ms / 1000, "in a pause, too"
+    os.close(made.wake_fd)
