@@ -8,8 +8,14 @@ from typing import Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-CONNECTIONS_MAX: Final = 64
-"""At once. One more takes the place of the one that has been waited for the longest: an answer may have a megabyte."""
+UNREAD_BYTES: Final = 32 << 20
+"""What may lie there for all clients together. Beyond, those go first that took nothing up for the longest."""
+
+CONNECTIONS_MAX: Final = 512
+"""At once. One more takes the place of the one that has been waited for the longest."""
+
+FRESH_S: Final = 1.0
+"""A client is not thought to keep anybody waiting before."""
 
 PATIENCE_S: Final = 10.0
 """So long is waited for a client that neither takes up what it was sent nor sends what it has begun to."""
@@ -21,6 +27,8 @@ class Connection(H11Protocol):
     """One client; the server's other connections are in `connections`."""
 
     most: int = CONNECTIONS_MAX
+    most_unread: int = UNREAD_BYTES
+    fresh_s: float = FRESH_S
     patience_s: float = PATIENCE_S
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -29,9 +37,22 @@ class Connection(H11Protocol):
         self.moved_s = self.loop.time()
         self._looking = self.loop.call_later(min(LOOK_S, self.patience_s), self._look)
         if len(self.connections) > self.most:
-            others = [one for one in self.connections if isinstance(one, Connection) and one is not self]
-            waited_for = [one for one in others if one.is_waited_for]
+            late_s = self.moved_s - self.fresh_s
+            waited_for = [one for one in self._all if one.is_waited_for and one.moved_s <= late_s]
             min(waited_for or [self], key=lambda one: one.moved_s).cut_off()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        unread = {one: one.transport.get_write_buffer_size() for one in self._all}
+        for one in sorted(filter(unread.get, unread), key=lambda one: one.moved_s):
+            if sum(unread.values()) <= self.most_unread:
+                return
+            one.cut_off()
+            del unread[one]
+
+    def resume_writing(self) -> None:
+        self.moved_s = self.loop.time()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         self.moved_s = self.loop.time()
@@ -44,6 +65,10 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._looking.cancel()
         super().connection_lost(exc)
+
+    @property
+    def _all(self) -> "list[Connection]":
+        return [one for one in self.connections if isinstance(one, Connection)]
 
     @property
     def is_waited_for(self) -> bool:

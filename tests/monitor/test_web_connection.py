@@ -19,14 +19,22 @@ from starlette.routing import Route
 from monitor.web.connection import Connection
 
 DEADLINE_S = 20.0
-LARGE = b"x" * (8 << 20)  # more than the system's buffers take up for a client that does not read
+LARGE = b"x" * (16 << 20)  # more than the system's buffers take up for a client that does not read
 
 
 class Hasty(Connection):
     """Waits for nobody for long."""
 
     most = 4
+    most_unread = 10 * len(LARGE)
+    fresh_s = 0.0
     patience_s = 0.5
+
+
+class Narrow(Connection):
+    """Has little room for what nobody reads."""
+
+    most_unread = 2 * len(LARGE)
 
 
 class Server(uvicorn.Server):
@@ -46,17 +54,24 @@ async def slow(request: Request) -> Response:
     return PlainTextResponse("done")
 
 
-@pytest.fixture
-def port() -> Iterator[int]:
+@contextlib.contextmanager
+def served(protocol: type[Connection]) -> Iterator[int]:
+    """The port of a server with such connections."""
     found = free_port()
     app = Starlette(routes=[Route("/large", large), Route("/slow", slow, methods=["GET", "POST"])])
-    server = Server(uvicorn.Config(app, port=found, http=Hasty, log_config=None, lifespan="off", access_log=False))
+    server = Server(uvicorn.Config(app, port=found, http=protocol, log_config=None, lifespan="off", access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     until(lambda: server.started)
     yield found
     server.should_exit = True
     thread.join(DEADLINE_S)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with served(Hasty) as found:
+        yield found
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -80,6 +95,14 @@ def is_cut_off(one: socket.socket) -> bool:
     except OSError:
         return True
     return False
+
+
+def is_ended(one: socket.socket) -> bool:
+    """Whether the server has nothing to say any more, in some time."""
+    try:
+        return one.recv(1) == b""
+    except ConnectionError:
+        return True
 
 
 ASKS = b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -120,3 +143,19 @@ def test_where_there_are_too_many_the_one_waited_for_the_longest_makes_room(port
         answer = httpx.get(f"http://127.0.0.1:{port}/large", timeout=DEADLINE_S, trust_env=False)
         assert len(answer.content) == len(LARGE)
         until(lambda: is_cut_off(deaf[0]))
+
+
+def test_where_too_much_lies_unread_who_took_nothing_up_for_the_longest_makes_room() -> None:
+    with served(Narrow) as port, contextlib.ExitStack() as stack:
+        deaf = [stack.enter_context(client(port, ASKS)) for _ in range(4)]
+        until(lambda: is_cut_off(deaf[0]))
+        assert len(httpx.get(f"http://127.0.0.1:{port}/large", timeout=DEADLINE_S, trust_env=False).content)
+        assert not is_cut_off(deaf[-1])
+
+
+def test_where_all_are_fresh_one_too_many_is_refused() -> None:
+    class Few(Connection):
+        most = 2
+
+    with served(Few) as port, client(port), client(port), client(port) as third:
+        assert is_ended(third)
