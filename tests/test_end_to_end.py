@@ -18,10 +18,11 @@ from monitor import bundle as bundles
 from monitor import cli
 from monitor.bundle import Bundle
 from monitor.camera.recordings import Recording, read
+from monitor.config import Events
 from monitor.score import score_table
 
 RULE = EventRule(k=2, n=3, clear_frames=20)
-EVENTS = RULE._asdict()
+EVENTS = {name: getattr(RULE, name) for name in Events.__struct_fields__}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from monitor.alarms.alarm import SERVICE_SOURCES, SOURCE_PRIORITIES, Alarm
+from monitor.alarms.alarm import SERVICE_SOURCES, SOURCE_PRIORITIES, STOP, Alarm
 from monitor.sinks.config import Command, Mqtt, Options, Sinks, Tls, Webhook
 from monitor.sinks.dispatch import Route
 from monitor.sinks.opcua.settings import Opcua
@@ -41,7 +41,7 @@ def group_of(source: str) -> str:
     """`charts`, `rates`, `camera` or `service`."""
     if source in SERVICE_SOURCES:
         return "service"
-    if source in SOURCE_PRIORITIES:
+    if source in SOURCE_PRIORITIES and source != STOP:  # a stop is what the charts show, too
         return "camera"
     return "rates" if source == "exceedance_rate" else "charts"
 

@@ -85,6 +85,7 @@ def test_every_setting_of_the_training_and_every_camera_level_is_told(data: Repo
         *("network", "false_alarm_rate", "tile_px", "tile_overlap"),  # the last two where frames are cut into tiles
         "precision",  # told as the decoder's
         *("false_alarms_per_hour", "conservative", "memories_s", "mewma_limit", "limit"),  # told with the limits
+        *("false_stops_per_hour", "stop_k", "stop_n"),  # told with the permit
     } == set()
 
 

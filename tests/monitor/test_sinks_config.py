@@ -131,3 +131,4 @@ def test_every_source_is_in_one_group() -> None:
         "dark",
         "rows_missing",
     ]
+    assert groups["stop"] == "charts"
