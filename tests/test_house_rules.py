@@ -127,6 +127,14 @@ def test_no_process_of_the_daemon_waits_for_parts_of_libraries_that_only_calibra
         assert found == set(), f"{process}: import scipy and ask it for the part where it is used"
 
 
+def test_the_taxonomy_is_pure() -> None:
+    modules = {name for name in MODULES if name.startswith("models.taxonomy.")}
+    assert {"models.taxonomy.tree", "models.taxonomy.identity"} <= modules
+    for module in modules:
+        for name, imported in closure(module).items():
+            assert not roots(imported) & (CLOCKS_AND_SOCKETS | {"torch", "io", "os", "pathlib"}), name
+
+
 def test_the_closure_knows_what_imports_torch() -> None:
     assert any("torch" in roots(imported) for imported in closure("monitor.calibrate").values())
 
