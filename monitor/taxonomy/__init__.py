@@ -1,0 +1,1 @@
+"""The taxonomy of anomalies as it runs: kinds in shared memory, events named by them, and what is shown of them."""
