@@ -1,17 +1,18 @@
 """The tree of events as a picture: its highest merges, coloured by kind, with the line at which it is cut."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from models.taxonomy.tree import Tree, nodes_below
 from monitor.taxonomy.drawing import FONT_PX, GRID, QUIET, RULE, WIDTH, colour_of, line, svg, words
-from monitor.taxonomy.found import NO_KIND, Ids, Taxonomy, cut_height, kind_of, kinds_below
+from monitor.taxonomy.found import Ids, Taxonomy, cut_height, kind_of, kinds_below
 
 GROUPS: Final = 60
 """Most branches drawn to their end: what merges farther down is one of them."""
 
-LEFT_PX, RIGHT_PX, TOP_PX, TREE_PX, FOOT_PX = 52, 16, 14, 300, 46
+LEFT_PX, RIGHT_PX, TOP_PX, TREE_PX, FOOT_PX = 52, 16, 14, 300, 34
 TICKS: Final = 4
 
 
@@ -25,7 +26,7 @@ class Branch(NamedTuple):
     node: int
     x: float  # in branches from the left
     height: float
-    kind: int  # of all below it; NO_KIND: of several, or in none
+    kind: int  # of all below it that are in one; NO_KIND or SEVERAL
     size: int
     children: tuple["Branch", ...] = ()
 
@@ -110,20 +111,14 @@ def _tree(root: Branch, across: Scale, up: Scale) -> Iterator[str]:
 
 
 def _ends(ends: list[Branch], across: Scale, step: float) -> Iterator[str]:
-    """Below each branch how many events it holds, and below those of one kind together its id."""
+    """Below each kind's branches its id, below others how many events they hold."""
     foot = TOP_PX + TREE_PX + FONT_PX + 3
-    runs: list[list[Branch]] = []
-    for one in sorted(ends, key=lambda end: end.x):
-        if one.size > 1 or one.kind == NO_KIND:
-            small = f'<g font-size="9.5">{words(across(one.x), foot, str(one.size), "middle", QUIET)}</g>'
-            yield small
-        if runs and runs[-1][0].kind == one.kind:
-            runs[-1].append(one)
-        else:
-            runs.append([one])
-    for run in runs:
-        if run[0].kind == NO_KIND:
+    for kind, group in itertools.groupby(sorted(ends, key=lambda end: end.x), key=lambda end: end.kind):
+        run = list(group)
+        if kind < 0:
+            for one in run:
+                yield words(across(one.x), foot, f"{one.size}", "middle", QUIET)
             continue
         first, last = across(run[0].x) - 0.35 * step, across(run[-1].x) + 0.35 * step
-        yield line(first, foot + 7, last, foot + 7, colour_of(run[0].kind), 4)
-        yield words((first + last) / 2, foot + 25, f"{run[0].kind}", "middle", colour_of(run[0].kind), bold=True)
+        yield line(first, foot - 6, last, foot - 6, colour_of(kind), 4)
+        yield words((first + last) / 2, foot + 13, f"{kind}", "middle", colour_of(kind), bold=True)

@@ -25,13 +25,29 @@ SHAPES: Final = ("circle", "square", "diamond", "triangle")
 
 CLIPPED: Final = (0.2, 99.8)  # per cent of all pixels between black and white
 
-STEPS_S: Final = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400, 365 * 86_400)
+STEPS_S: Final = (
+    1,
+    5,
+    15,
+    60,
+    300,
+    900,
+    3600,
+    3 * 3600,
+    6 * 3600,
+    43_200,
+    86_400,
+    2 * 86_400,
+    7 * 86_400,
+    30 * 86_400,
+    365 * 86_400,
+)
 TICKS: Final = 8  # of a time axis, at most
 
 
 def colour_of(kind: int) -> str:
-    """Of a kind by its id: it keeps it for ever."""
-    return NO_COLOUR if kind == NO_KIND else COLOURS[(kind - 1) % len(COLOURS)]
+    """Of a kind by its id: it keeps it for ever; grey of what is of none, or of several."""
+    return NO_COLOUR if kind < 0 else COLOURS[(kind - 1) % len(COLOURS)]
 
 
 def mark(x: float, y: float, kind: int, size: float = 4.0) -> str:

@@ -16,6 +16,7 @@ Ids = npt.NDArray[np.int64]
 NEAREST: Final = 6
 FARTHEST: Final = 3
 NO_KIND: Final = -1
+SEVERAL: Final = -2  # kinds below one node of a tree
 
 
 class Happened(NamedTuple):
@@ -118,19 +119,22 @@ def cut_height(cut: Cut) -> float | None:
 
 
 def _lowest_between(cut: Cut) -> float:
-    """Height of the lowest merge of leaves that are not all of one kind."""
-    mixed = kinds_below(cut, cut.labels)[cut.tree.leaves :] == NO_KIND
+    """Height of the lowest merge of leaves of several kinds."""
+    mixed = kinds_below(cut, cut.labels)[cut.tree.leaves :] == SEVERAL
     return float(cut.tree.merges[mixed, 2].min()) if mixed.any() else float(cut.tree.height)
 
 
 def kinds_below(cut: Cut, kinds: Ids) -> Ids:
-    """Of every node of the tree, the kind of all leaves below it; NO_KIND where they differ. *kinds*: of the points."""
+    """Of every node of the tree, the kind that all leaves below it are of which are in one; or NO_KIND, or SEVERAL.
+
+    *kinds* (n,): of the events.
+    """
     tree = cut.tree
     found = np.full(tree.leaves + len(tree.merges), NO_KIND, np.int64)
     found[: tree.leaves] = kinds[tree.rows]
     for node in range(tree.leaves, len(found)):
-        left, right = tree.children(node)
-        found[node] = found[left] if found[left] == found[right] else NO_KIND
+        both = {int(found[child]) for child in tree.children(node)} - {NO_KIND}
+        found[node] = (both or {NO_KIND}).pop() if len(both) < 2 else SEVERAL
     return found
 
 

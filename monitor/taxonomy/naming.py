@@ -43,14 +43,20 @@ class EventNamer:
             self._renew()
             return self._nearest(frame, self._table) if self._table is not None else None
         except Exception:
-            if not self._failed:
-                _log.exception("an event cannot be named; it and others like it are told of without a kind")
-            self._failed = True
+            self._tell()
             return None
 
     def warm(self, frame: Pixels) -> None:
         """Go the way of *frame* (h, w) once, so that the first event does not wait for first calls."""
-        self._namer(self._points(frame))
+        try:
+            self._namer(self._points(frame))
+        except Exception:
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._failed:
+            _log.exception("an event cannot be named; it and others like it are told of without a kind")
+        self._failed = True
 
     def _renew(self) -> None:
         found = tables.read(self._kinds, self._version)

@@ -32,7 +32,7 @@ TOLD: Final = {
     "survived": "went on",
     "split": "was split",
     "merged": "took in",
-    "died": "has had no events any more",
+    "died": "has no events any more",
     "returned": "is back",
 }
 
@@ -176,8 +176,8 @@ def _tree(given: Taxonomy) -> Iterable[str]:
         return
     notes = [f"Events merge the lower down the more alike they are ({tree.linkage} linkage)."]
     if tree.leaves > GROUPS:
-        notes.append(f"The highest {GROUPS - 1} merges are drawn; small numbers say how many events hang on a branch.")
-    notes.append("Large numbers are kinds; grey is what is in none, or in several.")
+        notes.append(f"The highest {GROUPS - 1} merges are drawn.")
+    notes.append("Coloured numbers are kinds by their id; grey ones count events on branches that are of none.")
     yield "<h2>Tree</h2>"
     yield card(quiet(notes) + dendrogram(given))
 

@@ -124,7 +124,7 @@ def _or_none(kinds: Ids) -> list[int | None]:
 
 def _branch(one: Branch) -> dict[str, Any]:
     """Children within: as deep as branches are drawn, and no deeper."""
-    told: dict[str, Any] = {"height": one.height, "events": one.size, "kind": None if one.kind == NO_KIND else one.kind}
+    told: dict[str, Any] = {"height": one.height, "events": one.size, "kind": None if one.kind < 0 else one.kind}
     return told | ({"children": [_branch(child) for child in one.children]} if one.children else {})
 
 

@@ -91,6 +91,7 @@ def test_what_goes_wrong_is_logged_once_and_ends_nothing(
     namer, points = EventNamer(scorer, kinds, BUNDLE), points_of(scorer, frames)
     tables.write(kinds, table_of(points[:, :-1]))  # of too few coordinates
     with caplog.at_level(logging.ERROR):
+        namer.warm(frames[UP, 1:])  # of another size: nothing in here keeps the daemon from starting
         assert [namer(frame) for frame in frames] == [None] * 3
     assert len(caplog.records) == 1
     tables.write(kinds, table_of(points))
