@@ -71,15 +71,15 @@ def fields() -> Fields:
 def write(arrays: Arrays, table: Table) -> None:
     """Make *table* the one by which events are named. One writer.
 
-    Raises ValueError where it is too large, or uneven.
+    Of more than KINDS_MAX kinds only the first are held; events of the others then have no kind. Raises ValueError
+    where centres have more coordinates than COORDINATES_MAX, or parts of the table are not of as many kinds.
     """
+    if table.centres.shape[1] > COORDINATES_MAX:
+        raise ValueError(f"centres of {table.centres.shape[1]} coordinates: at most {COORDINATES_MAX} are held")
+    if len({len(part) for part in table[1:]}) > 1:
+        raise ValueError("each kind has an id, a name, a priority, a centre and a radius")
+    table = Table._make((table.bundle, *(part[:KINDS_MAX] for part in table[1:])))
     count, coordinates = table.centres.shape
-    if count > KINDS_MAX or coordinates > COORDINATES_MAX:
-        raise ValueError(
-            f"{count} kinds of {coordinates} coordinates: events are named by at most {KINDS_MAX} of {COORDINATES_MAX}"
-        )
-    if {len(table.ids), len(table.names), len(table.priorities), len(table.radii)} != {count}:
-        raise ValueError(f"each of {count} kinds has an id, a name, a priority and a radius")
     version = int(arrays["version"][0]) + 1
     half = version % 2
     head = np.zeros((), _HEAD)

@@ -87,9 +87,8 @@ def test_a_reader_beside_a_busy_writer_sees_whole_tables_only_and_newer_ones_eac
 @pytest.mark.parametrize(
     ("given_table", "why"),
     [
-        (some_table(KINDS_MAX + 1), "65 kinds of 5 coordinates"),
-        (some_table(1, COORDINATES_MAX + 1), "1 kinds of 1025 coordinates"),
-        (some_table()._replace(names=("splash",)), "each of 2 kinds has an id, a name"),
+        (some_table(1, COORDINATES_MAX + 1), "centres of 1025 coordinates"),
+        (some_table()._replace(names=("splash",)), "each kind has an id, a name"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_table_stays(given_table: Table, why: str) -> None:
@@ -100,6 +99,14 @@ def test_what_does_not_fit_is_refused_and_the_table_stays(given_table: Table, wh
     found = tables.read(arrays, 0)
     assert found is not None
     assert same(found[1], some_table())
+
+
+def test_of_too_many_kinds_the_first_are_held() -> None:
+    arrays = shared_kinds()
+    tables.write(arrays, some_table(KINDS_MAX + 3))
+    found = tables.read(arrays, 0)
+    assert found is not None
+    assert same(found[1], some_table(KINDS_MAX))
 
 
 def test_a_long_name_is_cut_between_letters() -> None:
