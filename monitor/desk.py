@@ -15,7 +15,7 @@ from monitor import eventlog
 from monitor import permit as permits
 from monitor.alarms import acts, book, life, modes, reading
 from monitor.alarms.acts import AcknowledgeAll, Asked, Refused
-from monitor.alarms.alarm import SOURCES, Alarm, Urgency, cause_of, count_causes, urgency_of
+from monitor.alarms.alarm import SOURCES, Alarm, Urgency, cause_of, count_causes, urgency_of, with_kinds
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Entry, Moment, Revision, Rules
 from monitor.alarms.waiting import Waiting
@@ -32,6 +32,7 @@ from monitor.snapshots.page import MOST, Snapshot, page_of
 from monitor.snapshots.request import Request, RequestError
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
 from monitor.sweep import Sweeps, Swept
+from monitor.taxonomy import table
 from monitor.vitals import PRIORITIES, read_text
 from monitor.voice import Heartbeat, Permit
 
@@ -78,6 +79,7 @@ class Desk:
         self._position = journal.position(given.boot)
         self._outbox = Outbox(journal, given.boot, self._position)
         self._rules, urgency = rules_of(given.config)
+        self._urgency, self._kinds_version = urgency, 0
         held = modes.reopened(*journal.modes(), mono_ns, t_ns)
         self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns, given.boot)
         self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency, journal.newest_id())
@@ -223,8 +225,16 @@ class Desk:
 
     def _apply(self, records: list[eventlog.EventRecord], at: Moment) -> list[Revision]:
         lossy = self._overwritten > 0
+        self._renew_priorities()
         self._book, self.life, revisions = reading.read(self._rules, self._book, self.life, records, at, lossy)
         return revisions
+
+    def _renew_priorities(self) -> None:
+        """Take over what operators say of kinds: as new, at least, as what the hot process named the records by."""
+        found = table.read(self._memory.kinds, self._kinds_version)
+        if found is not None:
+            self._kinds_version, kinds = found
+            self._book = self._book._replace(urgency=with_kinds(self._urgency, kinds.priority_of))
 
     def _do_what_was_asked(
         self, at: Moment, made: dict[str, Entry]

@@ -3,21 +3,42 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 
 from monitor import eventlog
-from monitor.alarms.alarm import STOP, USUAL, Urgency, priority_of
+from monitor.alarms.alarm import STOP, USUAL, Urgency, priority_of, with_kinds
 from monitor.eventlog import EventRecord
 from monitor.judge import CHART_RULE, STOP_RULE, SourcedChange, peak_of
 from monitor.ring import Ring, text
 from monitor.shared import Arrays
-from monitor.types import Peak, Pixels, Pool
+from monitor.types import Kind, Peak, Pixels, Pool, Priority
 
 GROWTH_PERIOD_NS = 1_000_000_000
 """An event that lasts is told of once a second: an operator reads no faster, and the log must not run over."""
+
+
+NAMED: Final = (CHART_RULE, STOP_RULE)
+"""Rules whose events have a kind: both look at the same frames."""
+
+
+class Names(Protocol):
+    """Says of what kind a frame is, as `monitor.taxonomy.naming.EventNamer` does."""
+
+    priorities: Mapping[str, Priority]  # that operators gave to kinds, by name
+
+    def __call__(self, frame: Pixels) -> Kind | None: ...
+
+
+class Sight(NamedTuple):
+    """What the pixels of an event's peak frame say; nothing where the ring held it no more."""
+
+    position: int  # in the ring
+    pool: Pool | None = None
+    kind: Kind | None = None  # None: unknown
 
 
 class Handover:
@@ -36,6 +57,7 @@ class Handover:
         urgency: Urgency = USUAL,
         *,
         stops: bool = False,  # there is a rule for them: events of the charts withhold the permit by it alone
+        names: Names | None = None,  # None: events have no kind
     ) -> None:
         self._log = log
         self._wake_fd = wake_fd
@@ -47,12 +69,14 @@ class Handover:
         self._wall_clock = wall_clock
         self._urgency = urgency
         self._stops = stops
+        self._names = names
         self._lock = threading.Lock()
         self._count = 0
         self._open: dict[str, int] = {}  # rule or condition -> event
         self._causes: dict[str, str | None] = {}  # of the open events that a judgement raised; None: not of the permit
         self._passed: deque[str] = deque()  # causes of events that have ended since they were looked at
         self._told_ns: dict[str, int] = {}
+        self._sights: dict[str, Sight] = {}  # of the open events: each peak is looked at once
         self._began_ns: dict[int, int] = {}  # of the open events, by their number
 
     @property
@@ -120,7 +144,7 @@ class Handover:
         if change.phase == "ended":
             if (cause := self._causes[rule]) is not None:
                 self._passed.append(cause)  # before it is open no more
-            del self._open[rule], self._causes[rule], self._told_ns[rule]
+            del self._open[rule], self._causes[rule], self._told_ns[rule], self._sights[rule]
         else:
             self._causes[rule] = self._cause(sourced)
 
@@ -136,13 +160,17 @@ class Handover:
             return None
         peak = self._peak(sourced)
         ratio, frames_over = 0.0 if peak is None else peak.ratio, sourced.change.event.frames_over
-        return priority_of(sourced.source, ratio, frames_over, urgency=self._urgency)
+        kind, urgency = self._sights[sourced.rule].kind, self._urgency
+        if self._names is not None:
+            urgency = with_kinds(urgency, self._names.priorities)
+        return priority_of(sourced.source, ratio, frames_over, "" if kind is None else kind.name, urgency)
 
     def _record(self, sourced: SourcedChange) -> EventRecord:
         event = sourced.change.event
         first, peak = event.first, event.peak
         chart = self._charts[peak["source"]] if sourced.rule == STOP_RULE else sourced.source
         x, y = peak["xy"].tolist()
+        sight = self._sights[sourced.rule] = self._look(sourced.rule, int(peak["position"]))
         return EventRecord(
             phase=sourced.change.phase,
             epoch=self._epoch,
@@ -155,7 +183,8 @@ class Handover:
             first_t_ns=int(first["t_ns"]),
             frames_over=event.frames_over,
             peak=self._peak(sourced),
-            pool=self._pool(int(peak["position"])),
+            pool=sight.pool,
+            kind=sight.kind,
             where=tuple(peak["where"].tolist()) if chart == "local" else None,
             job=text(peak["job"]),
             layer=None if peak["layer"] < 0 else int(peak["layer"]),
@@ -172,12 +201,24 @@ class Handover:
         chart, peak = self._charts.index(sourced.source), sourced.change.event.peak
         return peak_of(int(peak["seq"]), float(peak["scores"][chart]), float(peak["limits"][chart]))
 
-    def _pool(self, position: int) -> Pool | None:
-        """Measured on the frame itself, while the ring still holds it."""
+    def _look(self, rule: str, position: int) -> Sight:
+        """The frame at *position*, measured and named while the ring still holds it; once for both rules of NAMED."""
+        for other in NAMED if rule in NAMED else (rule,):
+            seen = self._sights.get(other)
+            if seen is not None and seen.position == position:
+                return seen
+        frame = self._copied(position)
+        if frame is None:
+            return Sight(position)
+        kind = self._names(frame) if self._names is not None and rule in NAMED else None
+        return Sight(position, measure_pool(frame), kind)
+
+    def _copied(self, position: int) -> Pixels | None:
+        """A copy of the frame at *position*; None where the ring holds it no more."""
         if not (self._ring.intact(position) and position < self._ring.written):
             return None
-        frame = self._ring.view(position, position + 1).pixels[0].copy()
-        return measure_pool(frame) if self._ring.intact(position) else None
+        frame: Pixels = self._ring.view(position, position + 1).pixels[0].copy()
+        return frame if self._ring.intact(position) else None
 
     def _append(self, record: EventRecord) -> None:
         """Every record says when it was written: delays count from then, whenever it is read."""

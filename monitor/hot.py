@@ -39,6 +39,7 @@ from monitor.wire.native import WireLimits
 
 if TYPE_CHECKING:  # these load what takes seconds: the watch speaks before
     from monitor.judge import Judge, SourcedChange, Stops
+    from monitor.taxonomy.naming import EventNamer
 
 T = TypeVar("T")
 Admits = Callable[[zmq.Frame], bool]
@@ -158,13 +159,15 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     urgency = urgency_of(config.alarms.priorities, config.input.rate_hz)
     clocks = time.monotonic_ns, time.time_ns
     stops = bundle is not None and bundle.stop_limits is not None
-    handover = Handover(memory.log, received.wake_fd, epoch, sha256, charts, ring, *clocks, urgency, stops=stops)
+    judge = _make_judge(received, bundle, memory.vitals, ring.pixels) if bundle else None
+    names = _make_namer(received, judge, memory.kinds, sha256) if judge else None
+    log_of_events = memory.log, received.wake_fd, epoch, sha256, charts, ring
+    handover = Handover(*log_of_events, *clocks, urgency, stops=stops, names=names)
 
     def report(changes: "Sequence[SourcedChange]") -> None:
         handover.report(changes)
         watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
 
-    judge = _make_judge(received, bundle, memory.vitals, ring.pixels) if bundle else None
     witness = None
     if bundle:
         witness = witness_of(config, bundle.manifest, epoch, memory.vitals, memory.blocks, memory.units)
@@ -263,6 +266,15 @@ def _make_judge(received: Orders, bundle: Bundle, board: Arrays, ring: Pixels) -
     if not keeps(prepare):
         log.warning(COMPILED_ANEW)
     return judge
+
+
+def _make_namer(received: Orders, judge: "Judge", kinds: Arrays, sha256: str) -> "EventNamer":
+    """What names events, warmed up likewise."""
+    from monitor.taxonomy.naming import EventNamer
+
+    names = EventNamer(judge.scorer, kinds, sha256)
+    names.warm(idle_frames(1, received.height, received.width, received.dtype)[0])
+    return names
 
 
 def _stops(bundle: Bundle) -> "Stops | None":

@@ -11,6 +11,7 @@ from monitor.ledger import Ledger
 from monitor.manifest import FittedRates
 from monitor.ring import Ring
 from monitor.shared import Arrays, Fields, attach
+from monitor.taxonomy import table
 from monitor.types import PixelType
 
 
@@ -80,6 +81,7 @@ class Memory(NamedTuple):
     log: Arrays
     blocks: Arrays
     units: Arrays
+    kinds: Arrays
     ring: Arrays
 
 
@@ -91,6 +93,7 @@ def layout(charts: int, slots: int, height: int, width: int, dtype: PixelType) -
         eventlog.fields(),
         blocklog.fields(),
         unitlog.fields(),
+        table.fields(),
         Ring.fields(slots, height, width, dtype),
     )
 

@@ -121,6 +121,11 @@ def urgency_of(how: Priorities, rate_hz: float) -> Urgency:
     return Urgency(how.high_ratio, how.critical_ratio, how.long_s, how.kinds, rate_hz)
 
 
+def with_kinds(urgency: Urgency, priorities: Mapping[str, Priority]) -> Urgency:
+    """*urgency* with the *priorities* that operators gave to kinds, by name; the configuration goes before them."""
+    return urgency._replace(kinds={**priorities, **urgency.kinds})
+
+
 def priority_of(source: str, ratio: float, frames_over: int = 0, kind: str = "", urgency: Urgency = USUAL) -> Priority:
     """How urgent an alarm of *source* is: by its *kind*, how far its peak lies over the limit, and for how long."""
     listed = SOURCE_PRIORITIES.get(source)
@@ -180,7 +185,6 @@ def gone_on(before: Alarm, seen: Alarm) -> Alarm:
         first_t_ns=before.first_t_ns if same else seen.first_t_ns,
         frames_over=before.frames_over + seen.frames_over,
         priority=max(before.priority, seen.priority, key=PRIORITIES.index),
-        kind=seen.kind or before.kind,
         bundle=seen.bundle,
         why=seen.why or before.why,
     )

@@ -193,19 +193,19 @@ def _followed(urgency: Urgency, case: Case, record: EventRecord) -> Case:
             peak=record.peak,
             pool=record.pool,
             where=record.where,
+            kind=record.kind,
             job=record.job,
             layer=record.layer,
             context=record.context,
             xy=record.xy,
         )
-    frames_over, kind = max(alarm.frames_over, carried + record.frames_over), record.kind or alarm.kind
-    priority = _priority(urgency, alarm.source, alarm.peak, frames_over, kind)
+    frames_over = max(alarm.frames_over, carried + record.frames_over)
+    priority = _priority(urgency, alarm.source, alarm.peak, frames_over, alarm.kind)
     alarm = msgspec.structs.replace(
         alarm,
         last_seq=max(alarm.last_seq, record.last_seq),
         frames_over=frames_over,
         priority=max(alarm.priority, priority, key=PRIORITIES.index),
-        kind=kind,
         bundle=record.bundle,
         why=record.why or alarm.why,
     )

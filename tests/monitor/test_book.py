@@ -164,6 +164,18 @@ def test_priority_by_source(source: str, ratio: float, priority: str) -> None:
     assert priority_of(source, ratio) == priority
 
 
+def test_the_kind_is_that_of_the_peak_frame_which_may_be_unknown() -> None:
+    splash = Kind(2, "splash", 0.5)
+    low, high = Peak(11, 60.0, 50.0, 1.2), Peak(18, 80.0, 50.0, 1.6)
+    _, alarms = follow(
+        EMPTY,
+        record("began", peak=low, kind=splash),
+        record("grew", peak=high, last_seq=20, frames_over=9),
+        record("grew", peak=low, last_seq=30, frames_over=19, kind=splash),
+    )
+    assert [alarm.kind for alarm in alarms] == [splash, None, None]
+
+
 class TestOrphans:
     def test_the_same_source_in_a_new_epoch_goes_on_with_the_open_alarm(self) -> None:
         _, alarms = follow(EMPTY, record("began", frames_over=5), record("began", event=1, epoch="hot-2", last_seq=40))

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from daemon_example import beat, record, some_config, some_orders
+from kind_examples import some_table
 from promise_example import unit
 from test_rates import FITTED
 
@@ -22,6 +23,8 @@ from monitor.journal.store import Journal
 from monitor.layers import LayerCount, RateSummary
 from monitor.orders import Memory, Orders, StopPromise
 from monitor.status import LOST_WHY
+from monitor.taxonomy import table
+from monitor.types import Kind
 from monitor.vitals import CAUSES, LOST_NS
 
 NOW_NS = 10**12
@@ -258,6 +261,13 @@ def test_finished_layers_are_told_by_a_desk_with_a_chart_of_rates(
     assert with_chart.status(SETTLED_NS, T_NS).layers == LayerCount("part 7", True, charted=2, out_of_control=1)
     assert [one.over for one in with_chart.layers("part 7").layers] == [False, True]
     assert (without.status(SETTLED_NS, T_NS).layers, without.layers(None)) == (None, RateSummary())
+
+
+def test_a_known_kind_has_the_priority_that_an_operator_gave_it(desk: Desk, memory: Memory) -> None:
+    eventlog.append(memory.log, record("began", kind=Kind(1, "splash 1", 0.5)))
+    table.write(memory.kinds, some_table(1))  # as new as the record, whatever came first
+    desk.step(SETTLED_NS, T_NS)
+    assert [alarm.priority for alarm in desk.life.active] == ["high"]
 
 
 def test_the_permit_is_told_which_alarms_wait_for_a_person(desk: Desk, memory: Memory, journal: Journal) -> None:

@@ -1,7 +1,7 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,11 +12,13 @@ from frames import normal
 from calibration.events import Change, Event
 from models.scores import CHARTS
 from monitor import eventlog
-from monitor.handover import GROWTH_PERIOD_NS, Handover, measure_pool
+from monitor.alarms.alarm import USUAL, Urgency
+from monitor.handover import GROWTH_PERIOD_NS, Handover, Names, measure_pool
 from monitor.judge import CHART_RULE, ROW, STOP_RULE, SourcedChange
 from monitor.ring import Ring
 from monitor.shared import lay_out, size_of
-from monitor.types import Peak
+from monitor.types import Kind, Peak, Pixels, Priority
+from monitor.wire.native import WireLimits, decode, encode
 
 LIMITS = (50.0, 2.0, 4.0, 8.0)  # of t2, s2, offset and local
 
@@ -24,20 +26,38 @@ LIMITS = (50.0, 2.0, 4.0, 8.0)  # of t2, s2, offset and local
 class Bench:
     """A handover with real shared memory and a clock in hand."""
 
-    def __init__(self, *, stops: bool = False) -> None:
+    def __init__(self, *, stops: bool = False, names: Names | None = None, urgency: Urgency = USUAL) -> None:
         fields = (eventlog.fields(), Ring.fields(4, 32, 32, "uint8"))
         self.log, ring = lay_out(bytearray(size_of(*fields)), *fields)
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.now_ns = 10**18
         self.ring = Ring(ring)
         given = (self.log, self.wake_fd, "epoch", "ab" * 32, CHARTS, self.ring, self.clock, self.clock)
-        self.handover = Handover(*given, stops=stops)
+        self.handover = Handover(*given, urgency, stops=stops, names=names)
 
     def clock(self) -> int:
         return self.now_ns
 
+    def put(self, *frames: Pixels) -> None:
+        """Frames that come into the ring, one after the other."""
+        for frame in frames:
+            parts = encode("melt", "s", 0, 0, frame[None])
+            self.ring.write(decode(parts, WireLimits()), 0, 1, 0, 0)
+
     def records(self) -> list[eventlog.EventRecord]:
         return eventlog.read(self.log, 0)[0]
+
+
+class ByBrightness:
+    """Names frames by their brightest pixel; what is dark is unknown."""
+
+    def __init__(self, **priorities: Priority) -> None:
+        self.priorities: Mapping[str, Priority] = priorities
+        self.asked = 0
+
+    def __call__(self, frame: Pixels) -> Kind | None:
+        self.asked += 1
+        return Kind(int(frame.max()), f"kind {frame.max()}", 0.5) if frame.max() > 100 else None
 
 
 @pytest.fixture
@@ -226,3 +246,65 @@ def test_the_pool_of_a_frame_is_its_bright_region() -> None:
     assert (pool.area_px, pool.mean, pool.peak) == (24, 200.0, 200.0)
     assert measure_pool(np.full((16, 16), 7, np.uint8)).area_px == 0
     assert 20 < measure_pool(normal(1, 0)[0]).area_px < 400
+
+
+DARK, BRIGHT = normal(1, 0)[0] // 4, np.full((32, 32), 200, np.uint8)
+
+
+def test_an_event_is_named_by_its_peak_frame_and_an_unknown_one_stays_unknown() -> None:
+    bench = Bench(names=ByBrightness())
+    bench.put(DARK, BRIGHT)
+    grown = event(1, 9, 9, position=1)
+    bench.handover.report([change("began", CHART_RULE, "t2", event(1, 2, 2, position=0))])
+    bench.now_ns += GROWTH_PERIOD_NS
+    bench.handover.report([change("grew", CHART_RULE, "t2", grown), change("ended", CHART_RULE, "t2", grown)])
+    assert [one.kind for one in bench.records()] == [None, *[Kind(200, "kind 200", 0.5)] * 2]
+    os.close(bench.wake_fd)
+
+
+def test_a_peak_is_looked_at_once_and_what_was_seen_is_told_though_its_slot_is_overwritten() -> None:
+    names = ByBrightness()
+    bench = Bench(stops=True, names=names)
+    bench.put(BRIGHT)
+    peak = event(1, 2, 2, position=0)
+    stop = SourcedChange(STOP_RULE, STOP_RULE, Change("began", peak), Peak(2, 9.0, 8.0, 1.1))
+    bench.handover.report([change("began", CHART_RULE, "t2", peak), stop])
+    bench.put(*[DARK] * 8)
+    bench.handover.report([change("ended", CHART_RULE, "t2", peak)])
+    assert names.asked == 1
+    told = bench.records()
+    assert [(one.source, one.kind, one.pool) for one in told] == [
+        (source, Kind(200, "kind 200", 0.5), told[0].pool) for source in ("t2", "stop", "t2")
+    ]
+    assert told[0].pool is not None
+    os.close(bench.wake_fd)
+
+
+def test_a_frame_that_the_ring_holds_no_more_and_a_camera_fault_have_no_kind() -> None:
+    names = ByBrightness()
+    bench = Bench(names=names)
+    bench.put(*[BRIGHT] * 6)
+    bench.handover.report([change("began", CHART_RULE, "t2", event(1, 2, 2, position=0))])
+    bench.handover.report([change("began", "saturated", "saturated", event(1, 2, 2, position=5))])
+    assert [one.kind for one in bench.records()] == [None, None]
+    assert names.asked == 0
+    os.close(bench.wake_fd)
+
+
+@pytest.mark.parametrize(
+    ("configured", "given", "cause"),
+    [
+        ({}, {}, "medium"),
+        ({}, {"kind 200": "low"}, "low"),
+        ({"kind 200": "critical"}, {"kind 200": "low"}, "critical"),
+        ({"kind 7": "critical"}, {"kind 8": "low"}, "medium"),
+    ],
+)
+def test_a_known_kind_withholds_by_its_own_priority_and_the_configuration_goes_before_the_operator(
+    configured: dict[str, Priority], given: dict[str, Priority], cause: str
+) -> None:
+    bench = Bench(names=ByBrightness(**given), urgency=Urgency(kinds=configured))
+    bench.put(BRIGHT)
+    bench.handover.report([change("began", CHART_RULE, "t2", event(1, 2, 2, position=0, scores=(60, 0, 0, 0)))])
+    assert bench.handover.open_causes == (cause,)
+    os.close(bench.wake_fd)

@@ -1,0 +1,82 @@
+"""Of what kind an event is, the moment it is raised: in the engine's thread, by the kinds in shared memory."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.scorer import Scorer
+from models.taxonomy.embedding import embed
+from models.taxonomy.naming import Extent, Namer
+from monitor.shared import Arrays
+from monitor.taxonomy import table as tables
+from monitor.taxonomy.table import Table, shown_name
+from monitor.types import Kind, Pixels, Priority
+
+_log: Final = logging.getLogger("framewatch.hot")
+
+
+class EventNamer:
+    """Names frames by the kinds of one bundle. For the thread that scores: the scorer's scratch memory is one.
+
+    Whatever goes wrong here, an event is told of: it then has no kind, and the log says once why.
+    """
+
+    def __init__(self, scorer: Scorer, kinds: Arrays, bundle: str) -> None:
+        """*kinds*: the table in shared memory; *bundle*: sha256 of the bundle that *scorer* is of."""
+        self._scorer = scorer
+        self._placed = scorer.parts.preparation.alignment is not None
+        self._kinds = kinds
+        self._bundle = bundle
+        self._version = 0
+        self._table: Table | None = None  # None: there is none, or it is another bundle's
+        self._namer = Namer([])
+        self._failed = False
+        self.priorities: Mapping[str, Priority] = {}
+        """What operators said of kinds, by name: as of the latest event that was named."""
+
+    def __call__(self, frame: Pixels) -> Kind | None:
+        """The kind of *frame* (h, w); None where it is of none that is known, or nothing can be said."""
+        try:
+            self._renew()
+            return self._nearest(frame, self._table) if self._table is not None else None
+        except Exception:
+            self._tell()
+            return None
+
+    def warm(self, frame: Pixels) -> None:
+        """Go the way of *frame* (h, w) once, so that the first event does not wait for first calls."""
+        try:
+            self._namer(self._points(frame))
+        except Exception:
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._failed:
+            _log.exception("an event cannot be named; it and others like it are told of without a kind")
+        self._failed = True
+
+    def _renew(self) -> None:
+        found = tables.read(self._kinds, self._version)
+        if found is None:
+            return
+        self._version, held = found
+        if held.bundle != self._bundle or not held.ids:  # another network's centres mean nothing to this one
+            self._table, self.priorities = None, {}
+            return
+        extents = zip(held.centres.astype(float), held.radii.tolist(), strict=True)
+        self._namer = Namer([Extent(centre, radius) for centre, radius in extents])
+        self._table, self.priorities = held, held.priority_of
+
+    def _points(self, frame: Pixels) -> npt.NDArray[np.float32]:
+        deviations = self._scorer.deviations(frame[None])
+        return embed(deviations.latent, deviations.residual, placed=self._placed)
+
+    def _nearest(self, frame: Pixels, held: Table) -> Kind | None:
+        named = self._namer(self._points(frame))
+        if not named.known[0]:
+            return None
+        index = int(named.kind[0])
+        return Kind(held.ids[index], shown_name(held.ids[index], held.names[index]), float(named.distance[0]))
