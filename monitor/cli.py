@@ -70,6 +70,7 @@ def _status_of(error: Exception) -> int | None:
     from monitor.journal.store import JournalError
     from monitor.keys import KeyFileError
     from monitor.operators.reach import AlarmError
+    from monitor.taxonomy.store import StoreError
     from monitor.yamlfile import ConfigError
 
     if isinstance(
@@ -81,6 +82,7 @@ def _status_of(error: Exception) -> int | None:
         | CameraError
         | JournalError
         | BlockStoreError
+        | StoreError
         | KeyFileError,
     ):
         return USAGE
@@ -106,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_cameras(commands)
     _add_daemon(commands)
     _add_alarms(commands)
+    _add_taxonomy(commands)
     _add_keys(commands)
     _add_bench(commands)
     return parser
@@ -311,6 +314,13 @@ def _add_alarms(commands: "_Commands[_Parser]") -> None:
 
     does = "what people do about alarms, of a daemon that runs or one that does not"
     parser.add(commands.add_parser("alarms", help=does, description=does[0].upper() + does[1:] + "."))
+
+
+def _add_taxonomy(commands: "_Commands[_Parser]") -> None:
+    from monitor.taxonomy import parser
+
+    does = "kinds of anomaly: which there are, what they are called"
+    parser.add(commands.add_parser("taxonomy", help=does, description=does[0].upper() + does[1:] + "."))
 
 
 def _add_bench(commands: "_Commands[_Parser]") -> None:

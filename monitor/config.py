@@ -15,6 +15,7 @@ from monitor.alarms.config import Alarms
 from monitor.sinks.config import WANTED as WANTED_OF_SINKS
 from monitor.sinks.config import Sinks
 from monitor.sinks.opcua.settings import Opcua
+from monitor.taxonomy.config import Taxonomy
 from monitor.types import Cause, Precision, State
 from monitor.types import Priority as Priority  # for those who know it from here
 from monitor.yamlfile import ConfigError, load
@@ -319,6 +320,7 @@ class Config(_Section, frozen=True):
     events: Events = Events()
     permit: Permit = Permit()
     alarms: Alarms = Alarms()
+    taxonomy: Taxonomy = Taxonomy()
     outputs: Outputs = Outputs()
     sinks: Sinks = Sinks()
     opcua: Opcua | None = None

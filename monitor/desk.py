@@ -33,6 +33,7 @@ from monitor.snapshots.request import Request, RequestError
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
 from monitor.sweep import Sweeps, Swept
 from monitor.taxonomy import table
+from monitor.taxonomy.taxonomist import Taxonomist
 from monitor.vitals import PRIORITIES, read_text
 from monitor.voice import Heartbeat, Permit
 
@@ -102,6 +103,9 @@ class Desk:
         self._retention = Retention(journal, keep.keep_days, keep.keep_mib, names, NEVER_BEFORE_NS, awaited)
         rates = given.bundle.rates if given.bundle else None
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
+        self.taxonomist = None
+        if given.bundle is not None:
+            self.taxonomist = Taxonomist(given, memory, journal.alarms_since, mono_ns, t_ns)
 
     def ask(self, target: str, asked: Asked) -> "Future[Answer]":
         """Have something done to an alarm or source at the next step; answered once it is journalled. Of any thread.
@@ -137,9 +141,15 @@ class Desk:
         if overwritten:
             self._overwritten, self._overwritten_ns = overwritten, mono_ns
             _log.error("%d event records were overwritten before they were read", overwritten)
+        new_kinds = []
+        if self.taxonomist is not None:
+            self.taxonomist.see(records, t_ns)  # first of all: the ring overwrites the frames that they speak of
+            new_kinds = self.taxonomist.news(t_ns)
         lost = hot_lost(self._memory.vitals, mono_ns, self._started_ns)
         at, held = Moment(state_of(self._memory.vitals, lost), mono_ns, t_ns), self.life.modes
-        revisions = self._apply([*records, *self._watch(lost, t_ns)], at)
+        revisions = self._apply([*records, *self._watch(lost, t_ns), *new_kinds], at)
+        if self.taxonomist is not None:
+            self.taxonomist.follow(revisions)
         made = {one.alarm.id: one.entry for one in revisions if one.what not in life.UNTOLD}
         answers, acted, done = self._do_what_was_asked(at, made)
         revisions += acted
@@ -167,6 +177,11 @@ class Desk:
         self._show(at)
         self._step_ns = None
         return telegrams
+
+    def tend(self, mono_ns: int, t_ns: int, last: bool = False) -> None:
+        """What has time until the alarms of a step have left."""
+        if self.taxonomist is not None:
+            self.taxonomist.tend(mono_ns, t_ns, journaled=self._outbox.on_disk, last=last)
 
     @property
     def causes(self) -> list[int]:
@@ -200,6 +215,8 @@ class Desk:
         """Close what this desk has opened itself."""
         if self._keeper is not None:
             self._keeper.close()
+        if self.taxonomist is not None:
+            self.taxonomist.close()
 
     def _awaited(self, config: Config) -> list[tuple[str, str]]:
         """Sources and priorities of alarms that someone must acknowledge before the permit comes back."""

@@ -50,6 +50,7 @@ class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
     mono_ns: int = 0  # monotonic, of this boot of the machine: when it was written; 0: only now, by whoever reads it
     began_ns: int = 0  # of this clock: when the event began
+    position: int = -1  # in the ring, of the peak frame of what the charts found; -1: there is none
 
 
 _encoder = msgspec.json.Encoder()

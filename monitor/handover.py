@@ -192,6 +192,7 @@ class Handover:
             xy=None if np.isnan(x) else (x, y),
             bundle=self._bundle,
             why=sourced.why,
+            position=int(peak["position"]) if sourced.rule in (CHART_RULE, STOP_RULE) else -1,
         )
 
     def _peak(self, sourced: SourcedChange) -> Peak | None:

@@ -22,6 +22,7 @@ from monitor.shared import Arrays
 from monitor.sinks.pump import Statistics
 from monitor.sinks.retry import CircuitState
 from monitor.status import Status
+from monitor.taxonomy.taxonomist import TaxonomyStatus
 from monitor.types import State
 from monitor.vitals import PRIORITIES
 
@@ -47,7 +48,7 @@ class Metrics(Collector):
     """The metrics of one daemon.
 
     *look* gives its status, *raised* how many alarms were ever raised by source and priority, *sinks* what became of
-    their changes, *figures* how good the alarms of the last day were.
+    their changes, *figures* how good the alarms of the last day were, *taxonomy* how kinds of anomaly stand.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Metrics(Collector):
         raised: Callable[[], Mapping[tuple[str, str], int]],
         sinks: Callable[[], Sequence[Statistics]] = tuple,
         figures: Callable[[], Figures | None] | None = None,
+        taxonomy: Callable[[], TaxonomyStatus] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -66,7 +68,7 @@ class Metrics(Collector):
         self._vitals = arrays
         self._look = look
         self._raised = raised
-        self._sinks, self._figures = sinks, figures
+        self._sinks, self._figures, self._taxonomy = sinks, figures, taxonomy
         self._torch = torch_version()
         self._registry = registry
         registry.register(self)
@@ -90,6 +92,7 @@ class Metrics(Collector):
         yield from self._charts(status)
         yield from self._promise(status)
         yield from self._alarms(status)
+        yield from self._kinds()
         yield from self._deliveries()
         yield from self._state(status)
 
@@ -221,6 +224,21 @@ class Metrics(Collector):
             ("unacknowledged", "Alarms of the last day that nobody has acknowledged", found.unacknowledged),
         ):
             yield self._gauge(f"alarms_{name}", text, (), [((), value)])
+
+    def _kinds(self) -> Iterator[Metric]:
+        if self._taxonomy is None:
+            return
+        found = self._taxonomy()
+        yield self._gauge("taxonomy_kinds", "Kinds of anomaly that live", (), [((), found.kinds)])
+        text = "What the last grouping took; 0: there was none"
+        yield self._gauge("taxonomy_run_seconds", text, (), [((), found.run_seconds)])
+        samples = [(("events",), float(found.samples)), (("normal",), float(found.normals))]
+        yield self._gauge("taxonomy_samples", "Frames kept to find kinds among", ("of",), samples)
+        yield self._counter("taxonomy_events_total", "Events of charts offered to be kept", (), [((), found.events)])
+        text = "Events of which no frame could be kept"
+        yield self._counter("taxonomy_events_missed_total", text, (), [((), found.missed)])
+        text = "Groupings that came to nothing, and writes that the disk refused"
+        yield self._counter("taxonomy_failures_total", text, (), [((), found.failures)])
 
     def _deliveries(self) -> Iterator[Metric]:
         sinks = self._sinks()

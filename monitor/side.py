@@ -22,25 +22,18 @@ from typing import Final
 
 import uvicorn
 import zmq
-from prometheus_client import CollectorRegistry
 
 from monitor import doorkeeper, logs, orders, vitals
-from monitor.alarms.acts import AcknowledgeAll, Asked
 from monitor.alarms.alarm import Alarm
-from monitor.alarms.figures import Figures, figures
-from monitor.alarms.modes import Modes
 from monitor.blockstore import BlockStoreError
 from monitor.broadcast import Broadcast
 from monitor.config import Config, Http
-from monitor.desk import Answer, Desk, Telegram, sink_names
+from monitor.desk import Desk, Telegram, sink_names
 from monitor.doorkeeper import Doorkeeper
 from monitor.journal.reader import Reader
-from monitor.journal.reading import Told, Which
 from monitor.journal.store import Journal, JournalError
 from monitor.keys import KeyFileError
-from monitor.layers import RateSummary
 from monitor.live import Live
-from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
 from monitor.people import People
 from monitor.sinks.build import opcua_route, routes
@@ -49,22 +42,18 @@ from monitor.sinks.sink import SinkError
 from monitor.snapshots.clerk import Clerk
 from monitor.snapshots.page import Snapshot
 from monitor.snapshots.request import Request
-from monitor.status import Status
-from monitor.sweep import Swept
+from monitor.taxonomy.store import StoreError
 from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
 from monitor.web.connection import Connection
+from monitor.window import Window
 
 TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""
 
-ANSWER_S: Final = 10.0
-SWEEP_S: Final = 60.0  # ten thousand alarms take two
 SINKS_STOP_S: Final = 3.0
 WAITING_MOST: Final = 1000
-FIGURES_NS: Final = 60_000_000_000
-DAY_NS: Final = 86_400_000_000_000
 QUEUED_MESSAGES: Final = 10_000  # per subscriber that does not read: hours of alarms
 LINGER_MS: Final = 1000
 
@@ -73,70 +62,6 @@ _log = logging.getLogger(__name__)
 
 class StartError(ValueError):
     """The process cannot start as configured: one line for the operator, with the key."""
-
-
-class Window:
-    """What HTTP shows: the desk at the present moment, and what *reader* finds while the desk writes the journal."""
-
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, reader: Reader, dispatch: Dispatch) -> None:
-        self._desk = desk
-        self._reader = reader
-        self._wake_fd = given.wake_fd
-        self._latest: tuple[int, Figures | None] | None = None
-        self._metrics = Metrics(
-            CollectorRegistry(),
-            given,
-            memory.vitals,
-            self.status,
-            lambda: desk.raised,
-            lambda: dispatch.statistics,
-            self._of_the_last_day,
-        )
-
-    def status(self) -> Status:
-        return self._desk.status(time.monotonic_ns(), time.time_ns())
-
-    def alarms(self, limit: int, which: Which | None) -> list[Alarm]:
-        return self._reader.alarms(limit, which)
-
-    def history(self, alarm_id: str) -> list[Told]:
-        return self._reader.changes(alarm_id)
-
-    def modes(self) -> Modes:
-        return self._desk.life.modes
-
-    def figures(self, first_t_ns: int, last_t_ns: int) -> Figures:
-        return figures(self._reader.lived(first_t_ns, last_t_ns), first_t_ns, last_t_ns)
-
-    def _of_the_last_day(self) -> Figures | None:
-        """Worked out once a minute: a scrape is not to wait for ten thousand alarms. None: they cannot be read."""
-        now_ns, now_t_ns = time.monotonic_ns(), time.time_ns()
-        if self._latest is None or now_ns - self._latest[0] >= FIGURES_NS:
-            try:
-                found = self.figures(now_t_ns - DAY_NS, now_t_ns)
-            except JournalError as error:
-                _log.error("%s", error)
-                found = None
-            self._latest = now_ns, found
-        return self._latest[1]
-
-    def ask(self, target: str, asked: Asked) -> Answer:
-        """Raises TimeoutError where the desk does not get to it, since the disk holds it up."""
-        waiting = self._desk.ask(target, asked)
-        os.eventfd_write(self._wake_fd, 1)
-        return waiting.result(ANSWER_S)
-
-    def ask_all(self, asked: AcknowledgeAll) -> Swept:
-        """Likewise."""
-        waiting = self._desk.ask_all(asked)
-        os.eventfd_write(self._wake_fd, 1)
-        return waiting.result(SWEEP_S)
-
-    def layers(self, job: str | None) -> RateSummary:
-        return self._desk.layers(job)
-
-    def metrics(self, accept: str) -> tuple[bytes, str]:
-        return self._metrics.expose(accept)
 
 
 class _Server(uvicorn.Server):
@@ -207,12 +132,17 @@ class _Shell:
             while not self._stop.is_set():
                 self._wake.clear()
                 self._send(await loop.run_in_executor(thread, self._step))
+                await loop.run_in_executor(thread, self._tend)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), TICK_S)
             self._send(await loop.run_in_executor(thread, self._step, True))
+            await loop.run_in_executor(thread, self._tend, True)
 
     def _step(self, last: bool = False) -> list[Telegram]:
         return self._desk.step(time.monotonic_ns(), time.time_ns(), last)
+
+    def _tend(self, last: bool = False) -> None:
+        self._desk.tend(time.monotonic_ns(), time.time_ns(), last)
 
     def _send(self, telegrams: list[Telegram]) -> None:
         self._publisher.listen()  # who subscribed before it got a snapshot hears all that this one did not show
@@ -385,7 +315,7 @@ def main() -> int:
     logs.set_up(given.config.log, "side")
     try:
         run(given)
-    except (StartError, JournalError, BlockStoreError, SinkError, KeyFileError) as error:
+    except (StartError, JournalError, BlockStoreError, StoreError, SinkError, KeyFileError) as error:
         sys.stderr.write(f"framewatch: {given.source}: {error}\n")
         return 2
     return 0

@@ -92,23 +92,23 @@ def acknowledge(options: argparse.Namespace) -> int:
         return _acknowledge_all(options)
     if options.source or options.group or options.until or options.before:
         raise AlarmError("--source, --group, --until and --before belong to --all")
-    return _do(options, options.id, Acknowledge(_by(options), options.verdict, options.reason))
+    return _do(options, options.id, Acknowledge(by_whom(options), options.verdict, options.reason))
 
 
 def shelve(options: argparse.Namespace) -> int:
-    return _do(options, options.target, Shelve(_by(options), options.for_s, options.reason))
+    return _do(options, options.target, Shelve(by_whom(options), options.for_s, options.reason))
 
 
 def suppress(options: argparse.Namespace) -> int:
-    return _do(options, options.target, Suppress(_by(options), options.for_s, options.reason))
+    return _do(options, options.target, Suppress(by_whom(options), options.for_s, options.reason))
 
 
 def take_out(options: argparse.Namespace) -> int:
-    return _do(options, options.target, TakeOut(_by(options), options.reason))
+    return _do(options, options.target, TakeOut(by_whom(options), options.reason))
 
 
 def put_back(options: argparse.Namespace) -> int:
-    return _do(options, options.target, PutBack(_by(options), options.mode, options.reason))
+    return _do(options, options.target, PutBack(by_whom(options), options.mode, options.reason))
 
 
 def tail(options: argparse.Namespace) -> int:
@@ -168,7 +168,7 @@ def _journal(options: argparse.Namespace) -> Iterator[Reader]:
 
 def _do(options: argparse.Namespace, target: str, asked: Asked) -> int:
     config = configs.read(Path(options.config))
-    found = reach.do(config, _token(config), target, asked)
+    found = reach.do(config, token_of(config), target, asked)
     if options.json:
         show.as_json(found)
     elif found["alarm"] is not None:
@@ -193,9 +193,9 @@ def _acknowledge_all(options: argparse.Namespace) -> int:
         if not options.json:
             screen.say(f"{count} alarms wait, the one raised last is {newest[0].id}")
         asked = AcknowledgeAll(
-            _by(options), newest[0].id, options.verdict, options.reason, options.source, options.group
+            by_whom(options), newest[0].id, options.verdict, options.reason, options.source, options.group
         )
-        found = reach.do_all(config, _token(config), asked)
+        found = reach.do_all(config, token_of(config), asked)
     if options.json:
         show.as_json({"waited": count, "until": newest[0].id if newest else None, **found})
     else:
@@ -222,11 +222,12 @@ def _source(options: argparse.Namespace) -> str | None:
     return str(options.source) if options.source is not None else None
 
 
-def _token(config: Config) -> str | None:
+def token_of(config: Config) -> str | None:
+    """What a request that changes something carries; None: none is configured."""
     return token.text_of(Path(config.http.token_file)) if config.http.token_file else None
 
 
-def _by(options: argparse.Namespace) -> str:
+def by_whom(options: argparse.Namespace) -> str:
     """Who acts: as said, or the user of this machine."""
     try:
         return str(options.by or getpass.getuser())

@@ -40,19 +40,19 @@ def do(config: Config, token: str | None, target: str, asked: Asked) -> dict[str
     """
     name = next(name for name, kind in ACTS.items() if kind is type(asked))
     try:
-        return _by_daemon(config, token, f"{urllib.parse.quote(target, safe='')}/{name}", asked, TIMEOUT_S)
+        return by_daemon(config, token, f"alarms/{urllib.parse.quote(target, safe='')}/{name}", asked, TIMEOUT_S)
     except ConnectionRefusedError:
         with _held(config) as journal:
-            return _in_journal(journal, config, target, _bounded(asked), time.monotonic_ns(), time.time_ns())
+            return _in_journal(journal, config, target, bounded(asked), time.monotonic_ns(), time.time_ns())
 
 
 def do_all(config: Config, token: str | None, asked: AcknowledgeAll) -> dict[str, Any]:
     """Have many alarms acknowledged, likewise."""
     try:
-        return _by_daemon(config, token, "acknowledge", asked, SWEEP_TIMEOUT_S)
+        return by_daemon(config, token, "alarms/acknowledge", asked, SWEEP_TIMEOUT_S)
     except ConnectionRefusedError:
         with _held(config) as journal:
-            return _all_in_journal(journal, config, _bounded(asked), time.monotonic_ns(), time.time_ns())
+            return _all_in_journal(journal, config, bounded(asked), time.monotonic_ns(), time.time_ns())
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def _held(config: Config) -> Iterator[Journal]:
         journal.close()
 
 
-def _bounded(asked: Kind) -> Kind:
+def bounded(asked: Kind) -> Kind:
     """What is *asked*, within the bounds that hold for everybody."""
     try:
         return msgspec.convert(msgspec.to_builtins(asked), type(asked))
@@ -83,12 +83,16 @@ def _address(config: Config) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{config.http.port}"
 
 
-def _by_daemon(config: Config, token: str | None, path: str, asked: object, timeout_s: float) -> dict[str, Any]:
+def by_daemon(config: Config, token: str | None, path: str, asked: object | None, timeout_s: float) -> dict[str, Any]:
+    """What the daemon of *config* answers at /api/v1/*path*, where something may be *asked* of it.
+
+    Raises AlarmError in one line where it refuses, and ConnectionRefusedError where none runs.
+    """
     request = urllib.request.Request(
-        f"{_address(config)}/api/v1/alarms/{path}",
-        data=msgspec.json.encode(asked),
+        f"{_address(config)}/api/v1/{path}",
+        data=None if asked is None else msgspec.json.encode(asked),
         headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},
-        method="POST",
+        method="GET" if asked is None else "POST",
     )
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the daemon is near: no proxy's business
     try:

@@ -94,7 +94,7 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
         return answer(view.figures(now_t_ns - math.ceil(query.hours * 3.6e12), now_t_ns))
 
     async def acknowledge_all(request: Request) -> Response:
-        asked = await _asked(request, allowed, AcknowledgeAll)
+        asked = await asked_of(request, allowed, AcknowledgeAll)
         if isinstance(asked, Response):
             return asked
         try:
@@ -106,7 +106,7 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
 
     async def act(request: Request) -> Response:
         kind: type[Asked] | None = ACTS.get(request.path_params["act"])
-        asked: Asked | Response = await _asked(request, allowed, kind)
+        asked: Asked | Response = await asked_of(request, allowed, kind)
         if isinstance(asked, Response):
             return asked
         try:
@@ -127,7 +127,7 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
     ]
 
 
-async def _asked(request: Request, allowed: Allowed | None, kind: type[Kind] | None) -> Kind | Response:
+async def asked_of(request: Request, allowed: Allowed | None, kind: type[Kind] | None) -> Kind | Response:
     """What *request* asks for, a *kind* of act (None: there is no such), or the answer that says why not."""
     if allowed is None:
         return answer({"error": "no token is configured (http.token_file): nothing can be changed here"}, 403)

@@ -1,5 +1,6 @@
 """The page, its API and /metrics as one ASGI application. What changes anything is in `monitor.web.alarms`."""
 
+import sqlite3
 from importlib.resources import files
 from typing import Annotated, Final, Protocol
 
@@ -13,7 +14,7 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
-from monitor.web import alarms
+from monitor.web import alarms, taxonomy
 from monitor.web.answers import answer
 
 READY: Final = (State.OK, State.IDLE)
@@ -35,7 +36,7 @@ PAGE_HEADERS: Final = {
 }
 
 
-class View(alarms.View, Protocol):
+class View(alarms.View, taxonomy.View, Protocol):
     """What the application shows. Called in worker threads."""
 
     def status(self) -> Status: ...
@@ -81,7 +82,22 @@ def application(view: View, allowed: alarms.Allowed | None = None) -> Starlette:
         "/api/v1/layers": layers,
     }
     shown = [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
-    return Starlette(routes=[*shown, *alarms.routes(view, allowed)], exception_handlers={JournalError: _unreadable})
+    return Starlette(
+        routes=[*shown, *alarms.routes(view, allowed), *taxonomy.routes(view, allowed)],
+        exception_handlers={
+            JournalError: _unreadable,
+            sqlite3.Error: _refused,
+            taxonomy.NoKindsError: _no_kinds,
+        },
+    )
+
+
+def _no_kinds(_: Request, error: Exception) -> Response:
+    return answer({"error": str(error)}, 404)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    return answer({"error": f"the file of kinds cannot be used: {error}"}, 503)
 
 
 def _unreadable(_: Request, error: Exception) -> Response:

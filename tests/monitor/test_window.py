@@ -13,8 +13,8 @@ from monitor import eventlog
 from monitor.desk import Desk
 from monitor.journal.reader import Reader
 from monitor.journal.store import Journal, JournalError
-from monitor.side import DAY_NS, Window
 from monitor.sinks.dispatch import Dispatch
+from monitor.window import DAY_NS, Window
 
 PATIENCE_S = 10.0
 

@@ -1,0 +1,56 @@
+"""The arguments of `framewatch taxonomy`."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from monitor import arguments as take
+from monitor.taxonomy.records import NAME_MOST, NOTE_MOST
+from monitor.vitals import PRIORITIES
+
+
+def text(most: int) -> Callable[[str], str]:
+    """Text of at most so many letters, and at least one that can be seen."""
+
+    def take_text(given: str) -> str:
+        if not given.strip() or len(given) > most or not given.isprintable():
+            raise argparse.ArgumentTypeError(f"takes 1 to {most} letters in one line")
+        return given.strip()
+
+    return take_text
+
+
+def add(taxonomy: argparse.ArgumentParser) -> None:
+    """The commands below *taxonomy*."""
+    below = taxonomy.add_subparsers(metavar="COMMAND", required=True, parser_class=type(taxonomy))
+
+    def command(name: str, function: str, does: str) -> Any:
+        parser = below.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
+        parser.set_defaults(command=_late(function))
+        parser.add_argument("--config", required=True, help="the daemon's configuration")
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        return parser
+
+    command("list", "list_", "what is too few to be a kind, then all kinds")
+    shown = command("show", "show", "one kind: its typical and its farthest events, its history, what was said of it")
+    shown.add_argument("id", metavar="ID", type=take.count)
+    named = command("name", "name", "call a kind by a name, note something about it, give it a priority")
+    named.add_argument("id", metavar="ID", type=take.count)
+    named.add_argument("name", metavar="NAME", nargs="?", type=text(NAME_MOST))
+    named.add_argument("--note", type=text(NOTE_MOST), metavar="TEXT")
+    named.add_argument("--priority", choices=(*PRIORITIES, "none"), help="none takes it away")
+    named.add_argument("--by", help="who says so (default: the user of this machine)")
+    run = command("run", "run", "group the events that are kept now, and say what was found")
+    run.add_argument("--by", help="who asks (default: the user of this machine)")
+
+
+def _late(function: str) -> Callable[[argparse.Namespace], int]:
+    """That of `monitor.taxonomy.commands`, which is loaded when it runs: no other command is to wait for it."""
+
+    def run(options: argparse.Namespace) -> int:
+        from monitor.taxonomy import commands
+
+        found: Callable[[argparse.Namespace], int] = getattr(commands, function)
+        return found(options)
+
+    return run
