@@ -105,7 +105,14 @@ class Desk:
         self._layers = LayerBook(rates, memory.units) if rates is not None else None
         self.taxonomist = None
         if given.bundle is not None:
-            self.taxonomist = Taxonomist(given, memory, journal.alarms_since, mono_ns, t_ns)
+            self.taxonomist = Taxonomist(
+                given,
+                memory,
+                journal.alarms_since,
+                mono_ns,
+                t_ns,
+                lambda *kinds: table.write(memory.kinds, table.Table(*kinds)),
+            )
 
     def ask(self, target: str, asked: Asked) -> "Future[Answer]":
         """Have something done to an alarm or source at the next step; answered once it is journalled. Of any thread.

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -104,6 +105,9 @@ class Window:
     def group_kinds(self) -> None:
         self._taxonomist().ask()
         os.eventfd_write(self._wake_fd, 1)
+
+    def kinds_page(self) -> Path:
+        return self._taxonomist().page
 
     def _taxonomist(self) -> Taxonomist:
         if self._desk.taxonomist is None:

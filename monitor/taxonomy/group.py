@@ -30,7 +30,8 @@ from monitor.bundle import read as read_bundle
 from monitor.taxonomy.config import Taxonomy
 from monitor.taxonomy.launcher import Task
 from monitor.taxonomy.records import ChangeRow, Counts, KindRow, Run, Sample
-from monitor.taxonomy.store import WAIT_S, Store, StoreError
+from monitor.taxonomy.store import WAIT_S, Store, StoreError, page_of
+from monitor.taxonomy.telling import write_page
 
 AT_ONCE: Final = 32  # frames that go through the network together
 NICE: Final = 19
@@ -83,7 +84,9 @@ def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: C
         cut = find_kinds(events.points, settings_of(task.settings))
         with store.transaction():
             took_s = clock() - began_s
-            return _settle(store, bundle, events, normals, cut, task.settings, ever, took_s, wall_clock())
+            run = _settle(store, bundle, events, normals, cut, task.settings, ever, took_s, wall_clock())
+        write_page(page_of(Path(task.store)), task.camera, store, run, events.samples, events.points, cut)
+        return run
     finally:
         store.close()
 

@@ -66,6 +66,11 @@ def beside(journal: Path) -> Path:
     return journal.with_name(f"{journal.stem}.kinds.db")
 
 
+def page_of(store: Path) -> Path:
+    """Where the page of the last grouping lies, beside the file *store*."""
+    return store.with_suffix(".html")
+
+
 class Store:
     """The file at *path* with the kinds of *camera*, made where it is missing. May be used by several threads.
 

@@ -25,7 +25,7 @@ from monitor.taxonomy.launcher import Known, Launcher, Task, due
 from monitor.taxonomy.publish import Write, publish
 from monitor.taxonomy.records import KindRow, Naming
 from monitor.taxonomy.shown import KindInFull, Overview
-from monitor.taxonomy.store import Store, beside
+from monitor.taxonomy.store import Store, beside, page_of
 from monitor.types import Kind
 
 WRITE_NS: Final = 1_000_000_000
@@ -71,6 +71,7 @@ class Taxonomist:
         config = given.config
         self._settings, self._bundle = config.taxonomy, given.bundle.sha256
         path = beside(Path(config.journal))
+        self.page = page_of(path)  # that of the last grouping; not there before the first
         self._store = Store(path, config.camera, check=True)
         self._collector = Collector(Ring(memory.ring), self._store, config.taxonomy)
         task = Task(str(path), config.camera, str(config.bundle), config.taxonomy, os.getpid())

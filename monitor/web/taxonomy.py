@@ -1,11 +1,12 @@
 """Routes about kinds of anomaly: what there is for everybody, and naming and grouping for who has the token."""
 
+from pathlib import Path
 from typing import Annotated, Final, Protocol
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.taxonomy.records import Naming
@@ -30,6 +31,7 @@ class View(Protocol):
     def kind(self, number: int) -> KindInFull | None: ...
     def name_kind(self, number: int, asked: Naming) -> KindInFull | None: ...
     def group_kinds(self) -> None: ...
+    def kinds_page(self) -> Path: ...
 
 
 class Grouping(msgspec.Struct, frozen=True):
@@ -43,6 +45,12 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
 
     def kinds(_: Request) -> Response:
         return answer(view.kinds())
+
+    def page(_: Request) -> Response:
+        path = view.kinds_page()
+        if not path.is_file():
+            return PlainTextResponse("kinds of anomaly have not been grouped yet", 404)
+        return FileResponse(path, media_type="text/html")
 
     def kind(request: Request) -> Response:
         return _found(view.kind(request.path_params["id"]))
@@ -63,6 +71,7 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
         return answer({"asked": True}, 202)
 
     return [
+        Route("/taxonomy", page, methods=["GET"]),
         Route(PATH, kinds, methods=["GET"]),
         Route(f"{PATH}/run", run, methods=["POST"]),
         Route(f"{PATH}/{{id:int}}", kind, methods=["GET"]),

@@ -1,0 +1,65 @@
+"""The page of a grouping, beside the file of kinds: made by who has just grouped, since its points are at hand."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.taxonomy.cut import Cut
+from models.taxonomy.identity import Change, Kind, Kinds
+from monitor.taxonomy import found, report
+from monitor.taxonomy.found import Happened
+from monitor.taxonomy.records import KindRow, Run, Sample
+from monitor.taxonomy.store import Store
+
+SIDE_PX: Final = 128
+"""Longest side of a small picture: of larger frames every so-manieth pixel is taken."""
+
+
+def write_page(
+    path: Path, camera: str, store: Store, run: Run, samples: list[Sample], points: npt.NDArray[Any], cut: Cut
+) -> None:
+    """Write the page of *run*, whose *samples* are *points* (n, d) that *cut* has grouped: whole, or not at all."""
+    pictures = [_small(store.pixels(one.id), one) for one in samples]
+    taxonomy = found.Taxonomy(
+        camera=camera,
+        bundle=run.bundle,
+        t_ns=run.t_ns,
+        kinds=Kinds(tuple(map(_kind, store.kinds())), store.next_kind()),
+        cut=cut,
+        ids=np.array([one.id for one in samples], np.int64),
+        points=points,
+        seen_ns=np.array([one.t_ns for one in samples], np.int64),
+        pixels=np.stack(pictures) if pictures else np.empty((0, 1, 1), np.uint8),
+        changes=_changes(store),
+    )
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.write_text(report.render(taxonomy))
+    os.replace(scratch, path)
+
+
+def _small(pixels: npt.NDArray[Any] | None, sample: Sample) -> npt.NDArray[Any]:
+    step = max(1, -(-max(sample.height, sample.width) // SIDE_PX))
+    if pixels is None:  # dropped meanwhile
+        pixels = np.zeros((sample.height, sample.width), sample.dtype)
+    return pixels[::step, ::step]
+
+
+def _kind(row: KindRow) -> Kind:
+    return Kind(
+        row.id, row.centre, row.radius, row.members, row.state, row.name, row.notes, row.priority, row.parent,
+        row.merged_into,
+    )  # fmt: skip
+
+
+def _changes(store: Store) -> tuple[Happened, ...]:
+    when = {run.number: run.t_ns for run in store.runs(-1)}
+    told = [one for kind in store.kinds() for one in store.changes(kind.id)]
+    happened = (
+        Happened(when[one.run], Change(one.what, one.id, one.others))  # type: ignore[arg-type]  # as it was written
+        for one in sorted(told, key=lambda one: one.run)
+        if one.run in when
+    )
+    return tuple(happened)
