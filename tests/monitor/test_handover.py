@@ -185,3 +185,14 @@ def test_the_pool_of_a_frame_is_its_bright_region() -> None:
     assert (pool.area_px, pool.mean, pool.peak) == (24, 200.0, 200.0)
     assert measure_pool(np.full((16, 16), 7, np.uint8)).area_px == 0
     assert 20 < measure_pool(normal(1, 0)[0]).area_px < 400
+
+
+@pytest.mark.parametrize(
+    ("rule", "source", "position"), [(CHART_RULE, "t2", 99), (STOP_RULE, "stop", 99), ("frozen", "frozen", -1)]
+)
+def test_a_record_says_where_in_the_ring_the_peak_is_of_what_the_charts_found(
+    bench: Bench, rule: str, source: str, position: int
+) -> None:
+    peak = {"scores": (60, 0, 0, 0), "position": 99}
+    bench.handover.report([change("began", rule, source, event(100, 103, 4, **peak))])
+    assert [one.position for one in bench.records()] == [position]

@@ -150,6 +150,7 @@ def test_a_grouping_that_fails_is_told_in_one_line_and_disturbs_nothing(
     assert process is not None
     process.wait(60)
     eventlog.append(daemon[1].log, record("began"))
+    beat(daemon[1], NOW_NS + 5 * S)
     with caplog.at_level(logging.ERROR):
         work(desk, 3)
         work(desk, 5)
