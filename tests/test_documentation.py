@@ -84,7 +84,19 @@ def test_every_command_of_the_readme_exists() -> None:
     named = set(re.findall(r"framewatch (\w+)", README))
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    known = {"demo", "calibrate", "score", "evaluate", "replay", "simulate", "run", "doctor", "bench", "keys"}
+    known = {
+        "demo",
+        "calibrate",
+        "score",
+        "evaluate",
+        "replay",
+        "simulate",
+        "run",
+        "doctor",
+        "bench",
+        "keys",
+        "taxonomy",
+    }
     assert named & known == known
     for command in known:
         with pytest.raises(SystemExit) as done:
@@ -162,6 +174,7 @@ def test_no_document_names_what_is_not_there() -> None:
         "docs/alarms.md",
         "docs/cameras.md",
         "docs/sinks.md",
+        "docs/taxonomy_running.md",
     ):
         text = (ROOT / document).read_text()
         for name in re.findall(r"`((?:monitor|models|calibration|tests|deploy)/[\w./-]+)`", text):

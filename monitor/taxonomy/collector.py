@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from monitor.alarms.life import Revision
 from monitor.eventlog import EventRecord
 from monitor.ring import FrameBatch, Ring, text
 from monitor.taxonomy.config import Taxonomy
-from monitor.taxonomy.records import Counts, Kept, Key, Sample
+from monitor.taxonomy.records import Kept, Key, Sample
 from monitor.taxonomy.store import Store, Writing
 from monitor.types import Peak, Pixels
 
@@ -23,8 +23,11 @@ PIECE: Final = 16
 WAITING_MOST: Final = 256
 """Events whose frames wait in memory; of those beyond, no frame is kept."""
 
-OPEN_MOST: Final = 256
-"""Events that are followed; the end of one may have been overwritten in the log."""
+OPEN_MOST: Final = 1024
+"""Events that are remembered; the end of one may have been overwritten in the log."""
+
+NO_FRAME: Final = -1.0
+"""Ratio of an event of which no frame could be copied yet."""
 
 NORMAL_NS: Final = 10_000_000_000
 """Between two looks for a normal frame."""
@@ -35,10 +38,7 @@ NORMAL_SHARE: Final = 1 / 8
 """Of all bytes, for normal frames."""
 
 
-class _Open(NamedTuple):
-    """An event that goes on."""
-
-    ratio: float  # of the frame that was copied; -1: none could be
+Value = TypeVar("Value")
 
 
 class Collector:
@@ -50,7 +50,9 @@ class Collector:
         nbytes = round(settings.mib * 2**20)
         normals = round(nbytes * NORMAL_SHARE)
         self._bounds = {False: Bounds(settings.samples, nbytes - normals), True: Bounds(settings.normals, normals)}
-        self._open: dict[Key, _Open] = {}
+        self._copied: dict[Key, float] = {}  # of events that go on, ratio of the frame that was copied
+        self._offered: dict[Key, None] = {}  # events that were counted, whether their frames have stayed or not
+        self._lost: dict[Key, None] = {}  # events that ended without a frame
         self._waiting: dict[Key, Kept] = {}  # to be written, by event
         self._grown: dict[Key, int] = {}
         self._alarms: dict[Key, str] = {}  # of what waits
@@ -80,25 +82,23 @@ class Collector:
 
     def _see(self, record: EventRecord, peak: Peak, t_ns: int) -> None:
         key = record.epoch, record.event
-        known = self._open.get(key, _Open(-1.0))
-        if peak.ratio > known.ratio and len(self._waiting) < WAITING_MOST:
+        ratio = self._copied.get(key, NO_FRAME)
+        if peak.ratio > ratio and len(self._waiting) < WAITING_MOST:
             pixels = self._copy(record.position, peak.seq, record.stream)
             if pixels is not None:
-                known = _Open(peak.ratio)
+                ratio = peak.ratio
                 self._waiting[key] = Kept(_of_event(record, peak, pixels, t_ns), pixels)
         if key in self._waiting:
             sample = self._waiting[key].sample
             frames_over = max(sample.frames_over, record.frames_over)
             self._waiting[key] = self._waiting[key]._replace(sample=sample._replace(frames_over=frames_over))
-        elif known.ratio >= 0:
-            self._grown[key] = record.frames_over
-        self._open[key] = known
+        else:
+            _remember(self._grown, key, record.frames_over)
+        _remember(self._copied, key, ratio)
         if record.phase == "ended":
-            del self._open[key]
-            if known.ratio < 0:
-                self.counts = self.counts._replace(events=self.counts.events + 1, missed=self.counts.missed + 1)
-        while len(self._open) > OPEN_MOST:
-            del self._open[next(iter(self._open))]
+            del self._copied[key]
+            if ratio == NO_FRAME:
+                _remember(self._lost, key, None)
 
     def _copy(self, position: int, seq: int, stream: str) -> Pixels | None:
         """The frame at *position* while the ring holds it; None where it is gone, or too large to be kept."""
@@ -154,7 +154,7 @@ class Collector:
     def _write_piece(self) -> bool:
         keys = list(self._waiting)[:PIECE]
         grown = {key: frames for key, frames in self._grown.items() if key not in self._waiting}
-        if not (keys or grown or self._normal or self._dropped or self.counts != self._store_counts()):
+        if not (keys or grown or self._lost or self._normal or self._dropped):
             return False
         before = self._reservoirs, self.counts
         try:
@@ -162,19 +162,15 @@ class Collector:
         except sqlite3.Error:
             self._reservoirs, self.counts = before
             raise
+        for key in grown:
+            del self._grown[key]
         for key in keys:
             del self._waiting[key]
+            self._grown.pop(key, None)
             self._alarms.pop(key, None)
-        self._grown = {key: frames for key, frames in self._grown.items() if key not in grown}
-        self._normal, self._dropped, self._written = None, set(), self.counts
+            _remember(self._offered, key, None)
+        self._normal, self._dropped, self._lost = None, set(), {}
         return True
-
-    _written: Counts | None = None
-
-    def _store_counts(self) -> Counts:
-        if self._written is None:
-            self._written = self._store.counts()
-        return self._written
 
     def _writing(self, keys: Sequence[Key], grown: Mapping[Key, int]) -> Writing:
         """What becomes of the events of *keys* and of the normal frame: new, changed, or passed over."""
@@ -188,13 +184,18 @@ class Collector:
             if self._store.id_of(key) is not None:
                 anew.append(kept)
                 continue
+            if key in self._offered:  # it had its turn
+                continue
             self.counts = self.counts._replace(events=self.counts.events + 1)
             new.append(self._entered(kept, dropped))
+        missed = sum(self._store.id_of(key) is None and key not in self._offered for key in self._lost)
+        self.counts = self.counts._replace(events=self.counts.events + missed, missed=self.counts.missed + missed)
         if self._normal is not None:
             new.append(self._entered(self._normal, dropped))
         stay = [one for one in new if one.sample.id not in dropped]
-        gone = sorted(dropped - {one.sample.id for one in new})
-        return Writing(stay, anew, list(grown.items()), gone, self.counts)
+        passed = [one.sample for one in new if one.sample.id in dropped]
+        gone = sorted(dropped - {one.id for one in passed})
+        return Writing(stay, anew, list(grown.items()), gone, self.counts, passed)
 
     def _entered(self, kept: Kept, dropped: set[int]) -> Kept:
         """*kept* with an id, and its place in the reservoir; what goes for it is added to *dropped*."""
@@ -205,6 +206,13 @@ class Collector:
         self._reservoirs[sample.normal], gone = reservoir.add(self._reservoirs[sample.normal], item)
         dropped |= set(gone)
         return kept._replace(sample=sample)
+
+
+def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+    """Among the latest OPEN_MOST."""
+    known[key] = value
+    while len(known) > OPEN_MOST:
+        del known[next(iter(known))]
 
 
 def _item(number: int, kind: int | None, nbytes: int) -> Item:

@@ -59,6 +59,7 @@ class Writing(NamedTuple):
     grown: Sequence[tuple[Key, int]]  # frames over the limit of events that are there
     dropped: Sequence[int]
     counts: Counts
+    passed: Sequence[Sample] = ()  # of events that were seen, and are not kept
 
 
 def beside(journal: Path) -> Path:
@@ -169,9 +170,9 @@ class Store:
         with self.transaction():
             rows = [(*one.sample, one.pixels.tobytes()) for one in writing.new]
             self._db.executemany(schema.INSERT_SAMPLE, rows)
-            for one in writing.new:
-                if one.sample.kind is not None:
-                    self._db.execute(_SEEN, (one.sample.t_ns, one.sample.kind))
+            seen = [*(one.sample for one in writing.new), *writing.passed]
+            self._db.executemany(_SEEN, [(one.t_ns, one.kind) for one in seen if one.kind is not None])
+            self._db.executemany(_PASSED, [(one.kind,) for one in writing.passed if one.kind is not None])
             self._db.executemany(_ANEW, [_anew(one) for one in writing.anew])
             self._db.executemany(_GROWN, [(frames, *key) for key, frames in writing.grown])
             dropped = [(number,) for number in writing.dropped]
@@ -299,6 +300,7 @@ class Store:
 
 
 _SEEN: Final = "UPDATE kinds SET last_t_ns = max(last_t_ns, ?) WHERE id = ?"
+_PASSED: Final = "UPDATE kinds SET gone = gone + 1 WHERE id = ?"
 _GROWN: Final = "UPDATE samples SET frames_over = max(frames_over, ?) WHERE epoch = ? AND event = ?"
 _GONE: Final = "UPDATE kinds SET gone = gone + 1 WHERE id = (SELECT kind FROM samples WHERE id = ? AND normal = 0)"
 _ANEW: Final = """

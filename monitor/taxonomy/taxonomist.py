@@ -26,6 +26,7 @@ from monitor.taxonomy.publish import Write, publish
 from monitor.taxonomy.records import KindRow, Naming
 from monitor.taxonomy.shown import KindInFull, Overview
 from monitor.taxonomy.store import Store, beside, page_of
+from monitor.taxonomy.table import shown_name
 from monitor.types import Kind
 
 WRITE_NS: Final = 1_000_000_000
@@ -228,7 +229,7 @@ class Taxonomist:
             stream=first.stream if first else "",
             first_seq=first.seq if first else 0,
             last_seq=first.seq if first else 0,
-            kind=Kind(kind.id, kind.name, 0.0),
+            kind=Kind(kind.id, shown_name(kind.id, kind.name), 0.0),
             job=first.job if first else "",
             layer=first.layer if first else None,
             context=first.context if first else "",

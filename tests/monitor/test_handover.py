@@ -308,3 +308,14 @@ def test_a_known_kind_withholds_by_its_own_priority_and_the_configuration_goes_b
     bench.handover.report([change("began", CHART_RULE, "t2", event(1, 2, 2, position=0, scores=(60, 0, 0, 0)))])
     assert bench.handover.open_causes == (cause,)
     os.close(bench.wake_fd)
+
+
+@pytest.mark.parametrize(
+    ("rule", "source", "position"), [(CHART_RULE, "t2", 99), (STOP_RULE, "stop", 99), ("frozen", "frozen", -1)]
+)
+def test_a_record_says_where_in_the_ring_the_peak_is_of_what_the_charts_found(
+    bench: Bench, rule: str, source: str, position: int
+) -> None:
+    peak = {"scores": (60, 0, 0, 0), "position": 99}
+    bench.handover.report([change("began", rule, source, event(100, 103, 4, **peak))])
+    assert [one.position for one in bench.records()] == [position]

@@ -1,0 +1,177 @@
+"""Grouping as it runs, on real frames through a real network: kinds last, and so does what people say of them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import numpy as np
+import pytest
+from frames import brighter, normal, with_spot
+from taxonomy_example import kept, store_of, written
+
+from models.taxonomy import cut, tree
+from monitor.bundle import Bundle
+from monitor.taxonomy import config, group, shown
+from monitor.taxonomy.config import Taxonomy
+from monitor.taxonomy.group import Pictures
+from monitor.taxonomy.launcher import Task
+from monitor.taxonomy.publish import publish
+from monitor.taxonomy.records import Kept, Naming
+from monitor.taxonomy.store import Store, Writing
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(store_of(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def task(tmp_path: Path, small_bundle: Bundle, store: Store) -> Task:
+    return Task(str(tmp_path / "journal.kinds.db"), "melt", str(small_bundle.path), Taxonomy(), 0)
+
+
+def events(first: int, count: int, kind: str) -> list[Kept]:
+    """Events of one kind, each in a run of its own."""
+    frames = np.concatenate([normal(0, 0), *(normal(1, 1000 + number) for number in range(first, first + count))])
+    shown = with_spot(frames) if kind == "spot" else brighter(frames)
+    return [kept(first + index, frame) for index, frame in enumerate(shown)]
+
+
+def add(store: Store, *more: Kept) -> None:
+    counts = store.counts()
+    new = written(list(more))
+    store.write(new._replace(counts=new.counts._replace(events=counts.events + len(more))))
+
+
+def kind_of_each(store: Store) -> dict[int, int | None]:
+    return {one.id: one.kind for one in store.samples("normal = 0")}
+
+
+def test_the_choices_of_the_configuration_are_those_that_there_are() -> None:
+    assert get_args(config.Linkage) == tree.LINKAGES
+    assert get_args(config.Rule) == cut.RULES
+    assert Taxonomy().least == cut.LEAST
+
+
+def test_two_kinds_are_found_and_go_on_with_their_names_as_events_come_and_go(task: Task, store: Store) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    run = group.group(task)
+    assert (run.kinds, run.discrete, run.points, run.events, run.upto) == (2, True, 22, 22, 22)
+    spots, brights = (kind_of_each(store)[number] for number in (1, 13))
+    assert spots is not None
+    assert kind_of_each(store) == dict.fromkeys(range(1, 13), spots) | dict.fromkeys(range(13, 23), brights)
+    store.act(spots, Naming("ann", "spatter", priority="high"), 5)
+    add(store, *events(23, 8, "spot"))
+    store.write(Writing([], [], [], list(range(1, 10)), store.counts()))
+    assert group.group(task).number == 2
+    kind = store.kind(spots)
+    assert kind is not None
+    assert (kind.name, kind.priority, kind.gone, len(kind.members)) == ("spatter", "high", 9, 11)
+    assert {kind_of_each(store)[number] for number in range(23, 31)} == {spots}
+    in_full = shown.in_full(store, spots)
+    assert in_full is not None
+    assert (in_full.kind.events, in_full.kind.held) == (20, 11)
+    assert [change.what for change in in_full.changes] == ["born"]
+
+
+def test_a_name_that_is_given_while_it_computes_is_kept(
+    task: Task, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    group.group(task)
+    find = group.find_kinds
+
+    def name_and_find(*given: object) -> cut.Cut:
+        store.act(1, Naming("ann", "spatter"), 5)
+        return find(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(group, "find_kinds", name_and_find)
+    group.group(task)
+    assert [kind.name for kind in store.kinds()] == ["spatter", ""]
+
+
+def test_kinds_survive_another_bundle_by_their_samples(task: Task, store: Store, small_bundle: Bundle) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    group.group(task)
+    store.act(1, Naming("ann", "spatter"), 5)
+    with store.transaction():  # as an older network with fewer latents would have left them
+        rows = [kind._replace(bundle="cd" * 32, centre=np.zeros(3)) for kind in store.kinds()]
+        rows.append(rows[0]._replace(id=9, state="dormant", members=frozenset((999,)), name="gone"))
+        store.put_kinds(rows, 10)
+    group.group(task)
+    found = {kind.id: kind for kind in store.kinds()}
+    assert (found[1].name, found[1].state, found[1].bundle) == ("spatter", "alive", small_bundle.sha256)
+    assert (found[9].name, found[9].state, found[9].bundle, len(found[9].centre)) == ("gone", "dormant", "cd" * 32, 3)
+    assert len(found) == 3
+
+
+def test_points_without_discrete_kinds_are_one_kind_but_never_in_the_place_of_several(task: Task, store: Store) -> None:
+    add(store, *events(1, 30, "spot"))
+    run = group.group(task)
+    assert (run.discrete, run.kinds) == (False, 1)
+    add(store, *events(31, 30, "bright"))
+    assert group.group(task).kinds == 2
+    store.write(Writing([], [], [], list(range(4, 31)), store.counts()))
+    run = group.group(task)
+    assert (run.discrete, run.kinds) == (False, 2), "neither has gone into the other"
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_hardly_any_events_are_no_kind(task: Task, store: Store, count: int) -> None:
+    add(store, *events(1, count, "spot"))
+    run = group.group(task)
+    assert (run.points, run.kinds) == (count, 0)
+    assert len(shown.overview(store).few) == count
+
+
+def test_frames_that_no_longer_fit_the_bundle_are_left_out_and_counted(task: Task, store: Store) -> None:
+    add(store, *events(1, 12, "spot"), kept(13), kept(14, np.zeros((32, 32), np.uint16)))
+    run = group.group(task)
+    assert (run.points, run.left_out) == (12, 2)
+
+
+def test_the_pictures_know_every_leaf_and_normal_frame(task: Task, store: Store) -> None:
+    usual = [kept(40 + index, frame, normal=True, epoch="", event=None) for index, frame in enumerate(normal(3, 77))]
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"), *usual)
+    run = group.group(task)
+    text = store.pictures()
+    assert text is not None
+    found = msgspec.json.decode(text, type=Pictures)
+    assert (found.run, len(found.merges), found.leaves) == (run.number, 21, list(range(1, 23)))
+    assert found.kinds == list(kind_of_each(store).values())
+    assert (found.normals, len(found.map), len(found.normal_map)) == ([40, 41, 42], 22, 3)
+    assert found.height is not None
+    assert sum(height >= found.height for _, _, height, _ in found.merges) == 1
+    assert set(found.nearest["1"]) <= set(range(1, 13))
+    assert {candidate["kinds"] for candidate in run.candidates} >= {2}
+
+
+def test_living_kinds_of_the_bundle_become_a_table(task: Task, store: Store, small_bundle: Bundle) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    group.group(task)
+    store.act(2, Naming("ann", "flash", priority="low"), 5)
+    told = []
+    publish(store.kinds(), small_bundle.sha256, lambda *columns: told.append(columns))
+    publish(store.kinds(), "ef" * 32, lambda *columns: told.append(columns))
+    (sha256, ids, names, priorities, centres, radii), other = told
+    assert (sha256, ids, names, priorities) == (small_bundle.sha256, (1, 2), ("", "flash"), (None, "low"))
+    assert (centres.dtype, len(centres), radii.shape) == (np.float32, 2, (2,))
+    assert other[1] == (), "centres of another network mean nothing"
+
+
+def test_the_process_groups_quietly_in_one_thread_and_imports_no_torch(task: Task, store: Store) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    script = (
+        "import os, sys; from monitor.taxonomy import group; status = group.main(); "
+        "print(status, os.nice(0), 'torch' in sys.modules)"
+    )
+    given = msgspec.json.encode(msgspec.structs.replace(task, parent_pid=os.getpid()))
+    done = subprocess.run([sys.executable, "-c", script], input=given, capture_output=True, check=True)
+    assert (done.stdout.decode().split(), done.stderr) == (["0", str(os.nice(0) + group.NICE), "False"], b"")
+    assert len(store.kinds()) == 2
