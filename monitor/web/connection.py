@@ -33,7 +33,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self._unread = 0
+        self._unread, self._unended = 0, False
         self.moved_s = self.loop.time()
         self._looking = self.loop.call_later(min(LOOK_S, self.patience_s), self._look)
         if len(self.connections) > self.most:
@@ -53,14 +53,20 @@ class Connection(H11Protocol):
     def resume_writing(self) -> None:
         self.moved_s = self.loop.time()
         super().resume_writing()
+        if self._unended:
+            self._unended = False
+            super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         self.moved_s = self.loop.time()
         super().data_received(data)
 
     def on_response_complete(self) -> None:
+        """The next request, which may lie there already, is looked at once this answer was taken up."""
         self.moved_s = self.loop.time()
-        super().on_response_complete()
+        self._unended = self.flow.write_paused
+        if not self._unended:
+            super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._looking.cancel()

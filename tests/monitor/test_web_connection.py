@@ -43,12 +43,17 @@ class Server(uvicorn.Server):
         yield
 
 
+asked: list[str] = []
+
+
 async def large(_: Request) -> Response:
+    asked.append("large")
     return Response(LARGE)
 
 
 async def slow(request: Request) -> Response:
     """Answers when it has what was sent, after longer than anybody is waited for."""
+    asked.append("slow")
     await request.body()
     await asyncio.sleep(3 * Hasty.patience_s)
     return PlainTextResponse("done")
@@ -70,6 +75,7 @@ def served(protocol: type[Connection]) -> Iterator[int]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
+    asked.clear()
     with served(Hasty) as found:
         yield found
 
@@ -131,6 +137,15 @@ def test_who_reads_slowly_gets_everything(port: int) -> None:
             pause.wait(0.02)
         assert got > len(LARGE)
         assert time.monotonic() - begun_s > Hasty.patience_s
+
+
+def test_a_request_is_looked_at_when_the_answer_before_it_was_taken_up(port: int) -> None:
+    more = b"GET /slow HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    with client(port, ASKS, more) as one:
+        until(lambda: asked == ["large"])
+        got = b"".join(iter(lambda: one.recv(1 << 20), b""))
+        assert got.endswith(b"done")
+        assert asked == ["large", "slow"]
 
 
 def test_who_waits_for_an_answer_is_not_cut_off(port: int) -> None:
