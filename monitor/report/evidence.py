@@ -7,9 +7,9 @@ from typing import Final
 import plotly.graph_objects as go
 
 from calibration.shifted import ALL, Median
+from monitor.markup import Cell, card, folded, number, quiet, table, text, word
 from monitor.report import streams
 from monitor.report.data import Correlation, Delays, Promise, Segment
-from monitor.report.markup import Cell, card, folded, number, quiet, table, text, word
 from monitor.report.units import duration, share
 
 Draw = Callable[[go.Figure], str]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from monitor.manifest import Earlier, Manifest
-from monitor.report.markup import Cell, card, number, paragraphs, table, text, word
+from monitor.markup import Cell, card, number, paragraphs, table, text, word
 from monitor.report.promise import footing, headline
 from monitor.report.units import duration, one_in
 

@@ -10,10 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from models.sweep import LatentSweep, MeasuredOn
 from models.trained import Checkpoint
-from monitor.report import drawing, evidence, frames, learning, scores
-from monitor.report.data import JOINT, WARNING, Chart, Group, ReportData, Table
-from monitor.report.history import earlier_limits
-from monitor.report.markup import (
+from monitor.markup import (
     POLICY,
     STYLE,
     Cell,
@@ -28,6 +25,9 @@ from monitor.report.markup import (
     text,
     word,
 )
+from monitor.report import drawing, evidence, frames, learning, scores
+from monitor.report.data import JOINT, WARNING, Chart, Group, ReportData, Table
+from monitor.report.history import earlier_limits
 from monitor.report.promise import promise, rates_seen
 from monitor.report.summary import judgement, summary
 from monitor.report.units import share

@@ -7,8 +7,8 @@ from typing import Final
 from calibration.evaluation import Estimate
 from calibration.seen_rates import times_as_many
 from monitor.budget import EventBudget, FittedBudget
+from monitor.markup import Cell, card, number, quiet, table, text, word
 from monitor.report.data import Promise
-from monitor.report.markup import Cell, card, number, quiet, table, text, word
 from monitor.report.units import duration, one_in, per_frame, share, two_digits
 
 RATES: Final = (

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from models.taxonomy.cut import Cut
 from models.taxonomy.identity import Kind
-from monitor.report.markup import POLICY, STYLE, card, folded, name, number, paragraphs, quiet, table, text, word
+from monitor.markup import POLICY, STYLE, card, folded, name, number, paragraphs, quiet, table, text, word
 from monitor.taxonomy import pictures
 from monitor.taxonomy.dendrogram import GROUPS, dendrogram
 from monitor.taxonomy.drawing import grey_range, mark, moment, png

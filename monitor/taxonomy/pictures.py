@@ -7,7 +7,7 @@ import numpy as np
 
 from models.taxonomy.cut import NO_KINDS, Candidate, Cut
 from models.taxonomy.identity import Kind
-from monitor.report.markup import text
+from monitor.markup import text
 from monitor.taxonomy.drawing import (
     COLOURS,
     GRID,

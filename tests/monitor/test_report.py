@@ -13,10 +13,10 @@ from report_examples import DATA, EMPTY, HISTORY, SWEEP, TRAINED, chart, example
 from calibration.spread import Plane
 from models.sweep import LatentSweep, MeasuredOn
 from models.trained import Checkpoint
+from monitor.markup import POLICY, strip
 from monitor.report import render
 from monitor.report.data import JOINT, Example, Footing, ReportData, Square, Table
 from monitor.report.drawing import SCATTER_POINTS, SERIES_POINTS
-from monitor.report.markup import POLICY, strip
 from monitor.report.summary import summary
 
 BLACK = np.zeros((16, 40))

@@ -16,13 +16,14 @@ from taxonomy_example import kept, store_of, written
 
 from models.taxonomy import cut, tree
 from monitor.bundle import Bundle
-from monitor.taxonomy import config, group, shown
+from monitor.taxonomy import config, group, shown, telling
 from monitor.taxonomy.config import Taxonomy
+from monitor.taxonomy.found import FARTHEST, NEAREST
 from monitor.taxonomy.group import Pictures
 from monitor.taxonomy.launcher import Task
 from monitor.taxonomy.publish import publish
 from monitor.taxonomy.records import Kept, Naming
-from monitor.taxonomy.store import Store, Writing
+from monitor.taxonomy.store import Store, Writing, page_of
 
 
 @pytest.fixture
@@ -78,6 +79,27 @@ def test_two_kinds_are_found_and_go_on_with_their_names_as_events_come_and_go(ta
     assert in_full is not None
     assert (in_full.kind.events, in_full.kind.held) == (20, 11)
     assert [change.what for change in in_full.changes] == ["born"]
+
+
+def test_each_grouping_leaves_a_page_that_tells_of_its_kinds_and_what_became_of_them(task: Task, store: Store) -> None:
+    page = page_of(Path(task.store))
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    group.group(task)
+    assert "2 kinds among 22 events" in page.read_text()
+    spots = kind_of_each(store)[1]
+    assert spots is not None
+    store.act(spots, Naming("ann", "spatter"), 5)
+    group.group(task)
+    told = page.read_text()
+    assert "spatter" in told
+    assert told.count("data:image/png;base64") >= 2 * (NEAREST + FARTHEST), "frames of events stand in it"
+    assert sorted(path.name for path in page.parent.iterdir() if path.suffix in (".html", ".new")) == [page.name]
+
+
+def test_large_frames_are_shown_small_and_dropped_ones_dark(small_bundle: Bundle, store: Store) -> None:
+    large = kept(1, np.arange(300 * 200, dtype=np.uint16).reshape(300, 200)).sample
+    assert telling._small(None, large).shape == (100, 67)
+    assert not telling._small(None, large).any()
 
 
 def test_a_name_that_is_given_while_it_computes_is_kept(
