@@ -17,8 +17,8 @@ from monitor.taxonomy.records import Kept, Key, Sample
 from monitor.taxonomy.store import Store, Writing
 from monitor.types import Peak, Pixels
 
-PIECE: Final = 16
-"""Samples written at a time: to choose among thousands takes a millisecond or two for each."""
+PIECE: Final = 4
+"""Samples written at a time: to choose among thousands takes milliseconds for each, for which an alarm may wait."""
 
 WAITING_MOST: Final = 256
 """Events whose frames wait in memory; of those beyond, no frame is kept."""
