@@ -45,7 +45,6 @@ STOPS: Final = {
     for stream in (
         Stream("stops 0", 0.0, 200_000, 600 * MILLION, floor=2.2, k=5, n=8),
         Stream("stops 0.9", 0.9, 200_000, 600 * MILLION, floor=2.6, k=5, n=8),
-        Stream("stops 0.99", 0.99, 400_000, 600 * MILLION, floor=2.9, k=5, n=8),
     )
 }
 """By the rule for stops, which are asked for so seldom that no calibration has the hours."""
