@@ -1,5 +1,6 @@
 """`framewatch doctor`: what would keep the daemon from running here, and how to mend it. Starts nothing."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -19,7 +20,9 @@ from monitor.config import Config, Security
 from monitor.device import oddities
 from monitor.finding import Finding as Finding  # for those who know it from here
 from monitor.journal.age import NEVER_BEFORE_NS
-from monitor.journal.store import Journal, JournalError
+from monitor.journal.reader import Reader
+from monitor.journal.reading import Wanted
+from monitor.journal.store import JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError
 from monitor.score import load_scorer
@@ -204,13 +207,25 @@ def _journal(config: Config) -> Finding:
         if path.parent.is_dir() and os.access(path.parent, os.W_OK):
             return Finding("journal", "ok", f"{path} will be made")
         return Finding("journal", "fault", f"{path.parent} is no folder that can be written", "make it, or set journal")
+    for one in _written_with(path):
+        if not os.access(one, os.W_OK):
+            return Finding("journal", "fault", f"{one} cannot be written", "let the daemon's user write it")
+    if path.is_file() and path.stat().st_size == 0:
+        return Finding("journal", "ok", f"{path} is empty and will be filled")
     try:
-        journal = Journal(path, config.camera)
-        count = len(journal.alarms(sys.maxsize, "active"))
-        journal.close()
+        with contextlib.closing(Reader(path, config.camera)) as journal:
+            damage, count = journal.damage(), journal.count(Wanted("active"))
     except JournalError as error:
         return Finding("journal", "fault", str(error), "move it away to start a new one, or restore a copy")
+    if damage:
+        return Finding("journal", "fault", f"{path} is damaged ({damage})", "move it away, or restore a copy")
     return Finding("journal", "ok", f"{path}: {count} alarms are open")
+
+
+def _written_with(path: Path) -> list[Path]:
+    """The folder of the journal at *path*, and what lies there of it: the daemon writes them all."""
+    beside = [path.with_name(path.name + end) for end in ("", "-wal", "-shm", ".lock")]
+    return [path.parent, *(one for one in beside if one.exists())]
 
 
 def _disk(config: Config) -> Finding:

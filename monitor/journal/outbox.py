@@ -1,8 +1,9 @@
 """What has to leave at once, in order: on the alarm socket. The other sinks read the journal at their own pace."""
 
+import logging
 import sqlite3
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -10,13 +11,16 @@ import msgspec
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.life import UNTOLD, Entry
 from monitor.alarms.modes import Modes
+from monitor.journal.backlog import Backlog
 from monitor.journal.store import Act, Change, Departure, Written
 
 RETRY_NS: Final = 1_000_000_000
 """A disk that refused is asked again after so long."""
 
 BACKLOG_MAX: Final = 10_000
-"""Most changes kept for a disk that refuses; beyond, of each alarm only its first and its last stay."""
+"""Changes kept whole for a disk that refuses; beyond, `monitor.journal.backlog` says what goes."""
+
+_log = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
@@ -33,18 +37,27 @@ class Outbox:
     What has left is marked with the next commit only, so that a process killed right after sending sends again.
     """
 
-    def __init__(self, journal: Writer, boot: str, position: int) -> None:
+    def __init__(self, journal: Writer, boot: str, position: int, backlog_max: int = BACKLOG_MAX) -> None:
         """*position*: up to where the event log of *boot* was read when the journal was last written."""
         self._journal = journal
         self._boot = boot
         self._queue = deque(journal.unpublished())
         self._sent_row = journal.published()
         self._committed = (position, self._sent_row)
-        self._backlog: list[Change] = []  # refused by the disk; each was queued
+        self._backlog = Backlog(backlog_max)  # refused by the disk; each was queued
         self._acts: list[Act] = []
         self._modes: Modes | None = None  # as they are to be written; None: as they were
         self._refused_ns: int | None = None
-        self.why = ""
+        self._refused = ""
+
+    @property
+    def why(self) -> str:
+        """What the disk refuses by, and what was lost by that; empty: nothing. Of any thread."""
+        refused, lost = self._refused, self._backlog.lost
+        if not refused:
+            return ""
+        more = f"; {lost} cleared alarms were given up meanwhile" if lost else ""
+        return f"the journal cannot be written: {refused}{more}"
 
     @property
     def on_disk(self) -> bool:
@@ -93,33 +106,39 @@ class Outbox:
 
     def _write(self, changes: Sequence[Change], position: int, mono_ns: int) -> list[int] | None:
         """The rows of *changes* in the journal; None where the disk refuses, or did a moment ago."""
-        waiting = self._backlog
         if not changes and self.on_disk and self._committed == (position, self._sent_row):
             return []
+        waiting = len(self._backlog)
+        self._backlog.add(changes, position)
         if self._refused_ns is not None and mono_ns - self._refused_ns < RETRY_NS:
-            self._backlog = _shortened([*waiting, *changes])
+            self._shorten()
             return None
-        written = Written([*waiting, *changes], self._boot, position, self._sent_row, self._acts, self._modes)
-        try:
-            rows = self._journal.commit(written)
-        except sqlite3.DatabaseError as error:
-            self._refused_ns = mono_ns
-            self.why = f"the journal cannot be written: {error}"
-            self._backlog = _shortened([*waiting, *changes])
+        rows, refused = self._write_pieces(position)
+        self._backlog.written(len(rows))
+        if rows[:waiting] and not self._queue:  # they have left without a row, and now have one
+            self._sent_row = max(self._sent_row, *rows[:waiting])
+        if refused:
+            self._refused_ns, self._refused = mono_ns, refused
+            self._shorten()
             return None
-        self._committed = (position, self._sent_row)
-        self._refused_ns, self.why, self._backlog, self._acts, self._modes = None, "", [], [], None
-        if waiting and not self._queue:  # they have left without a row, and now have one
-            self._sent_row = max(self._sent_row, *rows[: len(waiting)])
-        return rows[len(waiting) :]
+        self._refused_ns, self._refused, self._acts, self._modes = None, "", [], None
+        return rows[waiting:]
 
+    def _write_pieces(self, position: int) -> tuple[list[int], str]:
+        """The rows of what the disk took of the backlog, and why it took no more."""
+        rows: list[int] = []
+        for changes, read in self._backlog.pieces(position):
+            written = Written(changes, self._boot, read, self._sent_row)
+            if len(rows) + len(changes) == len(self._backlog):
+                written = written._replace(acts=self._acts, modes=self._modes)  # these hold after all of it
+            try:
+                rows += self._journal.commit(written)
+            except sqlite3.DatabaseError as error:
+                return rows, str(error)
+            self._committed = (read, self._sent_row)
+        return rows, ""
 
-def _shortened(changes: list[Change]) -> list[Change]:
-    if len(changes) <= BACKLOG_MAX:
-        return changes
-    last: Mapping[str, int] = {change.revision.alarm.id: i for i, change in enumerate(changes)}
-    return [
-        change
-        for i, change in enumerate(changes)
-        if change.revision.what == "raised" or last[change.revision.alarm.id] == i
-    ]
+    def _shorten(self) -> None:
+        lost = self._backlog.shorten()
+        if lost:
+            _log.error("the journal cannot be written: %d more cleared alarms are given up", lost)

@@ -60,6 +60,11 @@ class Reader(Records):
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
 
+    def damage(self) -> str:
+        """What is wrong inside the file, in one line; empty: nothing. Looks at all of it."""
+        found = str(self._rows("PRAGMA quick_check(1)")[0][0])
+        return "" if found == "ok" else found.splitlines()[0]
+
     def _connected(self) -> sqlite3.Connection:
         how = readonly.how_to_open(self._path)
         self._alone = self._look() if how == readonly.NOBODY_WRITES else None

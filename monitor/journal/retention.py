@@ -1,4 +1,7 @@
-"""How long cleared alarms are kept: so many days (`monitor.journal.age`), and no more than so many bytes."""
+"""How long cleared alarms are kept: so many days (`monitor.journal.age`), and no more than so many bytes.
+
+What people did to sources is kept for as many days; it is too little to be trimmed by bytes.
+"""
 
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
@@ -12,7 +15,7 @@ EVERY_NS: Final = 3_600_000_000_000
 """Between two looks; while there is more to remove, the next one is a step later."""
 
 AT_ONCE: Final = 200
-"""Alarms removed in one transaction: a few milliseconds, for which a raised alarm may wait."""
+"""Alarms, or acts, removed in one transaction: a few milliseconds, for which a raised alarm may wait."""
 
 NO_AGE_NS: Final = 2**63 - 1
 """Everything was cleared before."""
@@ -30,6 +33,7 @@ class Kept(Protocol):
         sinks: Sequence[str] = (),
         awaited: Collection[tuple[str, str]] = (),
     ) -> list[Gone]: ...
+    def forget_acts(self, before_t_ns: int, now_t_ns: int, most: int) -> int: ...
     def believed(self) -> Believed | None: ...
     def believe(self, believed: Believed) -> None: ...
 
@@ -61,21 +65,23 @@ class Retention:
             return ()
         self._next_ns = mono_ns + EVERY_NS
         try:
-            gone = self._trim(mono_ns, t_ns)
+            gone, more = self._trim(mono_ns, t_ns)
         except sqlite3.Error:
             return ()
-        if gone:
+        if gone or more:
             self._next_ns = mono_ns
         return gone
 
-    def _trim(self, mono_ns: int, t_ns: int) -> Sequence[Gone]:
-        sinks, gone = self._sinks(), list[Gone]()
+    def _trim(self, mono_ns: int, t_ns: int) -> tuple[Sequence[Gone], bool]:
+        """The alarms that went, and whether there may be more acts to remove."""
+        sinks, gone, acts = self._sinks(), list[Gone](), 0
         if self._days is not None and t_ns >= self._never_before_ns:
             believed = believe(self._journal.believed(), mono_ns, t_ns, machine_boot())
             self._journal.believe(believed)
             now_t_ns = min(t_ns, believed.t_ns)
             before_t_ns = now_t_ns - round(self._days * DAY_NS)
             gone = self._journal.forget(before_t_ns, now_t_ns, AT_ONCE, sinks, self._awaited)
+            acts = self._journal.forget_acts(before_t_ns, now_t_ns, AT_ONCE)
         if not gone and self._bytes is not None and self._journal.used_bytes() > self._bytes:
             gone = self._journal.forget(NO_AGE_NS, NO_AGE_NS, AT_ONCE, sinks, self._awaited)
-        return gone
+        return gone, acts == AT_ONCE

@@ -308,6 +308,18 @@ class Journal(Records):
             self._db.executemany("DELETE FROM alarms WHERE id = ?", ids)
         return [Gone(source, priority, bool(acked)) for _, source, priority, acked in found]
 
+    def forget_acts(self, before_t_ns: int, now_t_ns: int, most: int) -> int:
+        """Remove at most so many acts of before a moment (Unix), oldest first; none that followed a younger one.
+
+        Returns how many went.
+        """
+        query = (
+            "DELETE FROM acts WHERE row IN (SELECT row FROM acts WHERE t_ns < ? AND row < coalesce("
+            "(SELECT min(row) FROM acts WHERE t_ns BETWEEN ? AND ?), row + 1) ORDER BY row LIMIT ?)"
+        )
+        with self._lock, self._transaction():
+            return self._db.execute(query, (before_t_ns, before_t_ns, now_t_ns, most)).rowcount
+
     def believed(self) -> Believed | None:
         """What `believe` was told last."""
         with self._lock:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import old_journal
 import pytest
+from alarm_example import changes_of, written
 from budget import EVENTS, PER_HOUR, RATE_HZ, with_budget
-from daemon_example import some_config
+from daemon_example import record, some_config
 from key_examples import Ring
 
 from monitor import doctor
@@ -216,6 +218,57 @@ def test_a_host_that_is_not_ours_is_a_fault(config: Config) -> None:
 def test_a_journal_in_use_is_read_and_counted(config: Config) -> None:
     Journal(Path(config.journal), config.camera).close()
     assert found(config, "journal").found == f"{config.journal}: 0 alarms are open"
+
+
+def test_a_journal_is_looked_at_without_a_byte_of_it_changed(config: Config) -> None:
+    path = Path(config.journal)
+    journal = Journal(path, config.camera)
+    journal.commit(written(changes_of(record("began")), 1))
+    journal._db.execute("DROP INDEX alarms_unseen")  # as an older program leaves it: who opens it to write adds it
+
+    def bytes_of() -> dict[Path, bytes]:
+        """Without the marks of readers in the writer's memory, which a writer in this process lets others set."""
+        return {one: b"" if one.suffix == ".db-shm" else one.read_bytes() for one in path.parent.iterdir()}
+
+    for running in (True, False):
+        before, changed_ns = bytes_of(), path.stat().st_mtime_ns
+        assert found(config, "journal").found == f"{path}: 1 alarms are open"
+        assert (bytes_of(), path.stat().st_mtime_ns) == (before, changed_ns)
+        if running:
+            journal.close()
+
+
+def test_a_journal_of_an_older_format_is_left_as_it_is(config: Config) -> None:
+    path = Path(config.journal)
+    old_journal.make(path)
+    before = path.read_bytes()
+    assert found(config, "journal").grade == "ok"
+    assert (path.read_bytes(), list(path.parent.iterdir())) == (before, [path])
+
+
+@pytest.mark.parametrize("locked", ["", "-wal"])
+def test_a_journal_that_cannot_be_written_is_a_fault(
+    config: Config, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    journal = Journal(Path(config.journal), config.camera)
+    closed = Path(config.journal + locked)
+    monkeypatch.setattr(doctor.os, "access", lambda path, _: path != closed)  # to root every file is open
+    assert found(config, "journal")[1:3] == ("fault", f"{closed} cannot be written")
+    journal.close()
+
+
+def test_a_journal_that_was_made_empty_is_no_fault(config: Config) -> None:
+    Path(config.journal).touch()
+    assert found(config, "journal").grade == "ok"
+
+
+def test_a_journal_with_a_damaged_page_is_a_fault(config: Config) -> None:
+    path = Path(config.journal)
+    Journal(path, config.camera).close()
+    whole = bytearray(path.read_bytes())
+    whole[-4096:] = b"\xff" * 4096
+    path.write_bytes(whole)
+    assert found(config, "journal").grade == "fault"
 
 
 def test_a_damaged_journal_is_a_fault(config: Config) -> None:

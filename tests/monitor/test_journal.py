@@ -6,15 +6,15 @@ import msgspec
 import pytest
 from alarm_example import changes_of, written
 from daemon_example import record
+from disk_example import Disk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.life import Entry, Revision
-from monitor.journal import outbox as outboxes
 from monitor.journal.outbox import RETRY_NS, Outbox
 from monitor.journal.reading import Told
-from monitor.journal.store import Change, Departure, Journal, JournalError, Written
+from monitor.journal.store import Change, Departure, Journal, JournalError
 
 LIFE = changes_of(record("began"), record("grew", last_seq=20, frames_over=8), record("ended", last_seq=21))
 
@@ -210,27 +210,6 @@ class TestRefusals:
         assert "locked" in self.refusal(path)
 
 
-class Disk:
-    """A journal whose disk can refuse."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self.full = False
-        self.asked = 0
-
-    def commit(self, given: Written) -> list[int]:
-        self.asked += 1
-        if self.full:
-            raise sqlite3.OperationalError("database or disk is full")
-        return self._journal.commit(given)
-
-    def unpublished(self) -> list[Departure]:
-        return self._journal.unpublished()
-
-    def published(self) -> int:
-        return self._journal.published()
-
-
 @pytest.fixture
 def disk(journal: Journal) -> Disk:
     return Disk(journal)
@@ -315,11 +294,10 @@ class TestOutbox:
         assert disk.asked == 3
 
     def test_a_backlog_without_end_keeps_the_first_and_last_change_of_each_alarm(
-        self, disk: Disk, journal: Journal, monkeypatch: pytest.MonkeyPatch
+        self, disk: Disk, journal: Journal
     ) -> None:
-        monkeypatch.setattr(outboxes, "BACKLOG_MAX", 10)
         grown = [record("grew", last_seq=20 + i, frames_over=4 + i) for i in range(50)]
-        outbox = Outbox(disk, "boot-1", 0)
+        outbox = Outbox(disk, "boot-1", 0, backlog_max=3)
         disk.full = True
         outbox.accept(changes_of(record("began"), *grown, record("began", event=2)), 52, 0)
         disk.full = False
@@ -328,10 +306,8 @@ class TestOutbox:
         assert [told.alarm.rev for told in journal.changes(first.seen.id)] == [1, 51]
         assert [told.alarm.rev for told in journal.changes(other.seen.id)] == [1]
 
-    def test_what_the_disk_refuses_is_known_in_its_newest_revision(
-        self, disk: Disk, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        outbox = Outbox(disk, "boot-1", 0)
+    def test_what_the_disk_refuses_is_known_in_its_newest_revision(self, disk: Disk) -> None:
+        outbox = Outbox(disk, "boot-1", 0, backlog_max=3)
         outbox.accept(LIFE[:1], 1, 0)
         assert outbox.unwritten() == {}
         disk.full = True
@@ -340,7 +316,6 @@ class TestOutbox:
         outbox.accept(others, 4, 2)
         assert revisions(outbox.unwritten().values()) == [(2, "active", False), (2, "active", False)]
         kept = others[1]._replace(revision=others[1].revision._replace(what="kept"))
-        monkeypatch.setattr(outboxes, "BACKLOG_MAX", 3)  # of the second alarm its first change and this one stay
         outbox.accept([kept], 4, 3)
         assert revisions(outbox.unwritten().values()) == [(2, "active", False), (2, "active", False)]
         disk.full = False

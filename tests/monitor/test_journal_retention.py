@@ -11,7 +11,7 @@ from daemon_example import record
 from monitor.alarms.life import Revision
 from monitor.journal.reading import Wanted
 from monitor.journal.retention import AT_ONCE, DAY_NS, EVERY_NS, Retention
-from monitor.journal.store import Change, Gone, Journal
+from monitor.journal.store import Act, Change, Gone, Journal
 
 MANY = 3 * AT_ONCE
 
@@ -99,3 +99,24 @@ def test_a_sink_begins_with_what_comes_after_it_was_first_heard_of(journal: Jour
     assert journal.cursor("phone") == journal.newest()
     journal.mark("phone", 3)
     assert journal.cursor("phone") == 3
+
+
+def test_what_people_did_to_sources_goes_when_it_is_too_old_a_few_at_a_time(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "acts.db", "melt")
+    done = [Act(t_ns, "shelved", "t2", "ann", "mirror cleaned") for t_ns in range(AT_ONCE + 50)]
+    behind = Act(0, "unshelved", "t2", "ann", "by a clock that was wrong")
+    journal.commit(written([], 1)._replace(acts=[*done, Act(10 * DAY_NS, "shelved", "s2", "ann", ""), behind]))
+
+    def left() -> int:
+        return journal._db.execute("SELECT count(*) FROM acts").fetchone()[0]
+
+    retention = Retention(journal, 1.0, None)
+    assert retention.step(0, 10 * DAY_NS) == []
+    assert left() == 52
+    assert retention.step(1, 10 * DAY_NS) == []
+    assert left() == 2, "what followed a younger one is no older"
+    retention.step(2, 30 * DAY_NS)
+    assert left() == 2, "there was no more to do"
+    Retention(journal, None, 1e-9).step(3, 30 * DAY_NS)
+    assert left() == 2, "their age alone counts"
+    journal.close()

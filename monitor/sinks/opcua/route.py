@@ -9,12 +9,16 @@ from monitor.alarms.alarm import Alarm
 from monitor.sinks.feed import Entry
 from monitor.sinks.opcua.settings import NAME, OpcuaError
 from monitor.sinks.opcua.sink import OpcuaSink
+from monitor.sinks.retry import Policy
 from monitor.sinks.sink import DeliveryError, Sink
 from monitor.voice import Heartbeat, Permit
 
 AGAIN_S: Final = 5.0
 START_S: Final = 30.0
 """So long a delivery waits for the server: it takes two seconds to build what it shows."""
+
+LOUD: Final = Policy().open_after
+"""Failures in a row that are told as errors: an address that stays taken would fill the log otherwise."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,13 +35,7 @@ class OpcuaRoute(Sink):
 
     async def run(self, back: Callable[[], None]) -> None:
         """Listen, and say what is true at this moment, until cancelled."""
-        while True:
-            try:
-                await self._server.start()
-                break
-            except OpcuaError as error:
-                _log.error("OPC UA: %s; tried again in %g s", error, AGAIN_S)
-                await asyncio.sleep(AGAIN_S)
+        await self._start()
         for alarm in await asyncio.to_thread(self._waiting):
             await self._server.send(alarm)
         self._started.set()
@@ -48,6 +46,17 @@ class OpcuaRoute(Sink):
             told, self._told = list(self._told.values()), {}
             for message in told:
                 await self._server.say(message)
+
+    async def _start(self) -> None:
+        failures = 0
+        while True:
+            try:
+                return await self._server.start()
+            except OpcuaError as error:
+                failures += 1
+                level = logging.ERROR if failures <= LOUD else logging.DEBUG
+                _log.log(level, "OPC UA: %s; tried again in %g s", error, AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
 
     async def deliver(self, entry: Entry) -> None:
         """Clients that are connected have it, and those that come later are told what is open."""
