@@ -129,6 +129,17 @@ def test_two_rare_kinds_that_ward_merges_early_are_told_apart() -> None:
         assert (kinds[cut.labels == cut.labels[kinds == rare][0]] == rare).all()
 
 
+def test_a_few_points_that_stand_alone_in_a_large_kind_are_a_kind() -> None:
+    """At half the usual distance from the middle of a wide kind, where silhouettes against all of it say nothing."""
+    rng = np.random.default_rng(0)
+    points, kinds = groups((150, 100, 100), apart=8.0)
+    points[kinds == 0] = points[kinds == 0] + 2.0 * rng.standard_normal((150, 8))
+    few = points[kinds == 0].mean(axis=0) + 5.0 * np.eye(8)[6] + 0.2 * rng.standard_normal((6, 8))
+    cut = find_kinds(np.concatenate((points, few)))
+    assert len(set(cut.labels[-6:])) == 1
+    assert (cut.labels == cut.labels[-1]).sum() == 6
+
+
 def test_kinds_are_numbered_by_their_size() -> None:
     points, _ = groups((10, 40, 20))
     assert np.bincount(find_kinds(points).labels).tolist() == [40, 20, 10]
