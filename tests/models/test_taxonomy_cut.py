@@ -10,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_samples
 from models.taxonomy.cut import FEW, LEFT_OUT, RULES, CutSettings, Rule, find_kinds
 from models.taxonomy.silhouettes import mean_silhouette, silhouettes
 from models.taxonomy.splits import apart
+from models.taxonomy.stability import adjusted_rand
 from models.taxonomy.tree import LINKAGES, Linkage
 from tests.models.taxonomy_examples import blob, centres, groups
 
@@ -190,7 +191,13 @@ def test_settings_that_mean_nothing_are_refused(wrong: CutSettings, told: str) -
         find_kinds(np.zeros((3, 2)), wrong)
 
 
-# Silhouettes
+# Agreement and silhouettes
+
+
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 4)), min_size=2, max_size=40))
+def test_the_agreement_of_groupings_is_that_of_the_book(pairs: list[tuple[int, int]]) -> None:
+    one, other = (np.array(labels) for labels in zip(*pairs, strict=True))
+    assert adjusted_rand(one, other) == pytest.approx(adjusted_rand_score(one, other))
 
 
 def test_silhouettes_are_those_of_the_book() -> None:

@@ -123,9 +123,8 @@ def lasting(found: Found, seed: int, runs: int, room: int, vanished: str, away: 
     looked_for = kept = seen = 0
     back = False
     for run, fresh in enumerate(np.array_split(ours, runs)):
-        reservoir = _with(
-            reservoir, [row for row in fresh.tolist() if run not in away or found.kinds[row] != vanished], kinds, found
-        )
+        come = [row for row in fresh.tolist() if run not in away or found.kinds[row] != vanished]
+        reservoir = _with(reservoir, come, kinds, found.points)
         if run == away.start:
             gone = frozenset(item.id for item in reservoir.items if found.kinds[item.id] == vanished)
             reservoir = without(reservoir, gone)
