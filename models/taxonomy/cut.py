@@ -14,9 +14,10 @@ The first two say that the points have no discrete kinds where every candidate's
 not on their main components alone, is below NO_KINDS; where the chosen one is found again at less than FOUND_AGAIN; or
 where Gaussian clouds of the same covariance have nearly as large a silhouette: clouds can be cut too.
 
-A tree merges small groups early under Ward's criterion, so two rare kinds may lie in one group. Each kind is split in
-two again where the parts are kinds of their own by their own silhouette (`models.taxonomy.splits`). Points far out of
-their kind are kept apart at last, with the groups that are too few; where enough of them lie together, they are a kind.
+What a cut at one height leaves to be done is done after it (`models.taxonomy.splits`): a tree merges small groups early
+under Ward's criterion, so each kind is split in two again where the parts are kinds of their own by their silhouette,
+or where a few points stand alone in it. Points far out of their kind are kept apart at last, with the groups that are
+too few; where enough of them lie together, they are a kind.
 """
 
 from typing import Final, Literal, NamedTuple, get_args
@@ -26,7 +27,7 @@ from scipy.spatial.distance import cdist
 
 from models.taxonomy.embedding import SHARE, Float64s, Floats, components
 from models.taxonomy.silhouettes import mean_silhouette
-from models.taxonomy.splits import Indices, apart, split_again, with_groups_apart
+from models.taxonomy.splits import Indices, apart, split_again, with_groups_apart, with_isolated
 from models.taxonomy.stability import (
     Grouping,
     groupings,
@@ -214,7 +215,7 @@ def _looked_at(
 def _settled(tree: Tree, way: Grouping, whole: Float64s, least: int) -> Indices:
     """Labels (m,) of the kinds of *way*, each split again where it is two, less what is far out of its kind."""
     nodes = [node for node in nodes_below(tree, way.merges) if tree.size(node) >= least]
-    labels = labels_of(tree, split_again(tree, nodes, whole, least))
+    labels = with_isolated(tree, labels_of(tree, split_again(tree, nodes, whole, least)), whole, least)
     labels[apart(whole, labels)] = FEW
     return _largest_first(with_groups_apart(whole, labels, least))
 

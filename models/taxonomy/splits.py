@@ -1,4 +1,8 @@
-"""What a cut at one height leaves to be done: two rare kinds in one group, and points that belong to none."""
+"""What a cut at one height leaves to be done: several kinds in one group, and points that belong to none.
+
+The thresholds were chosen on simulated melt-pool events with rare kinds of five to eight among hundreds: each costs
+some kinds too many, and docs/taxonomy.md says how many on other streams.
+"""
 
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +23,12 @@ parts of one kind come to less (docs/taxonomy.md)."""
 GAP: Final = 2.0
 GAP_SPLIT, GAP_PART = 0.33, 0.28
 """Less is enough where the parts merge at a height GAP times that at which either of them has parts of its own."""
+
+ISOLATED: Final = 0.5
+"""Silhouette of a small part against as many of its nearest neighbours as it has points, that makes it a kind."""
+
+RARE_MAX: Final = 25  # points of such a part
+SEARCHED_MAX: Final = 1500  # points of a kind in which it is looked for: each part is held against all of the kind
 
 SAMPLE: Final = 400  # points of a part that are looked at, evenly spread: distances of all pairs are held
 
@@ -70,6 +80,47 @@ def _are_two(tree: Tree, split: _Split, points: Floats, least: int) -> bool:
     if split.height >= GAP * max(below, default=0.0) and mean >= GAP_SPLIT and least_part >= GAP_PART:
         return True
     return bool(mean >= SPLIT and least_part >= SPLIT_PART)
+
+
+def with_isolated(tree: Tree, labels: Indices, points: Floats, least: int) -> Indices:
+    """*labels* (m,) of the leaves, with small parts of kinds that stand alone among their neighbours as own kinds.
+
+    Of a part that is much smaller than its kind, silhouettes against the whole of it say nothing. So its points are
+    held against their nearest neighbours, which in a mere corner of a kind are as near as the part's own points.
+    """
+    labels = labels.copy()
+    for kind in range(int(labels.max(initial=-1)) + 1):
+        for part in _isolated(tree, np.flatnonzero(labels == kind), points, least):
+            labels[part] = labels.max() + 1
+    return labels
+
+
+def _isolated(tree: Tree, members: Indices, points: Floats, least: int) -> list[Indices]:
+    """The parts of a kind with *members* (n,) that stand alone, the most isolated first; none within another."""
+    if not 2 * least <= len(members) <= SEARCHED_MAX:
+        return []
+    inside = np.zeros(tree.leaves, np.bool_)
+    inside[members] = True
+    found = []
+    for node in range(tree.leaves, tree.leaves + len(tree.merges)):
+        part = tree.members(node) if least <= tree.size(node) <= min(RARE_MAX, len(members) // 2) else members
+        if len(part) < len(members) and inside[part].all():
+            found.append((_isolation(points, part, np.setdiff1d(members, part, assume_unique=True)), part))
+    chosen: list[Indices] = []
+    for isolation, part in sorted(found, key=lambda one: -one[0]):
+        if isolation >= ISOLATED and inside[part].all():
+            chosen.append(part)
+            inside[part] = False
+    return chosen
+
+
+def _isolation(points: Floats, part: Indices, others: Indices) -> float:
+    """Mean silhouette of *part* against as many of the nearest of *others* as it has points."""
+    count = len(part)
+    within = cdist(points[part], points[part]).sum(axis=1) / (count - 1)
+    nearest = np.partition(cdist(points[part], points[others]), count - 1, axis=1)[:, :count].mean(axis=1)
+    larger = np.maximum(within, nearest)
+    return float(((nearest - within) / np.where(larger > 0, larger, 1.0)).mean())
 
 
 def _some(members: Indices) -> Indices:

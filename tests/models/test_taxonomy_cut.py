@@ -10,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_samples
 from models.taxonomy.cut import FEW, LEFT_OUT, RULES, CutSettings, Rule, find_kinds
 from models.taxonomy.silhouettes import mean_silhouette, silhouettes
 from models.taxonomy.splits import apart
+from models.taxonomy.stability import adjusted_rand
 from models.taxonomy.tree import LINKAGES, Linkage
 from tests.models.taxonomy_examples import blob, centres, groups
 
@@ -129,6 +130,17 @@ def test_two_rare_kinds_that_ward_merges_early_are_told_apart() -> None:
         assert (kinds[cut.labels == cut.labels[kinds == rare][0]] == rare).all()
 
 
+def test_a_few_points_that_stand_alone_in_a_large_kind_are_a_kind() -> None:
+    """At half the usual distance from the middle of a wide kind, where silhouettes against all of it say nothing."""
+    rng = np.random.default_rng(0)
+    points, kinds = groups((150, 100, 100), apart=8.0)
+    points[kinds == 0] = points[kinds == 0] + 2.0 * rng.standard_normal((150, 8))
+    few = points[kinds == 0].mean(axis=0) + 5.0 * np.eye(8)[6] + 0.2 * rng.standard_normal((6, 8))
+    cut = find_kinds(np.concatenate((points, few)))
+    assert len(set(cut.labels[-6:])) == 1
+    assert (cut.labels == cut.labels[-1]).sum() == 6
+
+
 def test_kinds_are_numbered_by_their_size() -> None:
     points, _ = groups((10, 40, 20))
     assert np.bincount(find_kinds(points).labels).tolist() == [40, 20, 10]
@@ -179,7 +191,13 @@ def test_settings_that_mean_nothing_are_refused(wrong: CutSettings, told: str) -
         find_kinds(np.zeros((3, 2)), wrong)
 
 
-# Silhouettes
+# Agreement and silhouettes
+
+
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 4)), min_size=2, max_size=40))
+def test_the_agreement_of_groupings_is_that_of_the_book(pairs: list[tuple[int, int]]) -> None:
+    one, other = (np.array(labels) for labels in zip(*pairs, strict=True))
+    assert adjusted_rand(one, other) == pytest.approx(adjusted_rand_score(one, other))
 
 
 def test_silhouettes_are_those_of_the_book() -> None:
