@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint types unit faults bench sizes scoring bench-gpu ingest steady session cameras calibration evaluate frontier \
-  promise pictures clean
+  promise taxonomy pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -79,6 +79,11 @@ promise: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks.promise --json build/promise-streams.json --out docs/limits.md
 	$(BIN)/python -m tests.benchmarks.promise.camera --json build/promise-camera.json --out docs/limits.md
 	$(BIN)/python -m tests.benchmarks.unseen_groups --json build/promise-groups.json --out docs/limits.md
+
+# The tables of docs/taxonomy.md: about a quarter of an hour of one core. The network of the first run is kept in build/.
+taxonomy: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.taxonomy --bundle build/taxonomy --json build/taxonomy.json --out docs/taxonomy.md
 
 # The pictures of docs/cameras.md.
 pictures: $(VENV)/ready
