@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint types unit faults bench sizes scoring bench-gpu ingest steady session cameras calibration evaluate frontier \
-  promise kinds pictures clean
+  promise kinds taxonomy pictures clean
 
 demo: $(VENV)/ready
 	$(BIN)/framewatch demo
@@ -84,6 +84,11 @@ promise: $(VENV)/ready
 kinds: $(VENV)/ready
 	@mkdir -p build
 	$(BIN)/python -m tests.benchmarks.kinds_real --json build/kinds.json --out docs/taxonomy_embeddings.md
+
+# The tables of docs/taxonomy.md: about a quarter of an hour of one core. The network of the first run is kept in build/.
+taxonomy: $(VENV)/ready
+	@mkdir -p build
+	$(BIN)/python -m tests.benchmarks.taxonomy --bundle build/taxonomy --json build/taxonomy.json --out docs/taxonomy.md
 
 # The pictures of docs/cameras.md and docs/taxonomy_embeddings.md.
 pictures: $(VENV)/ready

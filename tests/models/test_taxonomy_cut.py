@@ -155,7 +155,7 @@ def test_the_same_points_give_the_same_kinds() -> None:
 
 @settings(max_examples=5)
 @given(st.integers(0, 1000))
-def test_the_order_of_points_means_nothing(seed: int) -> None:
+def test_the_order_of_points_means_nothing_where_kinds_are_clear(seed: int) -> None:
     points, _ = groups((25, 15, 9))
     order = np.random.default_rng(seed).permutation(len(points))
     labels = find_kinds(points).labels

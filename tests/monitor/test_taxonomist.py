@@ -91,7 +91,7 @@ def test_a_new_kind_is_told_of_once_with_its_exemplar_and_waits_to_be_acknowledg
         work(desk, after_s)
     assert told(journal) == [("cleared", "low", 1)]
     [alarm] = journal.alarms(1)
-    assert (alarm.acked, alarm.kind, alarm.first_seq, alarm.layer) == (False, Kind(1, "", 0.0), 11, 3)
+    assert (alarm.acked, alarm.kind, alarm.first_seq, alarm.layer) == (False, Kind(1, "kind 1", 0.0), 11, 3)
     assert alarm.why == "kind 1 is new: 2 events; the most typical is frame 11 of alarm a-1"
     assert all(kind.told for kind in store.kinds())
     with closing(Desk(*daemon, journal, NOW_NS, T_NS)) as again:

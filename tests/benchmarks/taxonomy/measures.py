@@ -181,13 +181,15 @@ def naming(found: Found, names: Sequence[str], seed: int) -> Naming:
     rows = np.flatnonzero(np.isin(found.kinds, names))
     early, late = found.of(rows[: len(rows) // 2]), found.of(rows[len(rows) // 2 :])
     told = _named(early, late)
-    right, unknown = float((told == late.kinds).mean()), float((told == "").mean())
+    right, unknown = told == late.kinds, told == ""
+    wrong = ~right & ~unknown
     strangers = {}
     for name in names:
         others = early.of(np.flatnonzero(early.kinds != name))
         of_kind = late.of(np.flatnonzero(late.kinds == name))
         strangers[name] = float((_named(others, of_kind) == "").mean())
-    return Naming(seed=seed, right=right, unknown=unknown, wrong=1 - right - unknown, strangers=strangers)
+    shares = {"right": float(right.mean()), "unknown": float(unknown.mean()), "wrong": float(wrong.mean())}
+    return Naming(seed=seed, strangers=strangers, **shares)
 
 
 def _named(early: Found, late: Found) -> npt.NDArray[np.str_]:
