@@ -47,7 +47,7 @@ from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
 from monitor.web.connection import Connection
-from monitor.window import Window
+from monitor.web.window import Window
 
 TICK_S: Final = 0.2
 """The event log is read at least so often, should the bell be missed; with `vitals.LOST_NS` it is under a second."""

@@ -164,8 +164,6 @@ class Watch:
             own = self.parts.handover.take_causes() if self.parts else ()
             # What an earlier process raised and nobody has cleared withholds the permit as well.
             causes = (*own, *vitals.open_causes(self._board))
-            if int(self._board["side_beat_ns"][0]) == 0 and "acknowledged" in self._config.permit.back.values():
-                before = before._replace(given=False, quiet_since_ns=now_ns)  # nobody knows yet what waits for a person
             seen = permits.Seen(
                 self._decision.state,
                 causes,

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from typing import IO, Final, NamedTuple
 
 import msgspec
@@ -92,11 +93,9 @@ class Launcher:
             raise
         self._process, self._said = process, said
         assert process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it died at once: `look` says so
             process.stdin.write(msgspec.json.encode(self._task))
             process.stdin.close()
-        except BrokenPipeError:
-            pass  # it died at once: `look` says so
 
     def look(self, mono_ns: int) -> Finished | None:
         """What came of it, once it is over; one that takes too long is ended."""

@@ -328,11 +328,13 @@ def _kind(row: Sequence[Any]) -> KindRow:
 
 
 def _as_row(kind: KindRow) -> tuple[object, ...]:
-    return kind._replace(
-        notes=msgspec.json.encode(kind.notes).decode(),  # type: ignore[arg-type]  # as it lies in the file
-        centre=kind.centre.astype(np.float64).tobytes(),  # type: ignore[arg-type]
-        members=np.array(sorted(kind.members), np.int64).tobytes(),  # type: ignore[arg-type]
-    )
+    """As it lies in the file."""
+    lies = {
+        "notes": msgspec.json.encode(kind.notes).decode(),
+        "centre": kind.centre.astype(np.float64).tobytes(),
+        "members": np.array(sorted(kind.members), np.int64).tobytes(),
+    }
+    return tuple((kind._asdict() | lies).values())
 
 
 def _run(row: Sequence[Any]) -> Run:

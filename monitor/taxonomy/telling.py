@@ -12,7 +12,7 @@ from models.taxonomy.identity import Change, Kind, Kinds
 from monitor.taxonomy import found, report
 from monitor.taxonomy.found import Happened
 from monitor.taxonomy.records import KindRow, Run, Sample
-from monitor.taxonomy.store import Store
+from monitor.taxonomy.store import RUNS_MOST, Store
 
 SIDE_PX: Final = 128
 """Longest side of a small picture: of larger frames every so-manieth pixel is taken."""
@@ -55,7 +55,7 @@ def _kind(row: KindRow) -> Kind:
 
 
 def _changes(store: Store) -> tuple[Happened, ...]:
-    when = {run.number: run.t_ns for run in store.runs(-1)}
+    when = {run.number: run.t_ns for run in store.runs(RUNS_MOST)}
     told = [one for kind in store.kinds() for one in store.changes(kind.id)]
     happened = (
         Happened(when[one.run], Change(one.what, one.id, one.others))  # type: ignore[arg-type]  # as it was written

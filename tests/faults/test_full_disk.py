@@ -1,5 +1,6 @@
 """The disk is full: frames are judged, alarms go out and say that they are not journalled; the journal catches up."""
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,12 +42,9 @@ def test_with_a_full_disk_alarms_go_out_marked_and_are_written_when_there_is_roo
         camera.send(normal(40, 1))
         daemon.wait_for_state("ok")
         ballast = small_disk / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(4096))
-            except OSError:
-                pass  # it is full
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):  # until it is full
+            while True:
+                file.write(bytes(4096))
         camera.send(dark(3))
         daemon.wait_until(lambda: any(not one.journaled for one in daemon.alarms), "an alarm that is not journalled")
         daemon.wait_until(lambda: "journal cannot be written" in daemon.heartbeats[-1].why, "the reason")

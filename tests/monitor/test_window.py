@@ -14,7 +14,7 @@ from monitor.desk import Desk
 from monitor.journal.reader import Reader
 from monitor.journal.store import Journal, JournalError
 from monitor.sinks.dispatch import Dispatch
-from monitor.window import DAY_NS, Window
+from monitor.web.window import DAY_NS, Window
 
 PATIENCE_S = 10.0
 
