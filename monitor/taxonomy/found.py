@@ -39,6 +39,7 @@ class Taxonomy(NamedTuple):
     seen_ns: Ids  # (n,) Unix nanoseconds, when each event was
     pixels: npt.NDArray[Any]  # (n, h, w) small pictures of the events' peak frames
     changes: tuple[Happened, ...] = ()  # oldest first
+    normals: Floats | None = None  # (k, d) points of normal frames, to compare with
 
 
 class Exemplars(NamedTuple):
@@ -54,6 +55,7 @@ class Plane(NamedTuple):
     rows: Ids  # (m,) of the events whose points are finite
     places: Floats  # (m, 2)
     shares: tuple[float, float]  # of the points' variance along each
+    normal: Floats  # (k, 2) where the normal frames lie
 
 
 def name_of(kind: Kind) -> str:
@@ -94,14 +96,16 @@ def too_few(given: Taxonomy) -> Ids:
 
 
 def plane(given: Taxonomy) -> Plane:
-    """The first two principal components of the events' points."""
+    """The first two principal components of all points, those of normal frames among them."""
     rows = np.flatnonzero(np.isfinite(given.points).all(axis=1))
-    found = components(given.points[rows], 1.0)
-    places = np.zeros((len(rows), 2))
+    usual = given.points[:0] if given.normals is None else given.normals[np.isfinite(given.normals).all(axis=1)]
+    points = np.concatenate((given.points[rows], usual)) if len(usual) else given.points[rows]
+    found = components(points, 1.0)
+    places = np.zeros((len(points), 2))
     places[:, : min(found.shape[1], 2)] = found[:, :2]
-    variances = np.append(found.var(axis=0), 0.0) if len(rows) else np.zeros(2)
+    variances = np.append(found.var(axis=0), 0.0) if len(points) else np.zeros(2)
     first, second = (variances[:2] / max(float(variances.sum()), 1e-300)).tolist()
-    return Plane(rows, places, (first, second))
+    return Plane(rows, places[: len(rows)], (first, second), places[len(rows) :])
 
 
 def cut_height(cut: Cut) -> float | None:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from models.scorer import Scorer
 from models.taxonomy import identity
 from models.taxonomy.cut import Candidate, Cut, CutSettings, find_kinds
-from models.taxonomy.embedding import components, embed
+from models.taxonomy.embedding import embed
 from models.taxonomy.identity import Change, Kind, Kinds
 from models.taxonomy.naming import Extent, Namer, extent
 from models.taxonomy.tree import POINTS_MAX
@@ -31,12 +31,11 @@ from monitor.taxonomy.config import Taxonomy
 from monitor.taxonomy.launcher import Task
 from monitor.taxonomy.records import ChangeRow, Counts, KindRow, Run, Sample
 from monitor.taxonomy.store import WAIT_S, Store, StoreError, page_of
-from monitor.taxonomy.telling import write_page
+from monitor.taxonomy.telling import Told, write_page
 
 AT_ONCE: Final = 32  # frames that go through the network together
 NICE: Final = 19
 ALIVE_S: Final = 1.0
-EXEMPLARS: Final = 8  # of each kind, nearest to its centre and farthest from it
 
 Points = npt.NDArray[np.float32]
 
@@ -53,26 +52,11 @@ class Embedded(NamedTuple):
         return np.array([one.id for one in self.samples], np.int64)
 
 
-class Pictures(msgspec.Struct, frozen=True):
-    """What the pictures of a run are drawn of: the tree and the map, of n events and m normal frames."""
-
-    run: int
-    merges: list[tuple[int, int, float, int]]  # as scipy has them: two nodes, height, events below
-    leaves: list[int]  # the sample of each leaf
-    kinds: list[int | None]  # of each leaf; None: too few to be a kind
-    height: float | None  # of the cut; None: nothing is cut
-    linkage: str
-    map: list[tuple[float, float]]  # of each leaf, on the first two main components
-    normals: list[int]
-    normal_map: list[tuple[float, float]]
-    nearest: dict[str, list[int]]  # by kind, the samples nearest to its centre
-    farthest: dict[str, list[int]]
-
-
 def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], int] = time.time_ns) -> Run:
     """Group the samples of *task*'s file, and write kinds and run.
 
-    Raises StoreError, BundleError, and sqlite3.Error where the disk refuses.
+    Raises StoreError, BundleError, and sqlite3.Error where the disk refuses; OSError where kinds and run are written,
+    and their page cannot be.
     """
     began_s = clock()
     bundle = read_bundle(Path(task.bundle))
@@ -80,12 +64,13 @@ def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: C
     try:
         scorer, ever = _scorer(bundle), store.counts()
         events = embedded(store, bundle, scorer, store.samples("normal = 0")[-POINTS_MAX:])
-        normals = embedded(store, bundle, scorer, store.samples("normal = 1"))
         cut = find_kinds(events.points, settings_of(task.settings))
         with store.transaction():
             took_s = clock() - began_s
-            run = _settle(store, bundle, events, normals, cut, task.settings, ever, took_s, wall_clock())
-        write_page(page_of(Path(task.store)), task.camera, store, run, events.samples, events.points, cut)
+            run = _settle(store, bundle, events, cut, task.settings, ever, took_s, wall_clock())
+        normals = embedded(store, bundle, scorer, store.samples("normal = 1"))
+        told = Told(task.camera, run, cut, events.samples, events.points, normals.points)
+        write_page(page_of(Path(task.store)), store, told)
         return run
     finally:
         store.close()
@@ -125,7 +110,6 @@ def _settle(
     store: Store,
     bundle: Bundle,
     events: Embedded,
-    normals: Embedded,
     cut: Cut,
     settings: Taxonomy,
     ever: Counts,
@@ -147,7 +131,7 @@ def _settle(
     store.put_kinds(_rows_of(after, rows, events, bundle.sha256, t_ns), after.next_id)
     store.assign(_assigned(after, events, kind_of))
     told = [ChangeRow(number, one.what, one.id, one.others) for one in changes]
-    store.put_run(run, told, msgspec.json.encode(_pictures(run, cut, events, normals, after, kind_of)).decode())
+    store.put_run(run, told)
     return run
 
 
@@ -230,47 +214,6 @@ def _candidate(one: Candidate) -> dict[str, object]:
     return {name: value if np.isfinite(value) else None for name, value in one._asdict().items()}
 
 
-def _pictures(
-    run: Run, cut: Cut, events: Embedded, normals: Embedded, after: Kinds, kind_of: Mapping[int, int]
-) -> Pictures:
-    tree, ids = cut.tree, events.ids
-    leaves = ids[tree.rows]
-    usual = np.isfinite(normals.points).all(axis=1) if normals.samples else np.zeros(0, np.bool_)
-    shown = [events.points[tree.rows], *([normals.points[usual]] if usual.any() else [])]
-    places = _plane(np.concatenate(shown))
-    height = next((one.height for one in cut.candidates if one.kinds == cut.chosen), None) if cut.discrete else None
-    if cut.discrete and height is None:  # at a share of the height
-        height = float(run.settings["share"]) * tree.height
-    ordered = {str(kind.id): _by_distance(kind, events) for kind in after.alive}
-    return Pictures(
-        run=run.number,
-        merges=[(int(a), int(b), float(h), int(n)) for a, b, h, n in tree.merges.tolist()],
-        leaves=leaves.tolist(),
-        kinds=[kind_of.get(one) for one in leaves.tolist()],
-        height=height,
-        linkage=tree.linkage,
-        map=places[: len(leaves)],
-        normals=normals.ids[usual].tolist(),
-        normal_map=places[len(leaves) :],
-        nearest={kind: order[:EXEMPLARS] for kind, order in ordered.items()},
-        farthest={kind: order[::-1][:EXEMPLARS] for kind, order in ordered.items()},
-    )
-
-
-def _plane(points: Points) -> list[tuple[float, float]]:
-    found = components(points, 1.0)
-    second = found[:, 1] if found.shape[1] > 1 else np.zeros(len(found))
-    return [(round(float(x), 5), round(float(y), 5)) for x, y in zip(found[:, 0], second, strict=True)]
-
-
-def _by_distance(kind: Kind, events: Embedded) -> list[int]:
-    """The kind's samples, the one nearest to its centre first."""
-    place = {one.id: index for index, one in enumerate(events.samples)}
-    members = [member for member in sorted(kind.members) if member in place]
-    distances = np.linalg.norm(events.points[[place[one] for one in members]] - kind.centre, axis=1)
-    return [members[index] for index in np.argsort(distances, kind="stable").tolist()]
-
-
 def _end_with(parent: int) -> None:
     """A daemon that was killed ends nobody: this process looks whether it is there."""
 
@@ -293,6 +236,9 @@ def main() -> int:
         group(task)
     except (StoreError, BundleError, sqlite3.Error, MemoryError, ValueError) as error:
         sys.stderr.write(f"{str(error) or type(error).__name__}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"they are grouped, but their page cannot be written: {error}\n")
         return 1
     return 0
 

@@ -166,6 +166,8 @@ def _map(given: Taxonomy) -> Iterable[str]:
     ]
     if count < len(plane.rows):
         notes.append(f"{count:,} of {len(plane.rows):,} events are drawn, and of rare kinds all.")
+    if len(plane.normal):
+        notes.append(f"Small grey dots: {len(plane.normal):,} normal frames, to compare with.")
     yield "<h2>Map</h2>"
     yield card(quiet(notes) + pictures.legend(by_size(given)) + drawn)
 

@@ -116,13 +116,19 @@ def map_of(given: Taxonomy) -> tuple[str, Plane, int]:
     """Events on their first two principal components, by kind; how they lie there, and how many are drawn."""
     found, of = plane(given), kind_of(given)
     shown = _some(of[found.rows])
-    low, high = found.places.min(axis=0, initial=0.0), found.places.max(axis=0, initial=0.0)
+    everywhere = np.concatenate((found.places, found.normal))
+    low, high = everywhere.min(axis=0, initial=0.0), everywhere.max(axis=0, initial=0.0)
     scale = min((WIDTH - 2 * MAP_PAD_PX) / max(high[0] - low[0], 1e-9), (MAP_PX - 2 * MAP_PAD_PX) / max(
         high[1] - low[1], 1e-9
     ))  # fmt: skip
     middle = (low + high) / 2  # one scale for both, so that near is near in every direction
-    at = (found.places - middle) * (scale, -scale) + (WIDTH / 2, MAP_PX / 2)
+    at, usual = (
+        (places - middle) * (scale, -scale) + (WIDTH / 2, MAP_PX / 2) for places in (found.places, found.normal)
+    )
     parts = [f'<rect width="{WIDTH}" height="{MAP_PX}" fill="#fafbfc"/>']
+    parts += [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.4" fill="{QUIET}" fill-opacity="0.4"/>' for x, y in usual.tolist()
+    ]
     kinds = of[found.rows]
     for kind in [*(one.id for one in by_size(given)), NO_KIND]:
         rows = shown[kinds[shown] == kind]

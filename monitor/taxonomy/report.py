@@ -61,6 +61,7 @@ def to_json(given: Taxonomy) -> bytes:
                 "kinds": _or_none(kinds[found.rows]),
                 "places": np.round(found.places, 4).tolist(),
                 "shares": found.shares,
+                "normal": np.round(found.normal, 4).tolist(),
             },
             "tree": {"linkage": cut.tree.linkage, "cut_at": at, "root": None if root is None else _branch(root)},
             "cuts": [_cut(one, one.kinds == cut.chosen) for one in cut.candidates],

@@ -28,7 +28,7 @@ CREATE TABLE runs (
     points INTEGER NOT NULL, left_out INTEGER NOT NULL, events INTEGER NOT NULL, upto INTEGER NOT NULL,
     kinds INTEGER NOT NULL,
     discrete INTEGER NOT NULL, silhouette REAL NOT NULL, why TEXT NOT NULL, settings TEXT NOT NULL,
-    candidates TEXT NOT NULL, pictures TEXT
+    candidates TEXT NOT NULL
 );
 CREATE TABLE changes (run INTEGER NOT NULL, what TEXT NOT NULL, id INTEGER NOT NULL, others TEXT NOT NULL);
 CREATE INDEX changes_kinds ON changes (id, run);

@@ -35,8 +35,6 @@ WAIT_S: Final = 10.0
 """Whoever has time waits so long for the others."""
 
 RUNS_MOST: Final = 1000
-PICTURES_MOST: Final = 10
-"""So many runs, the latest, keep what their pictures are drawn of."""
 
 
 class StoreError(ValueError):
@@ -239,13 +237,12 @@ class Store:
 
     # Runs
 
-    def put_run(self, run: Run, changes: Iterable[ChangeRow], pictures: str) -> None:
+    def put_run(self, run: Run, changes: Iterable[ChangeRow]) -> None:
         """Within a transaction of the caller."""
-        row = [*run[:-2], *(msgspec.json.encode(one).decode() for one in run[-2:]), pictures]
+        row = [*run[:-2], *(msgspec.json.encode(one).decode() for one in run[-2:])]
         self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(row))})", row)
         told = [(one.run, one.what, one.id, msgspec.json.encode(one.others).decode()) for one in changes]
         self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?)", told)
-        self._db.execute("UPDATE runs SET pictures = NULL WHERE number <= ?", (run.number - PICTURES_MOST,))
         for table, column in (("runs", "number"), ("changes", "run")):
             self._db.execute(f"DELETE FROM {table} WHERE {column} <= ?", (run.number - RUNS_MOST,))
 
@@ -253,11 +250,6 @@ class Store:
         """The latest *most*, the last first."""
         columns = ", ".join(Run._fields)
         return [_run(row) for row in self._rows(f"SELECT {columns} FROM runs ORDER BY number DESC LIMIT ?", [most])]
-
-    def pictures(self) -> str | None:
-        """What the pictures of the last run are drawn of, as JSON; None where there was none."""
-        found = self._rows("SELECT pictures FROM runs ORDER BY number DESC LIMIT 1")
-        return str(found[0][0]) if found else None
 
     def changes(self, kind: int) -> list[ChangeRow]:
         """What became of a kind, first to last, without the runs that it merely survived."""

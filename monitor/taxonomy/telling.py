@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,26 +18,46 @@ SIDE_PX: Final = 128
 """Longest side of a small picture: of larger frames every so-manieth pixel is taken."""
 
 
-def write_page(
-    path: Path, camera: str, store: Store, run: Run, samples: list[Sample], points: npt.NDArray[Any], cut: Cut
-) -> None:
-    """Write the page of *run*, whose *samples* are *points* (n, d) that *cut* has grouped: whole, or not at all."""
+class Told(NamedTuple):
+    """A grouping as it has just been made."""
+
+    camera: str
+    run: Run
+    cut: Cut
+    samples: list[Sample]  # n events
+    points: npt.NDArray[Any]  # (n, d)
+    normals: npt.NDArray[Any]  # (k, d) of normal frames
+
+
+def write_page(path: Path, store: Store, told: Told) -> None:
+    """Write the page of a grouping to *path*, and the same as JSON beside it: each whole, or not at all."""
+    taxonomy = _taxonomy(store, told)
+    _write(path.with_suffix(".json"), report.to_json(taxonomy))
+    _write(path, report.render(taxonomy).encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.write_bytes(data)
+    os.replace(scratch, path)
+
+
+def _taxonomy(store: Store, told: Told) -> found.Taxonomy:
+    samples = told.samples
     pictures = [_small(store.pixels(one.id), one) for one in samples]
-    taxonomy = found.Taxonomy(
-        camera=camera,
-        bundle=run.bundle,
-        t_ns=run.t_ns,
+    return found.Taxonomy(
+        camera=told.camera,
+        bundle=told.run.bundle,
+        t_ns=told.run.t_ns,
         kinds=Kinds(tuple(map(_kind, store.kinds())), store.next_kind()),
-        cut=cut,
+        cut=told.cut,
         ids=np.array([one.id for one in samples], np.int64),
-        points=points,
+        points=told.points,
         seen_ns=np.array([one.t_ns for one in samples], np.int64),
         pixels=np.stack(pictures) if pictures else np.empty((0, 1, 1), np.uint8),
         changes=_changes(store),
+        normals=told.normals if len(told.normals) else None,
     )
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(report.render(taxonomy))
-    os.replace(scratch, path)
 
 
 def _small(pixels: npt.NDArray[Any] | None, sample: Sample) -> npt.NDArray[Any]:

@@ -52,6 +52,12 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
             return PlainTextResponse("kinds of anomaly have not been grouped yet", 404)
         return FileResponse(path, media_type="text/html")
 
+    def pictures(_: Request) -> Response:
+        path = view.kinds_page().with_suffix(".json")
+        if not path.is_file():
+            return answer({"error": "kinds of anomaly have not been grouped yet"}, 404)
+        return FileResponse(path, media_type="application/json")
+
     def kind(request: Request) -> Response:
         return _found(view.kind(request.path_params["id"]))
 
@@ -73,6 +79,7 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
     return [
         Route("/taxonomy", page, methods=["GET"]),
         Route(PATH, kinds, methods=["GET"]),
+        Route(f"{PATH}/pictures", pictures, methods=["GET"]),
         Route(f"{PATH}/run", run, methods=["POST"]),
         Route(f"{PATH}/{{id:int}}", kind, methods=["GET"]),
         Route(f"{PATH}/{{id:int}}/name", name, methods=["POST"]),

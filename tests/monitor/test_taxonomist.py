@@ -196,7 +196,7 @@ def test_it_is_due_by_the_time_of_the_last_grouping_also_after_a_restart(
     given = msgspec.structs.replace(given, config=msgspec.structs.replace(given.config, taxonomy=settings))
     store.write(written([kept(1), kept(2)]))
     with store.transaction():
-        store.put_run(RUN._replace(t_ns=T_NS - 3000 * S, events=1), [], "")
+        store.put_run(RUN._replace(t_ns=T_NS - 3000 * S, events=1), [])
     with closing(Desk(given, memory, journal, NOW_NS, T_NS)) as desk:
         assert desk.taxonomist is not None
         work(desk, 590)

@@ -18,7 +18,7 @@ from test_taxonomy_group import add, events
 from monitor import cli
 from monitor.bundle import Bundle
 from monitor.config import read
-from monitor.taxonomy.store import Store
+from monitor.taxonomy.store import Store, beside, page_of
 from monitor.web import token
 
 
@@ -135,6 +135,12 @@ def test_with_a_daemon_kinds_are_named_by_it_with_the_token_alone(
         assert http.get(f"{url}/9").status_code == 404
         assert http.post(f"{url}/1/name", json={"by": "eve", "name": "x"}).status_code == 401
         assert http.post(f"{url}/run", json={"by": "eve"}).status_code == 401
+        shown, pictures = url.replace("/api/v1", ""), f"{url}/pictures"
+        assert [http.get(one).status_code for one in (shown, pictures)] == [404, 404]
+        page = page_of(beside(Path(side.orders.config.journal)))
+        page.write_text("<html>kinds</html>")
+        page.with_suffix(".json").write_text('{"v": 1}')
+        assert (http.get(shown).text, http.get(pictures).json()) == ("<html>kinds</html>", {"v": 1})
         allowed = {"Authorization": f"Bearer {token.text_of(tmp_path / 'http.token')}"}
         asked = [({"by": "ann"}, 400), ({"by": "ann", "priority": "none"}, 200), ({"by": "ann", "name": ""}, 400)]
         for body, status in asked:

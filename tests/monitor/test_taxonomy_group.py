@@ -19,7 +19,6 @@ from monitor.bundle import Bundle
 from monitor.taxonomy import config, group, shown, telling
 from monitor.taxonomy.config import Taxonomy
 from monitor.taxonomy.found import FARTHEST, NEAREST
-from monitor.taxonomy.group import Pictures
 from monitor.taxonomy.launcher import Task
 from monitor.taxonomy.publish import publish
 from monitor.taxonomy.records import Kept, Naming
@@ -93,7 +92,19 @@ def test_each_grouping_leaves_a_page_that_tells_of_its_kinds_and_what_became_of_
     told = page.read_text()
     assert "spatter" in told
     assert told.count("data:image/png;base64") >= 2 * (NEAREST + FARTHEST), "frames of events stand in it"
-    assert sorted(path.name for path in page.parent.iterdir() if path.suffix in (".html", ".new")) == [page.name]
+    left = sorted(path.name for path in page.parent.iterdir() if path.suffix in (".html", ".json", ".new"))
+    assert left == [page.name, page.with_suffix(".json").name]
+
+
+def test_a_page_that_cannot_be_written_is_told_in_one_line_and_the_kinds_are_there(task: Task, store: Store) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    page_of(Path(task.store)).mkdir()
+    given = msgspec.json.encode(task)
+    done = subprocess.run([sys.executable, "-m", "monitor.taxonomy.group"], input=given, capture_output=True)
+    assert done.returncode == 1
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith("they are grouped, but their page cannot be written: ")
+    assert len(store.kinds()) == 2
 
 
 def test_large_frames_are_shown_small_and_dropped_ones_dark(small_bundle: Bundle, store: Store) -> None:
@@ -162,15 +173,13 @@ def test_the_pictures_know_every_leaf_and_normal_frame(task: Task, store: Store)
     usual = [kept(40 + index, frame, normal=True, epoch="", event=None) for index, frame in enumerate(normal(3, 77))]
     add(store, *events(1, 12, "spot"), *events(13, 10, "bright"), *usual)
     run = group.group(task)
-    text = store.pictures()
-    assert text is not None
-    found = msgspec.json.decode(text, type=Pictures)
-    assert (found.run, len(found.merges), found.leaves) == (run.number, 21, list(range(1, 23)))
-    assert found.kinds == list(kind_of_each(store).values())
-    assert (found.normals, len(found.map), len(found.normal_map)) == ([40, 41, 42], 22, 3)
-    assert found.height is not None
-    assert sum(height >= found.height for _, _, height, _ in found.merges) == 1
-    assert set(found.nearest["1"]) <= set(range(1, 13))
+    found = msgspec.json.decode(page_of(Path(task.store)).with_suffix(".json").read_bytes())
+    root = found["tree"]["root"]
+    assert (found["t_ns"], root["events"], found["map"]["ids"]) == (run.t_ns, 22, list(range(1, 23)))
+    assert found["map"]["kinds"] == list(kind_of_each(store).values())
+    assert (len(found["map"]["places"]), len(found["map"]["normal"])) == (22, 3)
+    assert found["tree"]["cut_at"] < root["height"]
+    assert {one["id"] for one in found["kinds"][0]["nearest"]} <= set(range(1, 13))
     assert {candidate["kinds"] for candidate in run.candidates} >= {2}
 
 

@@ -98,15 +98,13 @@ def test_what_is_said_of_a_kind_is_written_with_who_said_it(kinds: Store) -> Non
     assert kinds.act(2, Naming("ann", "x"), 7) is None
 
 
-def test_runs_are_kept_and_the_pictures_of_the_latest(kinds: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PICTURES_MOST", 1)
+def test_the_latest_runs_are_kept_with_what_became_of_kinds(kinds: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "RUNS_MOST", 3)
     for number in range(1, 6):
         with kinds.transaction():
             told = [ChangeRow(number, "split", 1, (2, 3)), ChangeRow(number, "survived", 2, ())]
-            kinds.put_run(RUN._replace(number=number), told, f'"{number}"')
+            kinds.put_run(RUN._replace(number=number), told)
     assert kinds.runs(10) == [RUN._replace(number=number) for number in (5, 4, 3)]
-    assert kinds.pictures() == '"5"'
     assert [change.run for change in kinds.changes(1)] == [3, 4, 5]
     assert kinds.changes(2) == [], "that it goes on is no news"
 
