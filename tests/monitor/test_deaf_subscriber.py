@@ -1,13 +1,12 @@
 """A subscriber of the alarm socket that is connected and never reads: nobody else waits for it, or pays for it."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-from daemon_example import record, some_config, some_orders
+from daemon_example import record
 from key_examples import PATIENCE_S, Ring, peer
 from side_example import Side, Subscriber
 
@@ -68,19 +67,6 @@ def test_what_waits_for_it_is_bounded_and_the_one_beside_it_misses_nothing(tmp_p
         keeper.close()
     peers.destroy(0)
     context.destroy(0)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return some_config(tmp_path)
-
-
-@pytest.fixture
-def side(config: Config) -> Iterator[Side]:
-    with some_orders(config) as (given, memory):
-        made = Side(given, memory)
-        yield made
-        made.close()
 
 
 def test_the_process_that_keeps_the_alarms_goes_on_beside_it(side: Side, config: Config) -> None:

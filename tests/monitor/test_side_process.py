@@ -6,38 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
-from daemon_example import record, some_config, some_orders
+from daemon_example import record, some_orders
 from side_example import PATIENCE_S, Side, Subscriber, wait_for
 
 from monitor.config import Config
 from monitor.journal.store import Journal
 from monitor.status import LOST_WHY
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return some_config(tmp_path)
-
-
-@pytest.fixture
-def side(config: Config) -> Iterator[Side]:
-    with some_orders(config) as (given, memory):
-        made = Side(given, memory)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def subscriber(config: Config) -> Iterator[Subscriber]:
-    made = Subscriber(config.outputs.alarms)
-    yield made
-    made.close()
 
 
 class TestProcess:

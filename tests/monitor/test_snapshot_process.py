@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 import zmq
-from daemon_example import record, some_config, some_orders
+from daemon_example import record, some_orders
 from key_examples import peer
 from side_example import PATIENCE_S, Side, Subscriber, wait_for
 from table_example import Table
@@ -21,26 +21,6 @@ from table_example import Table
 from monitor.config import Config
 from monitor.journal.store import Journal
 from monitor.vitals import SNAPSHOTS
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return some_config(tmp_path)
-
-
-@pytest.fixture
-def side(config: Config) -> Iterator[Side]:
-    with some_orders(config) as (given, memory):
-        made = Side(given, memory)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def subscriber(config: Config) -> Iterator[Subscriber]:
-    made = Subscriber(config.outputs.alarms)
-    yield made
-    made.close()
 
 
 class Joiner:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 import zmq
 from alarm_example import revisions_of
-from daemon_example import free_port, record, some_config, some_orders
+from daemon_example import free_port, record, some_orders
 from key_examples import Ring
 from side_example import Side, wait_for
 
@@ -74,19 +74,6 @@ class Tailing:
 
 
 Start = Callable[..., Tailing]
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return some_config(tmp_path)
-
-
-@pytest.fixture
-def side(config: Config) -> Iterator[Side]:
-    with some_orders(config) as (given, memory):
-        made = Side(given, memory)
-        yield made
-        made.close()
 
 
 @pytest.fixture
