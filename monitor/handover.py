@@ -28,7 +28,10 @@ NAMED: Final = (CHART_RULE, STOP_RULE)
 class Names(Protocol):
     """Says of what kind a frame is, as `monitor.taxonomy.naming.EventNamer` does."""
 
-    priorities: Mapping[str, Priority]  # that operators gave to kinds, by name
+    @property
+    def priorities(self) -> Mapping[str, Priority]:
+        """That operators gave to kinds, by name, as of now."""
+        ...
 
     def __call__(self, frame: Pixels) -> Kind | None: ...
 
@@ -100,6 +103,28 @@ class Handover:
         """Those of *among* that have an open event."""
         return tuple(name for name in among if name in self._open)
 
+    def withhold(self, changes: Sequence[SourcedChange]) -> bool:
+        """Take in what *changes* withhold the permit by, as far as that shows before any frame is looked at.
+
+        To be called before `report`, of the same thread. Returns whether there is more than there was: then the permit
+        need not wait for frames to be copied, measured and named.
+        """
+        before = self.open_causes
+        with self._lock:
+            for sourced in changes:
+                if sourced.change.phase == "began" and self._is_plain(sourced.rule):
+                    self._causes[sourced.rule] = self._cause(sourced)
+        return self.open_causes != before
+
+    def _is_plain(self, rule: str) -> bool:
+        """Whether what an event of *rule* withholds by is the same of whatever kind it is, and no event of it is open:
+        that one is to end by what it was.
+        """
+        if rule in self._causes:
+            return False
+        named = rule == CHART_RULE and not self._stops and self._names is not None
+        return not named or not (self._urgency.kinds or (self._names is not None and self._names.priorities))
+
     def report(self, changes: Sequence[SourcedChange]) -> None:
         """Log the engine's *changes* in their order."""
         with self._lock:
@@ -160,7 +185,8 @@ class Handover:
             return None
         peak = self._peak(sourced)
         ratio, frames_over = 0.0 if peak is None else peak.ratio, sourced.change.event.frames_over
-        kind, urgency = self._sights[sourced.rule].kind, self._urgency
+        seen, urgency = self._sights.get(sourced.rule), self._urgency
+        kind = None if seen is None else seen.kind
         if self._names is not None:
             urgency = with_kinds(urgency, self._names.priorities)
         return priority_of(sourced.source, ratio, frames_over, "" if kind is None else kind.name, urgency)

@@ -165,8 +165,11 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     handover = Handover(*log_of_events, *clocks, urgency, stops=stops, names=names)
 
     def report(changes: "Sequence[SourcedChange]") -> None:
+        received_ns = int(max(one.change.event.last["received_ns"] for one in changes))
+        if handover.withhold(changes):
+            watch.event_changed(received_ns)
         handover.report(changes)
-        watch.event_changed(int(max(one.change.event.last["received_ns"] for one in changes)))
+        watch.event_changed(received_ns)
 
     witness = None
     if bundle:

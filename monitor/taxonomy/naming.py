@@ -34,8 +34,16 @@ class EventNamer:
         self._table: Table | None = None  # None: there is none, or it is another bundle's
         self._namer = Namer([])
         self._failed = False
-        self.priorities: Mapping[str, Priority] = {}
-        """What operators said of kinds, by name: as of the latest event that was named."""
+        self._priorities: Mapping[str, Priority] = {}
+
+    @property
+    def priorities(self) -> Mapping[str, Priority]:
+        """What operators said of kinds, by name, as of now."""
+        try:
+            self._renew()
+        except Exception:
+            self._tell()
+        return self._priorities
 
     def __call__(self, frame: Pixels) -> Kind | None:
         """The kind of *frame* (h, w); None where it is of none that is known, or nothing can be said."""
@@ -64,11 +72,11 @@ class EventNamer:
             return
         self._version, held = found
         if held.bundle != self._bundle or not held.ids:  # another network's centres mean nothing to this one
-            self._table, self.priorities = None, {}
+            self._table, self._priorities = None, {}
             return
         extents = zip(held.centres.astype(float), held.radii.tolist(), strict=True)
         self._namer = Namer([Extent(centre, radius) for centre, radius in extents])
-        self._table, self.priorities = held, held.priority_of
+        self._table, self._priorities = held, held.priority_of
 
     def _points(self, frame: Pixels) -> npt.NDArray[np.float32]:
         deviations = self._scorer.deviations(frame[None])

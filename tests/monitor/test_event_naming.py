@@ -74,6 +74,15 @@ def test_names_are_those_of_the_latest_table(shown: Example, frames: Pixels, kin
         assert found.name == name
 
 
+def test_priorities_of_kinds_are_those_of_now_though_no_event_was_named_since(
+    shown: Example, frames: Pixels, kinds: Arrays
+) -> None:
+    namer = EventNamer(shown.scorer, kinds, BUNDLE)
+    assert namer.priorities == {}
+    tables.write(kinds, table_of(points_of(shown.scorer, frames)))
+    assert namer.priorities == {"kind 7": "critical"}
+
+
 def test_kinds_of_another_bundle_name_nothing(shown: Example, frames: Pixels, kinds: Arrays) -> None:
     scorer = shown.scorer
     namer, points = EventNamer(scorer, kinds, BUNDLE), points_of(scorer, frames)

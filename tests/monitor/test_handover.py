@@ -319,3 +319,63 @@ def test_a_record_says_where_in_the_ring_the_peak_is_of_what_the_charts_found(
     peak = {"scores": (60, 0, 0, 0), "position": 99}
     bench.handover.report([change("began", rule, source, event(100, 103, 4, **peak))])
     assert [one.position for one in bench.records()] == [position]
+
+
+def began(rule: str, source: str, **peak: Any) -> SourcedChange:
+    return change("began", rule, source, event(1, 2, 2, position=0, **peak))
+
+
+def test_the_permit_is_withheld_before_any_frame_is_looked_at_where_no_kind_has_a_priority() -> None:
+    names = ByBrightness()
+    bench = Bench(names=names)
+    bench.put(BRIGHT)
+    changes = [began(CHART_RULE, "t2", scores=(60, 0, 0, 0)), began("dark", "dark")]
+    assert bench.handover.withhold(changes)
+    assert (bench.handover.open_causes, names.asked, bench.records()) == (("medium", "high"), 0, [])
+    bench.handover.report(changes)
+    assert (bench.handover.open_causes, names.asked, len(bench.records())) == (("medium", "high"), 1, 2)
+    assert not bench.handover.withhold([]), "nothing more withholds it"
+    os.close(bench.wake_fd)
+
+
+@pytest.mark.parametrize(("configured", "given"), [({"kind 200": "low"}, {}), ({}, {"kind 200": "low"})])
+def test_where_kinds_have_priorities_the_permit_waits_for_the_kind(
+    configured: dict[str, Priority], given: dict[str, Priority]
+) -> None:
+    bench = Bench(names=ByBrightness(**given), urgency=Urgency(kinds=configured))
+    bench.put(BRIGHT)
+    changes = [began(CHART_RULE, "t2", scores=(60, 0, 0, 0))]
+    assert not bench.handover.withhold(changes), "it may be of a kind that withholds nothing"
+    bench.handover.report(changes)
+    assert bench.handover.open_causes == ("low",)
+    os.close(bench.wake_fd)
+
+
+def test_a_stop_waits_for_no_kind_whatever_priorities_kinds_have() -> None:
+    names = ByBrightness(**{"kind 200": "low"})
+    bench = Bench(stops=True, names=names)
+    bench.put(BRIGHT)
+    stop = SourcedChange(STOP_RULE, STOP_RULE, Change("began", event(1, 2, 2, position=0)), Peak(2, 9.0, 8.0, 1.1))
+    assert bench.handover.withhold([began(CHART_RULE, "t2"), stop])
+    assert (bench.handover.open_causes, names.asked) == (("stop",), 0)
+    os.close(bench.wake_fd)
+
+
+def test_an_event_that_ends_with_the_batch_in_which_the_next_begins_ends_by_what_it_was(bench: Bench) -> None:
+    far = event(1, 4, 4, scores=(500, 0, 0, 0))
+    bench.handover.report([change("began", CHART_RULE, "t2", far)])
+    bench.handover.take_causes()
+    changes = [change("ended", CHART_RULE, "t2", far), began(CHART_RULE, "t2", scores=(60, 0, 0, 0))]
+    bench.handover.withhold(changes)
+    bench.handover.report(changes)
+    assert bench.handover.take_causes() == ("medium", "high"), "what is open, and what has ended since"
+
+
+def test_an_event_within_one_batch_is_seen_before_and_after_it_is_told(bench: Bench) -> None:
+    short = event(1, 4, 4, scores=(60, 0, 0, 0))
+    changes = [change("began", CHART_RULE, "t2", short), change("ended", CHART_RULE, "t2", short)]
+    assert bench.handover.withhold(changes)
+    assert bench.handover.take_causes() == ("medium",)
+    bench.handover.report(changes)
+    assert bench.handover.take_causes() == ("medium",)
+    assert bench.handover.take_causes() == ()
