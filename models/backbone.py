@@ -5,10 +5,12 @@ what the program needs; they are looked for when a backbone is loaded.
 """
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -36,6 +38,8 @@ class Backbone(NamedTuple):
     """A frozen network without its last layer, and how frames become the pictures it was trained on."""
 
     network: nn.Module
+    name: str = ""  # of the classifier, as *library* has it
+    library: Library = "torchvision"
     side: int = 224
     span: tuple[float, float] = (0.0, 255.0)  # pixel values that become 0 and 1
     mean: Triple = IMAGENET_MEAN  # of its training pictures, by channel
@@ -81,15 +85,53 @@ def load_backbone(
     """
     if not span[0] < span[1]:
         raise BackboneError(f"span must rise, not {span[0]} to {span[1]}")
-    network = _network(name, library)
-    head = _head(network, name)
-    network.set_submodule(head, nn.Identity())
+    network, head = _headless(name, library)
     found = {key: value for key, value in _read(weights).items() if not key.startswith(f"{head}.")}
     try:
         network.load_state_dict(found)
     except RuntimeError as misfit:
         raise BackboneError(f"{weights} does not hold {name}: {_one_line(misfit)}") from None
-    return Backbone(network.requires_grad_(False).eval(), side, span)
+    return Backbone(network.requires_grad_(False).eval(), name, library, side, span)
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """What a backbone is beside its weights."""
+
+    name: str
+    library: Library
+    side: int
+    span: tuple[float, float]
+    mean: Triple
+    sd: Triple
+
+
+def from_tensors(plain: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> Backbone:
+    """The backbone whose weights without the last layer are *tensors*, and whose other fields are *plain*.
+
+    Raises BackboneError where the library is not installed or the tensors don't fit, msgspec.ValidationError, which is
+    a ValueError, where *plain* does not.
+    """
+    held = msgspec.convert(plain, _Plain)
+    network, _ = _headless(held.name, held.library)
+    try:
+        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()})
+    except RuntimeError as misfit:
+        raise BackboneError(f"the tensors do not make {held.name}: {_one_line(misfit)}") from None
+    return Backbone(network.requires_grad_(False).eval(), *msgspec.structs.astuple(held))
+
+
+def size_of(backbone: Backbone) -> int:
+    """How many numbers it makes of a frame."""
+    with torch.inference_mode():
+        return int(backbone.network(torch.zeros(1, 3, backbone.side, backbone.side)).flatten(1).shape[1])
+
+
+def _headless(name: str, library: Library) -> tuple[nn.Module, str]:
+    """An untrained network without its last layer, and that layer's name."""
+    network = _network(name, library)
+    head = _head(network, name)
+    network.set_submodule(head, nn.Identity())
+    return network, head
 
 
 def span_of(frames: Frames) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Backbones come from local files alone, lose their last layer, and say in a line what is missing."""
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from models import embeddings
 from models.backbone import Backbone, BackboneError, load_backbone, span_of
+from models.embeddings import of_backbone
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 20, 24)).astype(np.uint8)
 
@@ -162,3 +165,21 @@ def test_frames_that_cannot_be_embedded_are_refused() -> None:
         Backbone(nn.Flatten()).embed(FRAMES[:0])
     with pytest.raises(ValueError, match="not finite"):
         Backbone(nn.Flatten()).embed(np.full((1, 8, 8), np.nan, np.float32))
+
+
+@pytest.mark.usefixtures("library")
+def test_a_backbone_survives_being_arrays_and_plain_values(tmp_path: Path) -> None:
+    torch.save(state(Classifier()), tmp_path / "w.pt")
+    backbone = load_backbone("small", tmp_path / "w.pt", "timm", side=16, span=(10.0, 200.0))
+    embedding = of_backbone(backbone)
+    again = embeddings.read(embedding.what, json.loads(json.dumps(embedding.plain)), embedding.tensors)
+    assert embedding.size == 4
+    assert np.array_equal(again.embed(FRAMES), backbone.embed(FRAMES))
+
+
+@pytest.mark.usefixtures("library")
+def test_arrays_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save(state(Classifier()), tmp_path / "w.pt")
+    embedding = of_backbone(load_backbone("small", tmp_path / "w.pt", side=16))
+    with pytest.raises(BackboneError, match="do not make small"):
+        embeddings.read("backbone", dict(embedding.plain), {})
