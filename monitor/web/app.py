@@ -14,7 +14,7 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
-from monitor.web import alarms, taxonomy
+from monitor.web import alarms, history, live, taxonomy
 from monitor.web.answers import answer
 
 READY: Final = (State.OK, State.IDLE)
@@ -36,7 +36,7 @@ PAGE_HEADERS: Final = {
 }
 
 
-class View(alarms.View, taxonomy.View, Protocol):
+class View(alarms.View, taxonomy.View, history.View, Protocol):
     """What the application shows. Called in worker threads."""
 
     def status(self) -> Status: ...
@@ -44,8 +44,11 @@ class View(alarms.View, taxonomy.View, Protocol):
     def metrics(self, accept: str) -> tuple[bytes, str]: ...
 
 
-def application(view: View, allowed: alarms.Allowed | None = None) -> Starlette:
-    """The routes over *view*. What changes anything asks whether it is *allowed*; without that nothing does."""
+def application(view: View, allowed: alarms.Allowed | None = None, hub: live.Hub | None = None) -> Starlette:
+    """The routes over *view*, and over the *hub* of who looks on.
+
+    What changes anything asks whether it is *allowed*; without that nothing does.
+    """
     page_text = files("monitor.web").joinpath("page.html").read_text(encoding="utf-8")
 
     def page(_: Request) -> Response:
@@ -83,16 +86,23 @@ def application(view: View, allowed: alarms.Allowed | None = None) -> Starlette:
     }
     shown = [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
     return Starlette(
-        routes=[*shown, *alarms.routes(view, allowed), *taxonomy.routes(view, allowed)],
+        routes=[
+            *shown,
+            *alarms.routes(view, allowed),
+            *taxonomy.routes(view, allowed),
+            *history.routes(view),
+            *(live.routes(hub) if hub is not None else ()),
+        ],
         exception_handlers={
             JournalError: _unreadable,
             sqlite3.Error: _refused,
-            taxonomy.NoKindsError: _no_kinds,
+            taxonomy.NoKindsError: _there_is_none,
+            history.NoScoresError: _there_is_none,
         },
     )
 
 
-def _no_kinds(_: Request, error: Exception) -> Response:
+def _there_is_none(_: Request, error: Exception) -> Response:
     return answer({"error": str(error)}, 404)
 
 

@@ -9,10 +9,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from monitor.alarms.acts import AcknowledgeAll, Asked
-from monitor.alarms.alarm import Alarm
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
 from monitor.desk import Answer, Desk
+from monitor.history.follower import Follower
 from monitor.journal.reader import Reader
 from monitor.journal.reading import Told, Which
 from monitor.journal.store import JournalError
@@ -25,12 +26,15 @@ from monitor.sweep import Swept
 from monitor.taxonomy.records import Naming
 from monitor.taxonomy.shown import KindInFull, Overview
 from monitor.taxonomy.taxonomist import Taxonomist
+from monitor.web import live
+from monitor.web.history import EVENTS_MOST, Layer, NoScoresError, Past
 from monitor.web.taxonomy import NoKindsError
 
 ANSWER_S: Final = 10.0
 SWEEP_S: Final = 60.0  # ten thousand alarms take two
 FIGURES_NS: Final = 60_000_000_000
 DAY_NS: Final = 86_400_000_000_000
+EVENTS_NS: Final = 1_000_000_000  # events of a job are counted so often, however many look at its map
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +42,18 @@ _log = logging.getLogger(__name__)
 class Window:
     """What HTTP shows: the desk at the present moment, and what *reader* finds while the desk writes the journal."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, reader: Reader, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        given: Orders,
+        memory: Memory,
+        desk: Desk,
+        reader: Reader,
+        dispatch: Dispatch,
+        follower: Follower | None = None,  # None: nothing is judged
+    ) -> None:
         self._desk = desk
+        self._follower = follower
+        self._events: tuple[int, str, list[tuple[int | None, str, int]]] | None = None  # when, and of which job
         self._reader = reader
         self._wake_fd = given.wake_fd
         self._latest: tuple[int, Figures | None] | None = None
@@ -52,6 +66,7 @@ class Window:
             lambda: dispatch.statistics,
             self._of_the_last_day,
             None if desk.taxonomist is None else desk.taxonomist.status,
+            None if follower is None else lambda: follower.missed,
         )
 
     def status(self) -> Status:
@@ -117,5 +132,41 @@ class Window:
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)
 
+    def past(self, span_ns: int, bins: int, end_t_ns: int | None) -> Past:
+        """What was judged in so many nanoseconds before *end_t_ns*, or before now, which is as late as it gets."""
+        follower, mono_t_ns, now_ns = self._following(), _mono_t_ns(), time.monotonic_ns()
+        last_ns = now_ns if end_t_ns is None else min(now_ns, end_t_ns - mono_t_ns)
+        span = follower.scores.span(last_ns - span_ns, last_ns, bins)
+        first_t_ns, last_t_ns = int(span.edges_ns[0]) + mono_t_ns, int(span.edges_ns[-1]) + mono_t_ns
+        return Past(follower.charts, span, mono_t_ns, self._reader.touching(first_t_ns, last_t_ns, EVENTS_MOST))
+
+    def layer(self, job: str | None, layer: int | None) -> Layer | None:
+        shown = self._following().map.show(job, layer)
+        return None if shown is None else Layer(shown, self._events_of(shown.job, shown.since_ns))
+
+    def _events_of(self, job: str, since_ns: int) -> list[tuple[int | None, str, int]]:
+        latest, now_ns = self._events, time.monotonic_ns()
+        if latest is None or latest[1] != job or now_ns - latest[0] >= EVENTS_NS:
+            since_t_ns = since_ns + _mono_t_ns()
+            self._events = latest = now_ns, job, self._reader.by_layer(job, since_t_ns, sorted(SERVICE_SOURCES))
+        return latest[2]
+
+    def finished(self, after: int | None, most: int) -> live.Bins | None:
+        """What the page is told of scores as it happens."""
+        if self._follower is None:
+            return None
+        found = self._follower.scores.finished(after, most)
+        return None if found is None else live.Bins(self._follower.charts, found, _mono_t_ns())
+
+    def _following(self) -> Follower:
+        if self._follower is None:
+            raise NoScoresError("nothing is judged without a bundle, so there are no scores")
+        return self._follower
+
     def metrics(self, accept: str) -> tuple[bytes, str]:
         return self._metrics.expose(accept)
+
+
+def _mono_t_ns() -> int:
+    """Unix time at which the monotonic clock was 0, as both stand now."""
+    return time.time_ns() - time.monotonic_ns()
