@@ -86,7 +86,7 @@ class Cells(NamedTuple):
     """What is known of each cell of a window, row by row."""
 
     ratio: npt.NDArray[np.float32]  # the largest joint score
-    count: npt.NDArray[np.uint32]  # of frames; where there is none, *ratio* is below all
+    judged: npt.NDArray[np.uint32]  # of frames; where there is none, *ratio* is below all
 
 
 def no_cells(window: Window) -> Cells:
@@ -98,19 +98,19 @@ def add(cells: Cells, at: Indexes, ratio: npt.NDArray[np.float32], *, counting: 
     """Add frames with scores *ratio* (n,) to their cells *at* (n,)."""
     np.maximum.at(cells.ratio, at, ratio)
     if counting:
-        np.add.at(cells.count, at, np.uint32(1))
+        np.add.at(cells.judged, at, np.uint32(1))
 
 
 def moved(cells: Cells, old: Window, new: Window) -> Cells:
     """*cells* of the window *old* as those of *new*, which holds all that are taken and is no finer."""
     found = no_cells(new)
-    taken = np.flatnonzero(cells.count)
+    taken = np.flatnonzero(cells.judged)
     rows, columns = np.divmod(taken, old.columns)
     shift = new.power - old.power
     at = ((rows + old.row) >> shift) - new.row, ((columns + old.column) >> shift) - new.column
     index = at[0] * new.columns + at[1]
     np.maximum.at(found.ratio, index, cells.ratio[taken])
-    found.count[:] = np.bincount(index, cells.count[taken], len(found.count))
+    found.judged[:] = np.bincount(index, cells.judged[taken], len(found.judged))
     return found
 
 

@@ -200,5 +200,5 @@ def _together(layers: list[Cells | None], old: Window, new: Window) -> Cells | N
     if not some:
         return None
     ratio: Any = np.maximum.reduce([cells.ratio for cells in some])
-    count: Any = np.add.reduce([cells.count for cells in some], dtype=np.int64)
+    count: Any = np.add.reduce([cells.judged for cells in some], dtype=np.int64)
     return grid.moved(Cells(ratio, count), old, new)

@@ -149,7 +149,7 @@ def layer_as_json(layer: Layer) -> dict[str, Any]:
             "rows": window.rows,
             "columns": window.columns,
             "ratio": _ratios(shown.cells),
-            "judged": shown.cells.count.tolist(),
+            "judged": shown.cells.judged.tolist(),
         }
     by_layer: dict[int | None, Counter[str]] = {}
     for at, name, count in layer.events:
@@ -181,7 +181,7 @@ def _told(number: int) -> int | None:
 
 
 def _ratios(cells: Cells) -> list[float | None]:
-    return numbers(np.where(cells.count > 0, cells.ratio, np.nan))
+    return numbers(np.where(cells.judged > 0, cells.ratio, np.nan))
 
 
 def _summary(summary: Summary, events: Counter[str]) -> dict[str, Any]:
