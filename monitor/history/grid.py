@@ -23,7 +23,7 @@ DIGITS: Final = 40
 """Cells are no narrower than the largest coordinate over two to this power: their numbers stay exact."""
 
 COUNT_MAX: Final = 2**31
-"""Frames of a layer that are counted in its cells, which is to say all: six hours at a hundred thousand a second."""
+"""A layer's cells count no more frames than so many: six hours at a hundred thousand a second."""
 
 
 class Box(NamedTuple):

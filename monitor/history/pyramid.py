@@ -94,17 +94,17 @@ class Level:
 
         Stretches of several bins begin at multiples of their length: a span that moves on shows the same ones again.
         """
-        first, last = first_ns // self.step_ns, -(-last_ns // self.step_ns)
-        bins = max(1, last - first)
+        last = -(-last_ns // self.step_ns)
+        bins = max(1, -(-(last_ns - first_ns) // self.step_ns))
         width = 1 if bins <= most else -(-bins // (most - 1))
-        first = first // width * width
-        return first, width, -(-max(1, last - first) // width)
+        first = (last - bins) // width * width
+        return first, width, -(-(last - first) // width)
 
     def read(self, first: int, width: int, count: int) -> Span:
         """*count* stretches of *width* bins from *first* on."""
         numbers = np.arange(first, first + width * count)
         slots = numbers % self.size
-        here = self._number[slots] == numbers
+        here = (self._number[slots] == numbers) & (numbers >= self.oldest)
         charts = len(self._low)
 
         def pieces(column: npt.NDArray[Any], empty: float) -> npt.NDArray[Any]:
@@ -153,6 +153,11 @@ class Pyramid:
         with self._lock:
             self._open = max(self._open, now_ns // self._levels[0].step_ns)
 
+    @property
+    def finished_ns(self) -> int:
+        """Up to here (monotonic) all bins are finished."""
+        return self._open * self._levels[0].step_ns
+
     def finished(self, after: int | None, most: int) -> Finished | None:
         """The bins that were finished since the one of number *after*, the latest *most*; None where there is none."""
         with self._lock:
@@ -162,15 +167,14 @@ class Pyramid:
             return Finished(first, self._levels[0].read(first, 1, self._open - first))
 
     def span(self, first_ns: int, last_ns: int, most: int) -> Span:
-        """What was judged between two monotonic times, in at most *most* stretches (two or more) that cover it.
+        """What was judged between two monotonic times, in at most *most* stretches, two or more, of whole bins.
 
-        Where part of it is not kept any more, the rest alone is told.
+        They cover it up to its end, and from its beginning or less than a bin after it. Where part of it is not kept
+        any more, the rest alone is told.
         """
         with self._lock:
             for level in self._levels:
                 first, width, count = level.cut(first_ns, last_ns, most)
                 if first >= level.oldest:
-                    return level.read(first, width, count)
-            last = first + width * count
-            first = min(-(-level.oldest // width) * width, last - width)
-            return level.read(first, width, (last - first) // width)
+                    break
+            return level.read(first, width, count)

@@ -133,9 +133,13 @@ class Window:
         return self._desk.layers(job)
 
     def past(self, span_ns: int, bins: int, end_t_ns: int | None) -> Past:
-        """What was judged in so many nanoseconds before *end_t_ns*, or before now, which is as late as it gets."""
-        follower, mono_t_ns, now_ns = self._following(), _mono_t_ns(), time.monotonic_ns()
-        last_ns = now_ns if end_t_ns is None else min(now_ns, end_t_ns - mono_t_ns)
+        """What was judged in so many nanoseconds before *end_t_ns*; by default, and at the latest, up to where bins are
+        finished: what is told as it happens goes on from there.
+        """
+        follower, mono_t_ns = self._following(), _mono_t_ns()
+        last_ns = follower.scores.finished_ns or time.monotonic_ns()
+        if end_t_ns is not None:
+            last_ns = min(last_ns, end_t_ns - mono_t_ns)
         span = follower.scores.span(last_ns - span_ns, last_ns, bins)
         first_t_ns, last_t_ns = int(span.edges_ns[0]) + mono_t_ns, int(span.edges_ns[-1]) + mono_t_ns
         return Past(follower.charts, span, mono_t_ns, self._reader.touching(first_t_ns, last_t_ns, EVENTS_MOST))
