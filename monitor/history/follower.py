@@ -85,9 +85,9 @@ class Follower:
         self._next, waiting, written = lo, False, self._ring.written
         while lo < written:
             hi = self._ring.until_wrap(lo, min(written, lo + PIECE))
-            settled, whole = self._read_piece(lo, hi)
-            if settled > lo or not waiting:
-                self._next, waiting = settled, not whole
+            settled, some = self._read_piece(lo, hi)
+            if some or not waiting:
+                self._next, waiting = settled, settled < hi
             lo = hi
         self._count_missed(counted)
         self.scores.finish(now_ns)
@@ -99,7 +99,10 @@ class Follower:
         return max(lo, oldest)
 
     def _read_piece(self, lo: int, hi: int) -> tuple[int, bool]:
-        """Take in the judged frames of *lo* to *hi*: up to where all are settled, and whether that is all of it."""
+        """Take in the judged frames of *lo* to *hi*: up to where all are settled, and whether any was judged or lost.
+
+        If so, whatever waited before them is settled too.
+        """
         while lo < hi:
             found = self._ring.follow(lo, hi)
             done = ~np.isnan(found.scores[AT_JOINT])  # looked at before anything else is read
@@ -110,7 +113,7 @@ class Follower:
             if self._ring.intact(lo):
                 if read is not None:
                     self._take(read)
-                return (lo + behind + int(waiting[0]), False) if len(waiting) else (hi, True)
+                return lo + behind + int(waiting[0]) if len(waiting) else hi, read is not None
             lo = min(self._first_kept(lo), hi)
         return hi, True
 

@@ -34,6 +34,7 @@ ANSWER_S: Final = 10.0
 SWEEP_S: Final = 60.0  # ten thousand alarms take two
 FIGURES_NS: Final = 60_000_000_000
 DAY_NS: Final = 86_400_000_000_000
+SLACK_NS: Final = 1_000_000_000  # the two clocks do not go quite alike
 EVENTS_NS: Final = 1_000_000_000  # events of a job are counted so often, however many look at its map
 
 _log = logging.getLogger(__name__)
@@ -134,15 +135,16 @@ class Window:
 
     def past(self, span_ns: int, bins: int, end_t_ns: int | None) -> Past:
         """What was judged in so many nanoseconds before *end_t_ns*; by default, and at the latest, up to where bins are
-        finished: what is told as it happens goes on from there.
+        finished: what is told as it happens goes on from there. Alarms up to now.
         """
         follower, mono_t_ns = self._following(), _mono_t_ns()
         last_ns = follower.scores.finished_ns or time.monotonic_ns()
         if end_t_ns is not None:
             last_ns = min(last_ns, end_t_ns - mono_t_ns)
+        until_t_ns = last_ns + mono_t_ns if end_t_ns is not None else time.time_ns()
         span = follower.scores.span(last_ns - span_ns, last_ns, bins)
-        first_t_ns, last_t_ns = int(span.edges_ns[0]) + mono_t_ns, int(span.edges_ns[-1]) + mono_t_ns
-        return Past(follower.charts, span, mono_t_ns, self._reader.touching(first_t_ns, last_t_ns, EVENTS_MOST))
+        first_t_ns = int(span.edges_ns[0]) + mono_t_ns
+        return Past(follower.charts, span, mono_t_ns, self._reader.touching(first_t_ns, until_t_ns, EVENTS_MOST))
 
     def layer(self, job: str | None, layer: int | None) -> Layer | None:
         shown = self._following().map.show(job, layer)
@@ -151,7 +153,7 @@ class Window:
     def _events_of(self, job: str, since_ns: int) -> list[tuple[int | None, str, int]]:
         latest, now_ns = self._events, time.monotonic_ns()
         if latest is None or latest[1] != job or now_ns - latest[0] >= EVENTS_NS:
-            since_t_ns = since_ns + _mono_t_ns()
+            since_t_ns = since_ns + _mono_t_ns() - SLACK_NS
             self._events = latest = now_ns, job, self._reader.by_layer(job, since_t_ns, sorted(SERVICE_SOURCES))
         return latest[2]
 
