@@ -195,13 +195,16 @@ class Hub:
         self._viewers: list[Viewer] = []
         self._come = asyncio.Event()
         self._closed = False
+        self.asleep = False  # nobody looks: nothing is made
 
     async def run(self) -> None:
         """Tell viewers as long as there are any, and otherwise wait for one; until `close`."""
         while not self._closed:
             if not self._viewers:
                 self._come.clear()
+                self.asleep = True
                 await self._come.wait()
+                self.asleep = False
             anew = self._come.is_set()
             self._come.clear()
             for event in await asyncio.to_thread(self._tell, anew):
