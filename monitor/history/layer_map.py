@@ -46,16 +46,19 @@ class Summary(NamedTuple):
     exceeding: int = 0
     worst: Worst | None = None
 
-    def with_frames(self, frames: Frames) -> "Summary":
-        """The first frame of the largest score is the worst."""
-        over = int(np.count_nonzero(frames.over))
-        counted = self._replace(judged=self.judged + len(frames.seq), exceeding=self.exceeding + over)
-        row = int(frames.ratio.argmax())
-        ratio = float(frames.ratio[row])
-        if self.worst is not None and ratio <= self.worst.ratio:
-            return counted
-        x, y = frames.xy[:, row].tolist()
-        return counted._replace(worst=Worst(int(frames.seq[row]), ratio, (x, y) if np.isfinite(x + y) else None))
+    def plus(self, more: "Summary") -> "Summary":
+        """With what came after. Of equal scores the first is the worst."""
+        worst = self.worst
+        if worst is None or (more.worst is not None and more.worst.ratio > worst.ratio):
+            worst = more.worst
+        return Summary(self.judged + more.judged, self.exceeding + more.exceeding, worst)
+
+
+def summary_of(frames: Frames) -> Summary:
+    row = int(frames.ratio.argmax())
+    x, y = frames.xy[:, row].tolist()
+    worst = Worst(int(frames.seq[row]), float(frames.ratio[row]), (x, y) if np.isfinite(x + y) else None)
+    return Summary(len(frames.seq), int(np.count_nonzero(frames.over)), worst)
 
 
 class Earlier(NamedTuple):
@@ -135,13 +138,14 @@ class LayerMap:
 
     def add(self, job: str, number: int, frames: Frames, judged_ns: int) -> None:
         """Frames of one layer, at least one; the first was judged at *judged_ns* (monotonic)."""
+        more = summary_of(frames)
         with self._lock:
             self._turn += 1
             found = self._jobs.setdefault(job, _Job(judged_ns))
             new = number not in found.layers
             layer = found.layers.setdefault(number, _Layer())
             found.seen = layer.seen = self._turn
-            found.summary, layer.summary = (one.summary.with_frames(frames) for one in (found, layer))
+            found.summary, layer.summary = found.summary.plus(more), layer.summary.plus(more)
             found.place(layer, frames)
             if new:
                 self._forget()

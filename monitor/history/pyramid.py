@@ -30,6 +30,9 @@ LEVELS: Final = (
 )
 """Each step divides the next. With six charts they take 6.1 MB together, however fast the camera is."""
 
+WAITING_MOST: Final = 10
+"""Coarse levels are written so much more seldom than the finest one, and before they are read."""
+
 NO_BIN: Final = -(2**62)
 
 
@@ -127,36 +130,38 @@ class Pyramid:
     """All levels of some charts. One thread adds, any thread may ask."""
 
     def __init__(self, charts: int, levels: tuple[Resolution, ...] = LEVELS) -> None:
-        self._levels = [Level(one, charts) for one in levels]
+        self._finest, *self._coarse = (Level(one, charts) for one in levels)
+        self._waiting: list[Bins] = []  # which the coarse levels have not taken in
         self._lock = threading.Lock()
         self._open = 0  # bins of the finest level before this one are finished
 
     @property
     def nbytes(self) -> int:
-        return sum(level.nbytes for level in self._levels)
+        return sum(level.nbytes for level in (self._finest, *self._coarse))
 
     def add(self, judged_ns: Int64s, scores: Float32s, over: npt.NDArray[np.bool_], limits: Float64s) -> None:
         """Frames (n,), at least one, in the order in which they were judged; *scores* and the rest are (c, n).
 
         What belongs into a bin that is finished counts in the one that is open: what was told of a bin stays true.
         """
-        finest = self._levels[0]
-        numbers = np.maximum.accumulate(np.maximum(judged_ns // finest.step_ns, self._open))
+        numbers = np.maximum.accumulate(np.maximum(judged_ns // self._finest.step_ns, self._open))
         bins = of_frames(numbers, scores, over, limits)
         with self._lock:
             self._open = max(self._open, int(numbers[-1]))
-            for level in self._levels:
-                level.add(coarser(bins, level.step_ns // finest.step_ns))
+            self._finest.add(bins)
+            self._waiting.append(bins)
+            if len(self._waiting) >= WAITING_MOST:
+                self._take_in()
 
     def finish(self, now_ns: int) -> None:
         """Say that all frames have been added that were judged before *now_ns* (monotonic)."""
         with self._lock:
-            self._open = max(self._open, now_ns // self._levels[0].step_ns)
+            self._open = max(self._open, now_ns // self._finest.step_ns)
 
     @property
     def finished_ns(self) -> int:
         """Up to here (monotonic) all bins are finished."""
-        return self._open * self._levels[0].step_ns
+        return self._open * self._finest.step_ns
 
     def finished(self, after: int | None, most: int) -> Finished | None:
         """The bins that were finished since the one of number *after*, the latest *most*; None where there is none."""
@@ -164,7 +169,7 @@ class Pyramid:
             first = max(self._open - most, 0 if after is None else after + 1)
             if first >= self._open:
                 return None
-            return Finished(first, self._levels[0].read(first, 1, self._open - first))
+            return Finished(first, self._finest.read(first, 1, self._open - first))
 
     def span(self, first_ns: int, last_ns: int, most: int) -> Span:
         """What was judged between two monotonic times, in at most *most* stretches, two or more, of whole bins.
@@ -173,8 +178,17 @@ class Pyramid:
         any more, the rest alone is told.
         """
         with self._lock:
-            for level in self._levels:
+            self._take_in()
+            for level in (self._finest, *self._coarse):
                 first, width, count = level.cut(first_ns, last_ns, most)
                 if first >= level.oldest:
                     break
             return level.read(first, width, count)
+
+    def _take_in(self) -> None:
+        if not self._waiting:
+            return
+        bins = Bins._make(np.concatenate(columns, axis=-1) for columns in zip(*self._waiting, strict=True))
+        self._waiting = []
+        for level in self._coarse:
+            level.add(coarser(bins, level.step_ns // self._finest.step_ns))
