@@ -21,8 +21,8 @@ too few; where enough of them lie together, they are a kind.
 
 How each odd case is answered: no point has no kinds; one point, and fewer than two kinds could have, are undivided,
 and so are points that are all alike; duplicates count as often as they are there; points that are not finite are left
-out, and so labelled; points strung between two kinds like a bridge choose no cut under Ward's criterion, average and
-complete linkage, and go to one side or the other. Under single linkage they make one kind of the two.
+out, and so labelled. Points strung between two kinds like a bridge leave them two: those near an end go to it, those
+between are kept apart or, where enough lie together, are kinds of their own.
 """
 
 from typing import Final, Literal, NamedTuple, get_args

@@ -5,7 +5,8 @@ the silhouette or the BIC of a range of numbers are what there is to choose by.
 
 How each odd case is answered: no points, more groups than points, and points that are not finite are refused; one point
 is one group; of duplicates, and of points that are all alike, there may be fewer groups than were asked for, and the
-others are empty; points strung between two groups like a bridge go to one side or the other.
+others are empty; points strung between two groups like a bridge go to the nearer one, or are a group of their own where
+there is one more than the two.
 """
 
 import warnings
@@ -113,7 +114,7 @@ def _mixture(x: Float64s, count: int, seed: int) -> Partition:
     a group than coordinates, and rare kinds never have them."""
     found = GaussianMixture(
         count, covariance_type="diag", n_init=STARTS, random_state=seed, reg_covar=VARIANCE_MIN, init_params="k-means++"
-    ).fit(x)
+    ).fit(x if len(x) > 1 else np.repeat(x, 2, axis=0))  # it refuses a single one, which has the same mean and variance
     likelihood = float(found.score(x)) * len(x)
     return Partition(found.predict(x).astype(np.int64), found.means_, -2 * likelihood, float(found.bic(x)))
 

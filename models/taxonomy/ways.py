@@ -3,7 +3,8 @@
 All of them group the points' main components, as `models.taxonomy.cut` does. Trees are cut by a rule of it. Of k-means
 and k-medoids the number of groups with the largest silhouette counts, with the elbow of the costs beside it; of
 mixtures the one with the least BIC. Where no number of groups has a silhouette of NO_KINDS on whole points, nothing
-speaks for kinds, and a way says so; what it divides is told nevertheless. Or all are told one number, and choose none.
+speaks for kinds, and a way says so; what it divides is told nevertheless. In few dimensions that says little: any cloud
+can be cut so. Trees are held against clouds too. Or all ways are told one number, and choose none.
 
 Labels that people gave are held against what was found, and choose nothing.
 """

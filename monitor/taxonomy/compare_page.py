@@ -25,7 +25,6 @@ OWN_STYLE: Final = """
 .group { font-size: 12px }
 .group img { width: 60px; height: 60px; object-fit: contain; background: #000; image-rendering: pixelated;
              border-radius: 3px; margin-right: 3px }
-tr.first td { border-top: 2px solid #d5d9dd }
 @media (prefers-color-scheme: dark) {
   :root { color: #dde1e4; background: #16191c }
   .card { background: #1e2226; border-color: #343a40 }
@@ -170,8 +169,8 @@ def _told(way: Way) -> str:
 def _about_curves() -> str:
     return quiet(
         [
-            "Rings: the elbow, what the silhouette or the rule chose, and the least BIC; a rule may divide groups "
-            f"further. Dashed: {NO_KINDS}."
+            "Rings: the elbow; the number of groups that counts, which a rule may divide further; the least BIC. "
+            f"Dashed: {NO_KINDS}."
         ]
     )
 
