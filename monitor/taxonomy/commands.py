@@ -94,9 +94,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    from monitor.taxonomy import comparing
+    from monitor.taxonomy import compare_command
 
-    return comparing.compare(options)
+    return compare_command.compare(options)
 
 
 def _by_daemon(config: Config, by: str) -> Overview:

@@ -54,7 +54,7 @@ def test_one_group_and_as_many_as_points_are_possible(method: Method) -> None:
 def test_one_point_is_one_group(method: Method) -> None:
     found = curve(np.array([[3.0, 4.0]]), [1], method)
     assert found.partitions[0].labels.tolist() == [0]
-    assert found.partitions[0].centres.tolist() == [[3.0, 4.0]]
+    np.testing.assert_allclose(found.partitions[0].centres, [[3.0, 4.0]])
     assert (found.at_elbow, found.at_silhouette, found.silhouettes) == (1, 1, (-1.0,))
 
 
