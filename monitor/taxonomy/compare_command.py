@@ -34,16 +34,16 @@ def compare(options: argparse.Namespace) -> int:
     from models.taxonomy.ways import MOST, Numbers
     from monitor.bundle import read as read_bundle
     from monitor.camera.recordings import groups
-    from monitor.score import require_fit
+    from monitor.score import load_scorer, require_fit
     from monitor.taxonomy import compare as comparison
     from monitor.taxonomy.compare_page import render
-    from monitor.taxonomy.group import scorer_of, settings_of
+    from monitor.taxonomy.group import settings_of
     from monitor.taxonomy.telling import write
 
     bundle = read_bundle(Path(config.bundle))
     recordings = groups(options.paths)
     require_fit(bundle, recordings)
-    made_by = comparison.makers(bundle, scorer_of(bundle), [Path(one) for one in options.embedding])
+    made_by = comparison.makers(bundle, load_scorer(bundle), [Path(one) for one in options.embedding])
     found = comparison.compare(
         config.camera,
         bundle,

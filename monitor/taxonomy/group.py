@@ -62,7 +62,7 @@ def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: C
     bundle = read_bundle(Path(task.bundle))
     store = Store(Path(task.store), task.camera, wait_s=WAIT_S)
     try:
-        scorer, ever = scorer_of(bundle), store.counts()
+        scorer, ever = _scorer(bundle), store.counts()
         events = embedded(store, bundle, scorer, store.samples("normal = 0")[-POINTS_MAX:])
         cut = find_kinds(events.points, settings_of(task.settings))
         with store.transaction():
@@ -80,8 +80,7 @@ def settings_of(given: Taxonomy) -> CutSettings:
     return CutSettings(linkage=given.linkage, rule=given.rule, share=given.share, least=given.least)
 
 
-def scorer_of(bundle: Bundle) -> Scorer:
-    """What makes latents and residuals. Raises BundleError where its weights do not fit."""
+def _scorer(bundle: Bundle) -> Scorer:
     held = bundle.manifest
     try:
         return Scorer(bundle.tensors, held.height, held.width)

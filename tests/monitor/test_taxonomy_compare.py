@@ -14,13 +14,13 @@ from models.taxonomy.cut import CutSettings
 from models.taxonomy.ways import NAMES, Numbers
 from monitor.bundle import Bundle
 from monitor.camera.recordings import Recording
+from monitor.score import load_scorer
 from monitor.taxonomy import compare as comparison
 from monitor.taxonomy import embedding as files
 from monitor.taxonomy.compare import PIXEL_COMPONENTS, Comparison, Maker, as_bytes, makers
 from monitor.taxonomy.compare_page import render
 from monitor.taxonomy.embedding import About, EmbeddingError
 from monitor.taxonomy.events import CompareError, Event, Pieces, recorded
-from monitor.taxonomy.group import scorer_of
 
 T_NS = 1_795_000_000 * 10**9
 EVENTS = 22
@@ -45,7 +45,7 @@ def compared(
     numbers: Numbers = Numbers(),  # noqa: B008 - frozen
     settings: CutSettings = CutSettings(),  # noqa: B008 - frozen
 ) -> Comparison:
-    by = makers(bundle, scorer_of(bundle), []) if made_by is None else made_by
+    by = makers(bundle, load_scorer(bundle), []) if made_by is None else made_by
     ticks = itertools.count()
     return comparison.compare("melt", bundle, given, by, labels, settings, numbers, lambda: float(next(ticks)), T_NS)
 
@@ -95,14 +95,14 @@ def test_an_embedding_from_a_file_stands_beside_the_others(small_bundle: Bundle,
     paths = [tmp_path / "a" / "texture.safetensors", tmp_path / "b" / "texture.safetensors"]
     for path in paths:
         files.write(path, about, learned)
-    made_by = makers(small_bundle, scorer_of(small_bundle), paths)
+    made_by = makers(small_bundle, load_scorer(small_bundle), paths)
     assert [one.name for one in made_by] == [*ALWAYS, "texture", "texture 2"]
     given = compared(small_bundle, recorded(recordings), made_by=made_by)
     np.testing.assert_array_equal(given.embeddings[3].points, given.embeddings[4].points)
     assert given.embeddings[3].points.shape == (EVENTS, learned.size)
     files.write(paths[0], msgspec.structs.replace(about, height=64), learned)
     with pytest.raises(EmbeddingError, match="is for frames of 64 x 32"):
-        makers(small_bundle, scorer_of(small_bundle), paths)
+        makers(small_bundle, load_scorer(small_bundle), paths)
 
 
 @pytest.mark.parametrize(

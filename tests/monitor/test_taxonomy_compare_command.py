@@ -1,4 +1,4 @@
-"""`framewatch taxonomy compare`: of kept or recorded frames, as table, JSON and page; what makes no sense is one line."""
+"""`framewatch taxonomy compare`: of frames that are kept or recorded, in a table, JSON and a page; or one line."""
 
 import hashlib
 import json
