@@ -22,7 +22,7 @@ from models.taxonomy.ways import NAMES, Held, Numbers, Way, against, group
 from monitor.bundle import Bundle
 from monitor.taxonomy import embedding as embeddings
 from monitor.taxonomy.events import CompareError, Event, Frames, Pieces
-from monitor.taxonomy.labels import Labelled, label
+from monitor.taxonomy.labels import Labelled, Source, label
 from monitor.taxonomy.telling import small
 
 PIXEL_COMPONENTS: Final = 16
@@ -110,7 +110,7 @@ def compare(
     bundle: Bundle,
     given: Pieces,
     made_by: Sequence[Maker],
-    labels: str | None,
+    labels: Source,
     settings: CutSettings,
     numbers: Numbers,
     clock: Callable[[], float],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from monitor import config as configs
 from monitor import screen
 from monitor.taxonomy.events import EVENTS_MAX, CompareError, kept, recorded
-from monitor.taxonomy.labels import FOLDERS
+from monitor.taxonomy.labels import FOLDERS, source
 from monitor.taxonomy.launcher import QUIET
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def compare(options: argparse.Namespace) -> int:
     config = configs.read(Path(options.config))
     if config.bundle is None:
         raise CompareError(f"{options.config}: names no bundle, without which there are no points to group")
+    labels = source(options.labels)
     _at_leisure()
     # Loaded now that threads are counted: some take seconds, and none is needed to refuse.
     from models.taxonomy.ways import MOST, Numbers
@@ -49,7 +50,7 @@ def compare(options: argparse.Namespace) -> int:
         bundle,
         recorded(recordings) if recordings else kept(config, bundle),
         made_by,
-        options.labels,
+        labels,
         settings_of(config.taxonomy),
         Numbers(options.most or MOST, options.kinds),
         time.monotonic,

@@ -12,6 +12,7 @@ from monitor.taxonomy.compare import Comparison, Embedded, Grouped
 from monitor.taxonomy.compare_pictures import DRAWN, curves, legend_of_ways, maps
 from monitor.taxonomy.drawing import grey_range, mark, moment, png
 from monitor.taxonomy.found import Floats, Ids
+from monitor.taxonomy.labels import NAMED
 
 SHOWN: Final = 4  # events of a group
 GROUPS_SHOWN: Final = 24
@@ -94,7 +95,7 @@ def _headline(given: Comparison) -> str:
     if given.labelled is not None:
         told = f"{given.labelled.known:,} of them have labels, from {given.labelled.source}"
         notes.append(f"{told}. Labels chose nothing: they are held against what was found.")
-        if given.labelled.source.startswith("names that"):
+        if given.labelled.source == NAMED:
             notes.append("These kinds were found by one of the ways below, which agrees with its own groups.")
     return f'<div class="card promise"><p class="headline">{count:,} events</p>{paragraphs(notes)}</div>'
 

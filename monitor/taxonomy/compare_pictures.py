@@ -1,5 +1,6 @@
 """Curves over the number of groups, and maps of the same events in the colours of every way, as SVG."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ from monitor.taxonomy.pictures import fitted, some_of_each
 
 PLOT_PX, PLOTS_PX, FOOT_PX, HEAD_PX = 170, 330, 34, 24  # of a plot: height, width with its margin, below, above
 LEFT_PX: Final = 46
-TICKS: Final = 4
+TICKS: Final = 5
 
 MAPS_A_ROW: Final = 4
 MAP_PX, MAP_TITLE_PX, MAP_GAP_PX = 190, 20, 10
@@ -88,7 +89,7 @@ def _plot(left: float, title: str, lines: Sequence[Line], rule: float | None = N
     def up(value: float) -> float:
         return HEAD_PX + PLOT_PX * (1 - (value - low) / span)
 
-    for tick in np.linspace(low, high, TICKS).tolist():
+    for tick in round_ticks(low, high):
         yield line(across(first), up(tick), across(last), up(tick), GRID)
         yield words(across(first) - 6, up(tick) + 4, f"{tick:.3g}", "end", QUIET)
     for count in range(first, last + 1, max(1, -(-(last - first) // 11))):
@@ -102,6 +103,14 @@ def _plot(left: float, title: str, lines: Sequence[Line], rule: float | None = N
         yield f'<polyline points="{points}" fill="none" stroke="{one.colour}" stroke-width="1.8">{told}</polyline>'
         for x, y in (place for place, count in zip(at, one.counts, strict=True) if count == one.chosen):
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{one.colour}" stroke-width="2.2"/>'
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """At most TICKS + 1 round numbers from *low* to *high*."""
+    span = max(high - low, 1e-9)
+    power = 10.0 ** math.floor(math.log10(span / TICKS))
+    step = next(one * power for one in (1.0, 2.0, 5.0, 10.0) if span / (one * power) <= TICKS)
+    return [step * count for count in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
 def legend_of_ways() -> str:

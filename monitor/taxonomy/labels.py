@@ -9,9 +9,18 @@ from monitor.camera.simulate import TruthError, read_truth
 from monitor.taxonomy.events import CompareError, Event
 
 FOLDERS: Final = "folders"
+NAMED: Final = "names that people gave to kinds"
 
 Labeller = Callable[[Event], str]
 """What an event is; empty where nobody has said."""
+
+
+class Source(NamedTuple):
+    """Where labels are from."""
+
+    name: str
+    labeller: Labeller
+    is_asked: bool  # somebody named it: then it is to label something
 
 
 class Labelled(NamedTuple):
@@ -25,21 +34,24 @@ class Labelled(NamedTuple):
         return sum(map(bool, self.labels))
 
 
-def label(events: Sequence[Event], given: str | None) -> Labelled | None:
-    """Labels of *events*: `folders`, a file, or, where nothing is *given*, names that kinds have; None where none has.
-
-    Raises CompareError for a file that cannot be read, holds no labels, or labels none of these events.
-    """
+def source(given: str | None) -> Source:
+    """`folders`, a file, or, where nothing is *given*, names of kinds. Raises CompareError for files of no use."""
     if given is None:
-        found = Labelled([one.kind for one in events], "names that people gave to kinds")
-        return found if found.known else None
+        return Source(NAMED, lambda event: event.kind, False)
     if given == FOLDERS:
-        return Labelled([_folder_of(one.stream) for one in events], "names of folders")
+        return Source("names of folders", lambda event: _folder_of(event.stream), True)
     labeller = _from_truth(Path(given)) if given.endswith(".jsonl") else _from_csv(Path(given))
-    found = Labelled([labeller(one) for one in events], given)
-    if not found.known:
-        raise CompareError(f"{given}: labels none of the {len(events)} events; are they of this camera and stream?")
-    return found
+    return Source(given, labeller, True)
+
+
+def label(events: Sequence[Event], by: Source) -> Labelled | None:
+    """Labels of *events*; None where none is labelled. Raises CompareError where that was asked for."""
+    found = Labelled([by.labeller(one) for one in events], by.name)
+    if found.known:
+        return found
+    if by.is_asked:
+        raise CompareError(f"{by.name}: labels none of the {len(events)} events; are they of this camera and stream?")
+    return None
 
 
 def _folder_of(name: str) -> str:

@@ -21,6 +21,7 @@ from monitor.taxonomy.compare import PIXEL_COMPONENTS, Comparison, Maker, as_byt
 from monitor.taxonomy.compare_page import render
 from monitor.taxonomy.embedding import About, EmbeddingError
 from monitor.taxonomy.events import CompareError, Event, Pieces, recorded
+from monitor.taxonomy.labels import source
 
 T_NS = 1_795_000_000 * 10**9
 EVENTS = 22
@@ -47,7 +48,9 @@ def compared(
 ) -> Comparison:
     by = makers(bundle, load_scorer(bundle), []) if made_by is None else made_by
     ticks = itertools.count()
-    return comparison.compare("melt", bundle, given, by, labels, settings, numbers, lambda: float(next(ticks)), T_NS)
+    return comparison.compare(
+        "melt", bundle, given, by, source(labels), settings, numbers, lambda: float(next(ticks)), T_NS
+    )
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from monitor.taxonomy.events import CompareError, Event
-from monitor.taxonomy.labels import label
+from monitor.taxonomy.labels import label, source
 
 EVENTS = [
     Event(1, "s", 10, alarm="a-1", kind="splash"),
@@ -20,7 +20,7 @@ def file_of(folder: Path, text: str, name: str = "labels.csv") -> str:
 
 
 def labels_of(given: str | None, events: list[Event] = EVENTS) -> list[str]:
-    found = label(events, given)
+    found = label(events, source(given))
     assert found is not None
     assert found.known == sum(map(bool, found.labels))
     return found.labels
@@ -28,7 +28,7 @@ def labels_of(given: str | None, events: list[Event] = EVENTS) -> list[str]:
 
 def test_names_that_kinds_have_are_labels_where_nothing_else_is_given() -> None:
     assert labels_of(None) == ["splash", "", ""]
-    assert label(EVENTS[1:], None) is None
+    assert label(EVENTS[1:], source(None)) is None
 
 
 @pytest.mark.parametrize(
@@ -63,23 +63,23 @@ def test_a_table_labels_by_alarm_or_by_frame(tmp_path: Path, text: str, expected
 def test_a_table_that_cannot_be_used_is_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
     path = file_of(tmp_path, text)
     with pytest.raises(CompareError, match=f"labels.csv: .*{told}"):
-        label(EVENTS, path)
+        label(EVENTS, source(path))
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused_by_name(tmp_path: Path) -> None:
     for name in ("none.csv", "none.jsonl"):
         with pytest.raises(CompareError, match=f"{name}: No such file"):
-            label(EVENTS, str(tmp_path / name))
+            label(EVENTS, source(str(tmp_path / name)))
     (tmp_path / "labels.csv").write_bytes(b"label,seq\n\xff\xfe,1\n")
     with pytest.raises(CompareError, match="is no CSV in UTF-8"):
-        label(EVENTS, str(tmp_path / "labels.csv"))
+        label(EVENTS, source(str(tmp_path / "labels.csv")))
 
 
 def test_the_truth_of_a_simulated_camera_labels_the_frames_that_it_shows(tmp_path: Path) -> None:
     line = '{"kind":"spatter","first_seq":8,"last_seq":10,"strength":1.0}\n'
     assert labels_of(file_of(tmp_path, line, "truth.jsonl")) == ["spatter", "", "spatter"]
     with pytest.raises(CompareError, match="line 1 is no truth"):
-        label(EVENTS, file_of(tmp_path, "{}\n", "truth.jsonl"))
+        label(EVENTS, source(file_of(tmp_path, "{}\n", "truth.jsonl")))
 
 
 def test_recorded_frames_are_labelled_by_their_folder(tmp_path: Path) -> None:
