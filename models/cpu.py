@@ -189,8 +189,11 @@ class _Lane:
         scores = self._scored(patches, latent, bits, *unmoved)
         drawn = bits.view(np.float32) + self._through.center
         scale, shift = self._units
-        found = patches * scale + shift, drawn * scale + shift, (patches - drawn) * self._inverse_scale
-        return Pictures(*(of_patches(one, self._through.patch_px, self._size) for one in found), scores)
+        seen, drawn, residual = (
+            of_patches(one, self._through.patch_px, self._size)
+            for one in (patches * scale + shift, drawn * scale + shift, (patches - drawn) * self._inverse_scale)
+        )
+        return Pictures(seen, drawn, residual, scores)
 
     def _prepared(self, frames: npt.NDArray[Any]) -> tuple[Float32s, npt.NDArray[np.float64]]:
         """What the network sees of *frames*, in patches, and where each was turned to."""

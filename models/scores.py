@@ -62,10 +62,8 @@ def of_images(tiles: Scores, count: int) -> Scores:
 def joined(parts: Sequence[Pictures]) -> Pictures:
     """*parts*, one or more, one after the other."""
     seen, drawn, residual, scores = zip(*parts, strict=True)
-    return Pictures(
-        *(np.concatenate(one) for one in (seen, drawn, residual)),
-        Scores(*map(np.concatenate, zip(*scores, strict=True))),
-    )
+    together = Scores(*map(np.concatenate, zip(*scores, strict=True)))
+    return Pictures(np.concatenate(seen), np.concatenate(drawn), np.concatenate(residual), together)
 
 
 def no_scores(latent: int) -> Scores:
