@@ -71,10 +71,13 @@ class Helper:
         """End it, if it runs."""
         self._process.kill()
         self._line.close()
-        with suppress(OSError):
-            await self._line.wait_closed()
-        await asyncio.to_thread(self._process.wait)  # it was killed: this is a moment
         self._said.close()
+        try:
+            with suppress(OSError):
+                await self._line.wait_closed()
+            await asyncio.to_thread(self._process.wait)
+        finally:
+            self._process.wait()  # also where this task is told to end: it was killed, which takes a moment
 
 
 async def start(given: Orders) -> Helper:
