@@ -2,6 +2,9 @@
 
 import base64
 import io
+from collections.abc import Iterator
+from functools import reduce
+from itertools import product
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -93,10 +96,9 @@ def means(image: Float32s, times: int) -> Float32s:
     """Of cells of *times* pixels a side, the last of which may be cut by the edge."""
     if times == 1:
         return image
-    rows, columns = _starts(image, times)
-    sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.float64), columns, axis=1)
-    inside = np.outer(np.diff([*rows, image.shape[0]]), np.diff([*columns, image.shape[1]]))
-    found: Float32s = (sums / inside).astype(np.float32)
+    total = reduce(np.add, _cells(image, times, 0.0))
+    inside = reduce(np.add, _cells(np.ones_like(image), times, 0.0))
+    found: Float32s = total / inside
     return found
 
 
@@ -104,10 +106,8 @@ def extremes(image: Float32s, times: int) -> Float32s:
     """Of such cells what is furthest from zero: no spot vanishes."""
     if times == 1:
         return image
-    rows, columns = _starts(image, times)
-    high, low = (
-        most.reduceat(most.reduceat(image, rows, axis=0), columns, axis=1) for most in (np.maximum, np.minimum)
-    )
+    high = reduce(np.maximum, _cells(image, times, -np.inf))
+    low = reduce(np.minimum, _cells(image, times, np.inf))
     found: Float32s = np.where(high >= -low, high, low)
     return found
 
@@ -145,9 +145,12 @@ def _uri(levels: npt.NDArray[np.uint8], palette: bytes | None) -> str:
     return f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"
 
 
-def _starts(image: npt.NDArray[Any], times: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where the cells begin, down and across."""
-    return np.arange(0, image.shape[0], times), np.arange(0, image.shape[1], times)
+def _cells(image: Float32s, times: int, beyond: float) -> Iterator[Float32s]:
+    """Of every cell its first pixel, then of every cell the next; *beyond* the edge there is that."""
+    below, right = -image.shape[0] % times, -image.shape[1] % times
+    whole = np.pad(image, ((0, below), (0, right)), constant_values=beyond)
+    for row, column in product(range(times), repeat=2):
+        yield whole[row::times, column::times]
 
 
 def _palette() -> bytes:

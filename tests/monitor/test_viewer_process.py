@@ -13,6 +13,8 @@ import pytest
 from viewer_example import Floor, floor_of, picture_of
 
 from monitor.bundle import Bundle
+from monitor.calibrate import calibrate
+from monitor.config import Network
 from monitor.orders import open_memory
 from monitor.viewer import helper as helpers
 from monitor.viewer.helper import Helper, HelperError
@@ -66,6 +68,24 @@ def test_it_loads_no_torch_where_compiled_loops_score(floor: Floor) -> None:
     loaded = asyncio.run(maps())
     assert "llvmlite" in loaded
     assert "libtorch" not in loaded
+
+
+def test_it_loads_torch_where_the_network_needs_it(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(frames.QUICK, network=Network(linear=True))
+    with floor_of(calibrate(frames.runs(6, 60), settings, tmp_path / "bundle"), tmp_path) as floor:
+        floor.show(SPOTTED)
+        floor.judge(0, 8)
+
+        async def talk() -> tuple[bytes, str]:
+            helper = await helpers.start(floor.given)
+            try:
+                return await helper.ask(Newest(anew=True)), Path(f"/proc/{helper.pid}/maps").read_text()
+            finally:
+                await helper.close()
+
+        answer, loaded = asyncio.run(talk())
+        assert picture_of(answer).ratio == pytest.approx(float(floor.ring.view(0, 8).joint.max()), rel=1e-5)
+    assert "libtorch" in loaded
 
 
 def test_it_ends_with_the_socket(floor: Floor) -> None:
