@@ -217,7 +217,7 @@ def run(given: Orders) -> None:
             journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
         follower = Follower(given.bundle, memory) if given.bundle is not None else None
         window = Window(given, memory, desk, reader, dispatch, follower)
-        hub = Hub(window)
+        hub = Hub(window, window.viewer)
         server = _Server(
             uvicorn.Config(
                 application(window, allowed(config.http), hub),

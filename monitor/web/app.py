@@ -14,7 +14,7 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
-from monitor.web import alarms, history, live, taxonomy
+from monitor.web import alarms, history, live, pictures, taxonomy
 from monitor.web.answers import answer
 
 READY: Final = (State.OK, State.IDLE)
@@ -36,8 +36,8 @@ PAGE_HEADERS: Final = {
 }
 
 
-class View(alarms.View, taxonomy.View, history.View, Protocol):
-    """What the application shows. Called in worker threads."""
+class View(alarms.View, taxonomy.View, history.View, pictures.View, Protocol):
+    """What the application shows. Called in worker threads, but for what is awaited."""
 
     def status(self) -> Status: ...
     def layers(self, job: str | None) -> RateSummary: ...
@@ -91,6 +91,7 @@ def application(view: View, allowed: alarms.Allowed | None = None, hub: live.Hub
             *alarms.routes(view, allowed),
             *taxonomy.routes(view, allowed),
             *history.routes(view),
+            *pictures.routes(view),
             *(live.routes(hub) if hub is not None else ()),
         ],
         exception_handlers={
