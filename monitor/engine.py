@@ -156,7 +156,7 @@ class Engine:
         for index, chart in enumerate(self._judge.charts if self._judge else ()):
             getattr(batch, chart)[scored] = verdicts.values[:, index]
         batch.judged_ns[scored] = self._clock()
-        batch.joint[scored] = verdicts.joint
+        batch.joint[scored] = verdicts.joint  # after the others: who follows takes a frame that shows it for whole
         batch.where[scored] = verdicts.scores.where  # last: who reads the ring takes it that the scores are there then
         batch.fault[chosen] = verdicts.fault
 
