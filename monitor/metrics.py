@@ -48,7 +48,8 @@ class Metrics(Collector):
     """The metrics of one daemon.
 
     *look* gives its status, *raised* how many alarms were ever raised by source and priority, *sinks* what became of
-    their changes, *figures* how good the alarms of the last day were, *taxonomy* how kinds of anomaly stand.
+    their changes, *figures* how good the alarms of the last day were, *taxonomy* how kinds of anomaly stand, *missed*
+    how many judged frames the history of the charts has not seen.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Metrics(Collector):
         sinks: Callable[[], Sequence[Statistics]] = tuple,
         figures: Callable[[], Figures | None] | None = None,
         taxonomy: Callable[[], TaxonomyStatus] | None = None,
+        missed: Callable[[], int] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -68,7 +70,7 @@ class Metrics(Collector):
         self._vitals = arrays
         self._look = look
         self._raised = raised
-        self._sinks, self._figures, self._taxonomy = sinks, figures, taxonomy
+        self._sinks, self._figures, self._taxonomy, self._missed = sinks, figures, taxonomy, missed
         self._torch = torch_version()
         self._registry = registry
         registry.register(self)
@@ -93,6 +95,7 @@ class Metrics(Collector):
         yield from self._promise(status)
         yield from self._alarms(status)
         yield from self._kinds()
+        yield from self._history()
         yield from self._deliveries()
         yield from self._state(status)
 
@@ -239,6 +242,11 @@ class Metrics(Collector):
         yield self._counter("taxonomy_events_missed_total", text, (), [((), found.missed)])
         text = "Groupings that came to nothing, and writes that the disk refused"
         yield self._counter("taxonomy_failures_total", text, (), [((), found.failures)])
+
+    def _history(self) -> Iterator[Metric]:
+        if self._missed is not None:
+            text = "Judged frames overwritten before the charts' history had read their scores"
+            yield self._counter("history_frames_missed_total", text, (), [((), self._missed())])
 
     def _deliveries(self) -> Iterator[Metric]:
         sinks = self._sinks()

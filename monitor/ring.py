@@ -79,6 +79,21 @@ class FrameBatch(NamedTuple):
 
 _COLUMNS = FrameBatch._fields[1:]
 
+NUMBERS = ("seq", "t_ns", "received_ns", "judged_ns", "layer")
+SCORES = ("t2", "s2", "offset", "local", "mewma", "joint")
+
+
+class Followed(NamedTuple):
+    """Of n frames, what is read of all of them together: rows of one piece of memory, views into the ring."""
+
+    numbers: npt.NDArray[np.int64]  # (5, n) in the order of NUMBERS
+    xy: npt.NDArray[np.float32]  # (2, n)
+    scores: npt.NDArray[np.float32]  # (6, n) in the order of SCORES
+    job: npt.NDArray[np.bytes_]  # (n,), and so are the next ones
+    context: npt.NDArray[np.bytes_]
+    unjudged: npt.NDArray[np.uint8]
+    fault: npt.NDArray[np.uint8]
+
 
 class Ring:
     """The ring behind *arrays*, for its one writer and for any number of readers in any process."""
@@ -102,6 +117,7 @@ class Ring:
         records = arrays["records"]
         self._columns = [records[name] for name in _COLUMNS]
         self._column = dict(zip(_COLUMNS, self._columns, strict=True))
+        self._numbers, self._xy, self._scores = (_rows(records, *names) for names in (NUMBERS, ("xy",), SCORES))
         self._row_bytes = records.view(np.uint8).reshape(-1).data
         self._pixel_bytes = self.pixels.reshape(-1).view(np.uint8).data
         self._frame_bytes = self.pixels[0].nbytes
@@ -138,6 +154,13 @@ class Ring:
         slot = lo % self.slots
         piece = slice(slot, slot + hi - lo)
         return FrameBatch(self.pixels[piece], *[column[piece] for column in self._columns])
+
+    def follow(self, lo: int, hi: int) -> Followed:
+        """What of `view` can be copied in three calls, by who reads every frame: memory is waited for once."""
+        slot = lo % self.slots
+        piece = slice(slot, slot + hi - lo)
+        rest = (self._column[name][piece] for name in Followed._fields[3:])
+        return Followed(self._numbers[:, piece], self._xy[:, piece], self._scores[:, piece], *rest)
 
     def codes(self, lo: int, hi: int) -> npt.NDArray[np.uint8]:
         """Why frames that lie in one piece are not to be judged, a view."""
@@ -240,6 +263,16 @@ class Ring:
             self._column["xy"][piece][1:] = _NAN  # a header places its first frame only
         if not isinstance(codes, int):
             self._column["unjudged"][piece] = codes[first : first + count]
+
+
+def _rows(records: npt.NDArray[np.void], first: str, *more: str) -> npt.NDArray[Any]:
+    """Fields of one type that lie one after the other, a row each: (fields, slots)."""
+    assert records.dtype.fields is not None
+    kind, offset = records.dtype.fields[first][:2]
+    count = len(more) + 1 if kind.subdtype is None else kind.shape[0]
+    size = kind.base.itemsize
+    assert [records.dtype.fields[name][1] for name in more] == [offset + size * at for at in range(1, len(more) + 1)]
+    return np.ndarray((count, len(records)), kind.base, records, offset, (size, records.itemsize))
 
 
 def text(value: Any) -> str:

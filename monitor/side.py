@@ -30,6 +30,7 @@ from monitor.broadcast import Broadcast
 from monitor.config import Config, Http
 from monitor.desk import Desk, Telegram, sink_names
 from monitor.doorkeeper import Doorkeeper
+from monitor.history.follower import Follower
 from monitor.journal.reader import Reader
 from monitor.journal.store import Journal, JournalError
 from monitor.keys import KeyFileError
@@ -47,6 +48,7 @@ from monitor.vitals import write_text
 from monitor.web import token
 from monitor.web.app import application
 from monitor.web.connection import Connection
+from monitor.web.live import Hub
 from monitor.web.window import Window
 
 TICK_S: Final = 0.2
@@ -83,6 +85,8 @@ class _Shell:
         publisher: Broadcast,
         clerk: Clerk | None,
         dispatch: Dispatch,
+        follower: Follower | None,
+        hub: Hub,
     ) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
@@ -90,6 +94,7 @@ class _Shell:
         self._publisher = publisher
         self._clerk = clerk
         self._dispatch = dispatch
+        self._follower, self._hub = follower, hub
         self._live = Live(given, memory)
         self._supervisor = given.supervisor_pid
         self._closed = threading.Event()
@@ -106,23 +111,26 @@ class _Shell:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve(sockets=[listener]))
             tasks.create_task(self._dispatch.run())
-            tasks.create_task(self._give_snapshots())
+            tasks.create_task(self._hub.run())
+            if self._clerk is not None:
+                tasks.create_task(self._keep_at("clerk", self._clerk.run))
+            if self._follower is not None:
+                tasks.create_task(self._keep_at("history", partial(self._follower.run, clock=time.monotonic_ns)))
             beat = tasks.create_task(self._beat())
             try:
                 await self._work()
             finally:
                 self._dispatch.stop(SINKS_STOP_S)
+                self._hub.close()
                 server.should_exit = True
                 self._closed.set()
                 beat.cancel()
 
-    async def _give_snapshots(self) -> None:
-        """In a thread: however many ask, the beat, the page and the alarms go on."""
-        if self._clerk is None:
-            return
-        with ThreadPoolExecutor(1, "clerk") as thread:
+    async def _keep_at(self, name: str, work: Callable[[threading.Event], None]) -> None:
+        """In a thread: whatever there is to do, the beat, the page and the alarms go on."""
+        with ThreadPoolExecutor(1, name) as thread:
             try:
-                await asyncio.get_running_loop().run_in_executor(thread, self._clerk.run, self._closed)
+                await asyncio.get_running_loop().run_in_executor(thread, work, self._closed)
             finally:
                 self._closed.set()  # where another part has failed; or nothing would end the thread
 
@@ -207,9 +215,12 @@ def run(given: Orders) -> None:
         dispatch = Dispatch(journal, found)
         for name in sink_names(config):
             journal.cursor(name)  # a new sink begins here: with the first alarm that this process raises
+        follower = Follower(given.bundle, memory) if given.bundle is not None else None
+        window = Window(given, memory, desk, reader, dispatch, follower)
+        hub = Hub(window, window.viewer)
         server = _Server(
             uvicorn.Config(
-                application(Window(given, memory, desk, reader, dispatch), allowed(config.http)),
+                application(window, allowed(config.http), hub),
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -220,7 +231,8 @@ def run(given: Orders) -> None:
                 timeout_graceful_shutdown=1,
             )
         )
-        _serve(lambda: _Shell(given, memory, desk, publisher, clerk, dispatch), server, listener)
+        shell = partial(_Shell, given, memory, desk, publisher, clerk, dispatch, follower, hub)
+        _serve(shell, server, listener)
     finally:
         if keeper is not None:
             keeper.close()

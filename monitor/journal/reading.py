@@ -109,6 +109,31 @@ class Records:
         query = f"SELECT body FROM alarms WHERE rev > 0 AND source IN ({marks}) AND raised_t_ns >= ? ORDER BY rowid"
         return [_alarm_decoder.decode(body) for (body,) in self._rows(query, [*sources, t_ns])]
 
+    def touching(self, first_t_ns: int, last_t_ns: int, most: int) -> list[tuple[Alarm, int | None]]:
+        """The latest *most* alarms that were active in a period (Unix), the one raised last first, and when each ended.
+
+        None in place of an end: it is active still.
+        """
+        query = (
+            "SELECT body, cleared_t_ns FROM alarms WHERE rev > 0 AND raised_t_ns <= ? "
+            "AND (state = 'active' OR cleared_t_ns >= ?) ORDER BY raised_t_ns DESC, rowid DESC LIMIT ?"
+        )
+        found = self._rows(query, [last_t_ns, first_t_ns, most])
+        return [(_alarm_decoder.decode(body), ended_t_ns) for body, ended_t_ns in found]
+
+    def by_layer(self, job: str, t_ns: int, without: Sequence[str]) -> list[tuple[int | None, str, int]]:
+        """How many alarms of *job* were raised since *t_ns* (Unix): (layer, kind or else source, count).
+
+        Of sources *without* those.
+        """
+        marks = ", ".join("?" * len(without))
+        query = (
+            "SELECT json_extract(body, '$.layer'), coalesce(json_extract(body, '$.kind.name'), source), count(*) "
+            f"FROM alarms WHERE rev > 0 AND raised_t_ns >= ? AND source NOT IN ({marks}) "
+            "AND json_extract(body, '$.job') = ? GROUP BY 1, 2 ORDER BY min(rowid)"
+        )
+        return [(layer, name, count) for layer, name, count in self._rows(query, [t_ns, *without, job])]
+
     def verdicts(self, sources: Sequence[str], t_ns: int) -> list[tuple[str, Verdict | None, int]]:
         """How many alarms of *sources* were raised since *t_ns* (Unix): (job, verdict, count), the first job first."""
         marks = ", ".join("?" * len(sources))

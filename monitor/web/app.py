@@ -13,7 +13,7 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
-from monitor.web import alarms, page, pictures, taxonomy
+from monitor.web import alarms, history, live, page, pictures, taxonomy
 from monitor.web.answers import answer
 
 READY: Final = (State.OK, State.IDLE)
@@ -26,7 +26,7 @@ class LayerQuery(msgspec.Struct, frozen=True):
     job: Annotated[str, msgspec.Meta(max_length=TEXT_BYTES)] | None = None
 
 
-class View(alarms.View, taxonomy.View, pictures.View, Protocol):
+class View(alarms.View, taxonomy.View, pictures.View, history.View, Protocol):
     """What the application shows. Called in worker threads, but for what is awaited."""
 
     def status(self) -> Status: ...
@@ -34,8 +34,11 @@ class View(alarms.View, taxonomy.View, pictures.View, Protocol):
     def metrics(self, accept: str) -> tuple[bytes, str]: ...
 
 
-def application(view: View, allowed: alarms.Allowed | None = None) -> Starlette:
-    """The routes over *view*. What changes anything asks whether it is *allowed*; without that nothing does."""
+def application(view: View, allowed: alarms.Allowed | None = None, hub: live.Hub | None = None) -> Starlette:
+    """The routes over *view*, and over the *hub* of who looks on.
+
+    What changes anything asks whether it is *allowed*; without that nothing does.
+    """
 
     async def healthz(_: Request) -> Response:  # in the event loop: it answers while that turns
         return PlainTextResponse("alive")
@@ -74,16 +77,19 @@ def application(view: View, allowed: alarms.Allowed | None = None) -> Starlette:
             *alarms.routes(view, allowed),
             *taxonomy.routes(view, allowed),
             *pictures.routes(view),
+            *history.routes(view),
+            *(live.routes(hub) if hub is not None else ()),
         ],
         exception_handlers={
             JournalError: _unreadable,
             sqlite3.Error: _refused,
-            taxonomy.NoKindsError: _no_kinds,
+            taxonomy.NoKindsError: _there_is_none,
+            history.NoScoresError: _there_is_none,
         },
     )
 
 
-def _no_kinds(_: Request, error: Exception) -> Response:
+def _there_is_none(_: Request, error: Exception) -> Response:
     return answer({"error": str(error)}, 404)
 
 

@@ -10,10 +10,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from monitor.alarms.acts import AcknowledgeAll, Asked
-from monitor.alarms.alarm import Alarm
+from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
 from monitor.desk import Answer, Desk
+from monitor.history.follower import Follower
 from monitor.journal.reader import Reader
 from monitor.journal.reading import Told, Which
 from monitor.journal.store import JournalError
@@ -28,6 +29,8 @@ from monitor.taxonomy.shown import KindInFull, Overview
 from monitor.taxonomy.taxonomist import Taxonomist
 from monitor.viewer.alarms import AlarmPictures
 from monitor.viewer.viewer import Viewer
+from monitor.web import live
+from monitor.web.history import EVENTS_MOST, Layer, NoScoresError, Past
 from monitor.web.pictures import NoPictureError
 from monitor.web.taxonomy import NoKindsError
 
@@ -35,6 +38,8 @@ ANSWER_S: Final = 10.0
 SWEEP_S: Final = 60.0  # ten thousand alarms take two
 FIGURES_NS: Final = 60_000_000_000
 DAY_NS: Final = 86_400_000_000_000
+SLACK_NS: Final = 1_000_000_000  # the two clocks do not go quite alike
+EVENTS_NS: Final = 1_000_000_000  # events of a job are counted so often, however many look at its map
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +47,18 @@ _log = logging.getLogger(__name__)
 class Window:
     """What HTTP shows: the desk at the present moment, and what *reader* finds while the desk writes the journal."""
 
-    def __init__(self, given: Orders, memory: Memory, desk: Desk, reader: Reader, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        given: Orders,
+        memory: Memory,
+        desk: Desk,
+        reader: Reader,
+        dispatch: Dispatch,
+        follower: Follower | None = None,  # None: nothing is judged
+    ) -> None:
         self._desk = desk
+        self._follower = follower
+        self._events: tuple[int, str, list[tuple[int | None, str, int]]] | None = None  # when, and of which job
         self._reader = reader
         self._wake_fd = given.wake_fd
         self._latest: tuple[int, Figures | None] | None = None
@@ -58,6 +73,7 @@ class Window:
             lambda: dispatch.statistics,
             self._of_the_last_day,
             None if desk.taxonomist is None else desk.taxonomist.status,
+            None if follower is None else lambda: follower.missed,
         )
 
     def status(self) -> Status:
@@ -146,5 +162,46 @@ class Window:
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)
 
+    def past(self, span_ns: int, bins: int, end_t_ns: int | None) -> Past:
+        """What was judged in so many nanoseconds before *end_t_ns*; by default, and at the latest, up to where bins are
+        finished: what is told as it happens goes on from there. Alarms up to now.
+        """
+        follower, mono_t_ns = self._following(), _mono_t_ns()
+        last_ns = follower.scores.finished_ns or time.monotonic_ns()
+        if end_t_ns is not None:
+            last_ns = min(last_ns, end_t_ns - mono_t_ns)
+        until_t_ns = last_ns + mono_t_ns if end_t_ns is not None else time.time_ns()
+        span = follower.scores.span(last_ns - span_ns, last_ns, bins)
+        first_t_ns = int(span.edges_ns[0]) + mono_t_ns
+        return Past(follower.charts, span, mono_t_ns, self._reader.touching(first_t_ns, until_t_ns, EVENTS_MOST))
+
+    def layer(self, job: str | None, layer: int | None) -> Layer | None:
+        shown = self._following().map.show(job, layer)
+        return None if shown is None else Layer(shown, self._events_of(shown.job, shown.since_ns))
+
+    def _events_of(self, job: str, since_ns: int) -> list[tuple[int | None, str, int]]:
+        latest, now_ns = self._events, time.monotonic_ns()
+        if latest is None or latest[1] != job or now_ns - latest[0] >= EVENTS_NS:
+            since_t_ns = since_ns + _mono_t_ns() - SLACK_NS
+            self._events = latest = now_ns, job, self._reader.by_layer(job, since_t_ns, sorted(SERVICE_SOURCES))
+        return latest[2]
+
+    def finished(self, after: int | None, most: int) -> live.Bins | None:
+        """What the page is told of scores as it happens."""
+        if self._follower is None:
+            return None
+        found = self._follower.scores.finished(after, most)
+        return None if found is None else live.Bins(self._follower.charts, found, _mono_t_ns())
+
+    def _following(self) -> Follower:
+        if self._follower is None:
+            raise NoScoresError("nothing is judged without a bundle, so there are no scores")
+        return self._follower
+
     def metrics(self, accept: str) -> tuple[bytes, str]:
         return self._metrics.expose(accept)
+
+
+def _mono_t_ns() -> int:
+    """Unix time at which the monotonic clock was 0, as both stand now."""
+    return time.time_ns() - time.monotonic_ns()

@@ -41,6 +41,23 @@ def test_the_record_is_written_in_one_piece_as_numpy_reads_it() -> None:
     assert RECORD.itemsize % 8 == 0
 
 
+def test_who_reads_every_frame_gets_the_same_in_fewer_pieces() -> None:
+    ring = new_ring()
+    lo, hi = write(ring, 40, 4, 3, dt_ns=10, context="c", job="j", layer=9, xy=(1.5, 2.5))
+    batch = ring.view(lo, hi)
+    for value, name in enumerate(ring_module.SCORES):
+        getattr(batch, name)[:] = value
+    batch.judged_ns[:], batch.fault[:] = 78, 2
+    found = ring.follow(lo, hi)
+    for row, name in enumerate(ring_module.NUMBERS):
+        assert found.numbers[row].tolist() == getattr(batch, name).tolist(), name
+    for row, name in enumerate(ring_module.SCORES):
+        assert found.scores[row].tolist() == getattr(batch, name).tolist() == [row] * 4, name
+    assert found.xy[:, 0].tolist() == [1.5, 2.5]
+    for name in ("job", "context", "unjudged", "fault"):
+        assert getattr(found, name).tolist() == getattr(batch, name).tolist(), name
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_what_is_written_can_be_read(dtype: PixelType) -> None:
     ring = new_ring(dtype=dtype)

@@ -1,0 +1,1 @@
+"""What the operator page shows of the past: scores over time and over the layers of a job. In memory alone."""
