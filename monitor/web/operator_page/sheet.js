@@ -21,6 +21,7 @@ function choice(...options) {
   return made;
 }
 
+// Names and tokens are typed once: the browser keeps the name, and the tab the token.
 function who() {
   const name = element("input", undefined, "", {type: "text", maxlength: "100", autocomplete: "username", required: ""});
   const token = element("input", undefined, "", {type: "password", autocomplete: "off", required: ""});
@@ -65,10 +66,14 @@ function frame(title) {
   const heading = element("h3", title);
   heading.id = "sheet-title";
   const bar = element("form", undefined, "acts", {method: "dialog"});
-  bar.addEventListener("submit", event => event.preventDefault());
+  // Who ends the token with Enter means what this sheet is first for.
+  bar.addEventListener("submit", event => {
+    event.preventDefault();
+    sheet.querySelector("button.main")?.click();
+  });
   const said = element("p", "", "said", {role: "status"});
   sheet.replaceChildren(heading);
-  bar.append(...who(), close);
+  bar.append(...who(), element("button", "", "", {type: "submit", hidden: true}), close);
   return {sheet, said, bar};
 }
 
@@ -127,13 +132,13 @@ function alarmActs(sheet, said, alarm) {
   return alarm.kind ? [...forms, naming(sheet, said, alarm.kind.id, alarm.kind.name)] : forms;
 }
 
-function naming(sheet, said, number, name) {
+function naming(sheet, said, number, name, main) {
   const called = element("input", undefined, "", {type: "text", maxlength: "64", required: ""});
   const urgency = choice(["", "as it is"], ["low", "low"], ["medium", "medium"], ["high", "high"], ["critical", "critical"], ["none", "none of its own"]);
   called.id = "kind-name";
   called.value = name === "kind " + number ? "" : name;
   return act(sheet, said, "name kind " + number, [field("name of this kind", called, true), field("priority", urgency)],
-    `taxonomy/${number}/name`, () => ({name: called.value, ...(urgency.value ? {priority: urgency.value} : {})}));
+    `taxonomy/${number}/name`, () => ({name: called.value, ...(urgency.value ? {priority: urgency.value} : {})}), main);
 }
 
 export function openKind(kind) {
@@ -141,7 +146,7 @@ export function openKind(kind) {
   const list = element("dl"), note = element("input", undefined, "", {type: "text", maxlength: "500", required: ""});
   facts(list, [["events", kind.events + ", " + kind.held + " kept"], ["first, last", moment(kind.first_t_ns) + ", " + moment(kind.last_t_ns)],
     ["priority of its own", kind.priority || "none"], ...kind.notes.map(one => ["noted", one])]);
-  sheet.append(list, bar, naming(sheet, said, kind.id, kind.name),
+  sheet.append(list, bar, naming(sheet, said, kind.id, kind.name, true),
     act(sheet, said, "note", [field("note", note, true)], `taxonomy/${kind.id}/name`, () => ({note: note.value})), said);
   show(sheet);
 }
