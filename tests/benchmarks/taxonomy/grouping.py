@@ -1,7 +1,7 @@
 """A whole grouping as the daemon runs it: `python -m tests.benchmarks.taxonomy.grouping [--json FILE]`.
 
 `monitor.taxonomy.launcher.Launcher` starts `python -m monitor.taxonomy.group` on a real file with frames of simulated
-anomalies of 64 px, of nine kinds and as the camera sends them, about two of each anomaly, and a bundle that was
+anomalies of 64 px, of nine kinds and as the camera sends them, two of each anomaly, and a bundle that was
 calibrated on other runs. That process reads the frames, has them seen by the network, grows and cuts the tree, writes
 kinds, and makes the page. Its memory is the most that it ever had (ru_maxrss), its processor time is of one thread.
 What takes longest in it, frames that become points and points that become kinds, is measured once more by the same
@@ -36,8 +36,6 @@ from monitor.taxonomy.records import Counts, Kept, Sample
 from monitor.taxonomy.store import Store, Writing
 from monitor.types import Pixels
 from tests.benchmarks.document import put, table
-from tests.benchmarks.evaluate.simulated import PER_EVENT, run
-from tests.benchmarks.evaluate.splits import NORMAL
 from tests.benchmarks.promise.figures import add_files, keep
 from tests.benchmarks.taxonomy import started
 from tests.benchmarks.taxonomy.__main__ import DENSE_RATE, NINE
@@ -49,7 +47,7 @@ CAMERA: Final = "melt"
 SIZES: Final = (1000, 2000, 5000)
 SEED: Final = 85_000
 RUN_FRAMES: Final = 40_000
-THINNED: Final = PER_EVENT // 2  # leaves about two frames of an anomaly, which are not each other's copies
+MIDDLE: Final = (0.4, 0.6)  # of an anomaly's time
 AT_ONCE: Final = 100
 PARTS: Final = "parts"
 """What a process of its own is told that measures the parts of a grouping."""
@@ -101,16 +99,25 @@ def measured(folder: Path, path: Path, sizes: tuple[int, ...]) -> list[Grouped]:
 
 
 def anomalous(count: int) -> Pixels:
-    """*count* frames (count, h, w) of anomalies of NINE kinds, in any order."""
+    """*count* frames (count, h, w) of the middle of anomalies of NINE kinds, in any order."""
     some: list[Pixels] = []
     for seed in itertools.count(SEED):
-        camera = MeltPool(SIDE_PX, SIDE_PX, seed=seed, anomaly_rate=DENSE_RATE, kinds=NINE)
-        some += [
-            pixels[::THINNED] for kind, pixels in run(camera, min(RUN_FRAMES, 100 * count)).items() if kind != NORMAL
-        ]
+        some += _middles(MeltPool(SIDE_PX, SIDE_PX, seed=seed, anomaly_rate=DENSE_RATE, kinds=NINE), 100 * count)
         if sum(map(len, some)) >= count:
             break
     return np.random.default_rng(SEED).permutation(np.concatenate(some))[:count]
+
+
+def _middles(camera: MeltPool, most: int) -> list[Pixels]:
+    """Up to two frames of each anomaly of a run."""
+    shots = list(camera.shots(min(RUN_FRAMES, most)))
+    pixels = np.concatenate([shot.pixels for shot, _ in shots])
+    active = np.concatenate([np.full(len(shot.pixels), shot.active) for shot, _ in shots])
+    middles = []
+    for truth in (truth for _, ended in shots for truth in ended):
+        held = truth.first_seq + np.flatnonzero(active[truth.first_seq : truth.last_seq + 1])
+        middles.append(pixels[np.unique(held[[int(at * len(held)) for at in MIDDLE]])] if len(held) else pixels[:0])
+    return middles
 
 
 def grouped(path: Path, bundle: Bundle, frames: Pixels) -> Grouped:
