@@ -56,7 +56,7 @@ def main() -> None:
     add_files(parser, Figures, PLACE)
     parser.add_argument("--bundle", type=Path, help="one made by this benchmark; where none is there, it is made there")
     parser.add_argument("--streams", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=90_000, help="of each stream")
+    parser.add_argument("--frames", type=int, default=60_000, help="of each stream")
     parser.add_argument("--quick", action="store_true", help="a smoke run, whose figures say nothing")
     options = parser.parse_args()
     found = options.kept
