@@ -104,7 +104,7 @@ def test_the_provisioning_names_the_folder_and_a_data_source_that_the_container_
     given = FOLDER.parent / "provisioning"
     [provider] = yaml.safe_load((given / "dashboards" / "framewatch.yaml").read_text())["providers"]
     assert provider["type"] == "file"
-    assert provider["options"]["path"] == "/var/lib/grafana/dashboards/framewatch"
+    assert provider["options"]["path"] == "/etc/grafana/dashboards/framewatch"
     [source] = yaml.safe_load((given / "datasources" / "framewatch.yaml").read_text())["datasources"]
     assert (source["type"], source["access"]) == ("prometheus", "proxy")
     scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
