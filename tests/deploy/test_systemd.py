@@ -77,6 +77,10 @@ def test_compiled_loops_may_be_executed_and_kept() -> None:
     assert value("CacheDirectory") == "framewatch/%i"
 
 
+def test_zeromq_may_look_addresses_up_among_interfaces() -> None:
+    assert set(value("RestrictAddressFamilies").split()) == {"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"}
+
+
 def test_two_instances_share_nothing_that_they_write() -> None:
     for name in ("StateDirectory", "CacheDirectory", "WorkingDirectory", "User"):
         assert "%i" in value(name), name
