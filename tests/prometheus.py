@@ -25,7 +25,7 @@ class Answer(NamedTuple):
 
 
 class Prometheus:
-    """Use as a context manager. Scrapes the daemon at *target* as deploy/prometheus/prometheus.yml has it, but faster."""
+    """Use as a context manager. Scrapes the daemon at *target* as the configuration in deploy/ has it, but faster."""
 
     def __init__(self, folder: Path, target: str) -> None:
         self._program = program("prometheus", "prometheus")

@@ -12,8 +12,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-HERE = Path(__file__).parents[1]
-sys.path[:0] = [str(HERE), str(HERE / "monitor")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(1, str(Path(__file__).parents[1] / "monitor"))
 
 import numpy as np
 from budget import EVENTS, RATE_HZ, with_stops

@@ -122,7 +122,7 @@ def test_every_mounted_file_is_there_and_every_name_stands_for_something() -> No
             assert source in COMPOSE["volumes"] or (FOLDER / source).exists(), f"{name}: {mount}"
         assert set(service["networks"]) <= set(COMPOSE["networks"])
         assert set(service.get("depends_on", [])) <= set(SERVICES)
-        assert ("image" in service) and (":" in service["image"])
+        assert ":" in service["image"], "an image without a tag is another one tomorrow"
 
 
 def test_ports_are_published_on_loopback_alone() -> None:

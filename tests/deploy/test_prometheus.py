@@ -1,7 +1,6 @@
-"""A real Prometheus scrapes a running daemon: every panel and every rule gets an answer, and the panels show something."""
+"""A real Prometheus scrapes a running daemon: every rule gets an answer, and every panel of the dashboards data."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from receivers import Receiver
 from monitor.bundle import Bundle
 
 WINDOW = "10s"  # for $__rate_interval
+
 
 class Hall(NamedTuple):
     """A daemon at work and the Prometheus that watches it."""
@@ -71,8 +71,8 @@ def test_every_panel_shows_something(hall: Hall) -> None:
 
     try:
         hall.daemon.wait_until(all_have_answered, "data", patience_s=30.0)
-    finally:
-        print(*(f"no data: {query}" for query in waiting.values()), sep="\n")
+    except pytest.fail.Exception:
+        pytest.fail("\n".join(f"no data: {query}" for query in waiting.values()))
 
 
 def test_every_metric_of_a_panel_is_one_that_the_daemon_shows(hall: Hall) -> None:

@@ -19,7 +19,9 @@ ALERTS = [
 def entries() -> dict[str, str]:
     """Heading of an alert -> what stands under it."""
     _, *parts = re.split(r"^### ", RUNBOOK, flags=re.MULTILINE)
-    return {heading: re.split(r"^#", rest, flags=re.MULTILINE)[0] for heading, _, rest in (p.partition("\n") for p in parts)}
+    return {
+        heading: re.split(r"^#", rest, flags=re.MULTILINE)[0] for heading, _, rest in (p.partition("\n") for p in parts)
+    }
 
 
 def test_every_alert_has_an_entry_and_every_entry_an_alert() -> None:

@@ -1,4 +1,4 @@
-"""The unit for systemd: systemd itself finds nothing wrong with it, and it fits how the daemon starts, stops and fails."""
+"""The unit for systemd: systemd finds nothing wrong with it, and it fits how the daemon starts, stops and fails."""
 
 import re
 import subprocess
