@@ -10,7 +10,7 @@ from dashboards import FILES, FOLDER, OF_PROMETHEUS, metrics_of, panels, queries
 
 ROOT = Path(__file__).parents[2]
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-SCHEMA = 39  # of Grafana 11.0; 10 and later versions migrate it as they load
+SCHEMA = 38  # of Grafana 10.0; later ones migrate it as they load
 WITHOUT_QUERY = {"row", "text"}
 KINDS = {"stat", "timeseries", "table", "text", "row", "heatmap", "bargauge", "state-timeline"}
 UNITS = {"none", "short", "s", "h", "bytes", "cps", "percentunit"}

@@ -11,6 +11,7 @@ from daemon import CAMERA, Camera, Daemon, Stream
 from daemon_example import free_port
 from dashboards import OF_PROMETHEUS, Query, filled_in, metrics_of, queries
 from frames import normal, with_spot
+from programs import program
 from prometheus import RULES, Prometheus
 from receivers import Receiver
 
@@ -29,6 +30,7 @@ class Hall(NamedTuple):
 @pytest.fixture(scope="module")
 def hall(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
     """Every part that has metrics is there: budgets of alarms and of stops, a webhook, an OPC UA server."""
+    program("prometheus", "prometheus")  # before anything is made for it
     folder = tmp_path_factory.mktemp("hall")
     # Every second a bright spot, which is an event and a stop: alarms come and go, and the permit falls.
     cycle = np.concatenate([normal(90, 70), with_spot(normal(10, 71))])
