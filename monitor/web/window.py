@@ -16,6 +16,7 @@ from monitor.alarms.modes import Modes
 from monitor.desk import Answer, Desk
 from monitor.journal.reader import Reader
 from monitor.journal.reading import Told, Which
+from monitor.journal.room import look
 from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.metrics import Metrics
@@ -58,6 +59,7 @@ class Window:
             lambda: dispatch.statistics,
             self._of_the_last_day,
             None if desk.taxonomist is None else desk.taxonomist.status,
+            lambda: look(Path(given.config.journal), *desk.unwritten),
         )
 
     def status(self) -> Status:
