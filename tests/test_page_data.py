@@ -61,17 +61,20 @@ def test_a_page_sees_scores_layers_and_events_of_a_running_daemon(tmp_path: Path
         layer_of(camera, normal(60, 2), 1)
         layer_of(camera, bad, 2)
         daemon.wait_until_judged(120)
-        judged, highest, alarms = 0, 0.0, 0
-        while judged < 120 or not alarms:
+        judged, highest, alarms, picture = 0, 0.0, 0, None
+        while judged < 120 or not alarms or picture is None:
             what, told = looking.next()
             if what == "scores":
                 judged += sum(told["judged"])
                 highest = max(highest, *(high for high in told["charts"]["joint"]["high"] if high is not None), 0.0)
             elif what == "status":
                 alarms = max(alarms, sum(one["source"] in ("t2", "s2", "offset", "local") for one in told["alarms"]))
+            elif what == "frame":
+                picture = told["seq"]
         looking.close()
         assert judged == 120
         assert highest > 1
+        assert 110 <= picture < 118
         past = json.loads(daemon.get("/api/v1/history?span_s=600&bins=2000")[1])
         assert sum(past["judged"]) == 120
         joint = past["charts"]["joint"]

@@ -115,10 +115,13 @@ class Records:
         None in place of an end: it is active still.
         """
         query = (
-            "SELECT body, cleared_t_ns FROM alarms WHERE rev > 0 AND raised_t_ns <= ? "
-            "AND (state = 'active' OR cleared_t_ns >= ?) ORDER BY raised_t_ns DESC, rowid DESC LIMIT ?"
+            "SELECT body, cleared_t_ns FROM alarms WHERE rowid IN (SELECT place FROM ("
+            "SELECT rowid AS place, raised_t_ns FROM alarms WHERE state = 'active' AND rev > 0 AND raised_t_ns <= ? "
+            "UNION ALL SELECT rowid, raised_t_ns FROM alarms INDEXED BY alarms_ended WHERE state = 'cleared' "
+            "AND rev > 0 AND cleared_t_ns >= ? AND raised_t_ns <= ?) ORDER BY raised_t_ns DESC, place DESC LIMIT ?) "
+            "ORDER BY raised_t_ns DESC, rowid DESC"
         )
-        found = self._rows(query, [last_t_ns, first_t_ns, most])
+        found = self._rows(query, [last_t_ns, first_t_ns, last_t_ns, most])
         return [(_alarm_decoder.decode(body), ended_t_ns) for body, ended_t_ns in found]
 
     def by_layer(self, job: str, t_ns: int, without: Sequence[str]) -> list[tuple[int | None, str, int]]:

@@ -71,6 +71,12 @@ def measure(count: int, folder: Path) -> dict[str, float]:
         lambda: (reader.alarms(50), reader.count(Wanted()), reader.count(Wanted("unacknowledged")))
     )
     found["figures of all"] = seconds(lambda: figures(reader.lived(0, last_ns), 0, last_ns))
+    found["those that touch the minutes after them"] = seconds(lambda: reader.touching(last_ns, last_ns * 2, 500))
+    found["those that touch the middle"] = seconds(lambda: reader.touching(BEGAN_NS, (BEGAN_NS + last_ns) // 2, 500))
+    job = f"part {count // 2000}"
+    found["of a job of 1000, by layer, and all after"] = seconds(
+        lambda: reader.by_layer(job, BEGAN_NS + count // 2 * APART_NS, ())
+    )
     newest = reader.alarms(1)[0].id
     reader.close()
     found["acknowledge all, without a daemon"] = seconds(lambda: do_all(config, None, AcknowledgeAll("ann", newest)))
@@ -86,7 +92,7 @@ def main() -> None:
         single = found["commit of one alarm"]
         sys.stdout.write(f"{count:,} alarms\n")
         for name, took_s in found.items():
-            sys.stdout.write(f"  {name:<36} {took_s * 1e3:10.1f} ms {took_s / single:10.1f} x\n")
+            sys.stdout.write(f"  {name:<42} {took_s * 1e3:10.1f} ms {took_s / single:10.1f} x\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Life, Revision, Rules, follow
 from monitor.journal.reading import Wanted
 from monitor.journal.store import Change, Journal
+from monitor.types import Kind
 
 SIX = ("t2", "s2", "frozen", "dark", "blind", "new_kind")
 
@@ -94,3 +95,47 @@ def test_revisions_are_read_page_by_page_since_a_moment(journal: Journal) -> Non
     page = journal.changes_after(0, 2, since_t_ns=2)
     assert [one.t_ns for one in page] == [2, 3]
     assert [one.t_ns for one in journal.changes_after(page[-1].row, 10, since_t_ns=2)] == [4, 5]
+
+
+S = 10**9
+
+
+def test_alarms_touch_a_period_in_which_they_were_active(journal: Journal) -> None:
+    for event, source, began_s, ended_s in ((1, "t2", 10, 20), (2, "frozen", 15, 60), (3, "dark", 40, None)):
+        told = [record("began", event=event, source=source, t_ns=began_s * S)]
+        told += [record("ended", event=event, source=source, t_ns=ended_s * S)] if ended_s else []
+        journal.commit(written(changes_of(*told), event))
+
+    def touching(first_s: int, last_s: int, most: int = 10) -> list[tuple[str, bool]]:
+        found = journal.touching(first_s * S, last_s * S, most)
+        return [(alarm.source, ended_t_ns is None) for alarm, ended_t_ns in found]
+
+    assert touching(0, 5) == []
+    assert touching(5, 12) == [("t2", False)]
+    assert touching(20, 30) == [("frozen", False), ("t2", False)]
+    assert touching(21, 30) == [("frozen", False)]
+    assert touching(50, 55) == [("dark", True), ("frozen", False)]
+    assert touching(100, 200) == [("dark", True)]
+    assert touching(0, 200, most=2) == [("dark", True), ("frozen", False)]
+    assert [ended for _, ended in journal.touching(0, 200 * S, 10)] == [None, 60 * S, 20 * S]
+
+
+def test_alarms_of_a_job_are_counted_by_layer_and_kind(journal: Journal) -> None:
+    spatter = Kind(3, "spatter", 0.5)
+    for event, more in enumerate(
+        (
+            {"job": "a", "layer": 1, "kind": spatter},
+            {"job": "a", "layer": 1, "kind": spatter, "source": "s2"},
+            {"job": "a", "layer": 1, "source": "s2"},
+            {"job": "a", "layer": 2, "source": "frozen"},
+            {"job": "a"},
+            {"job": "b", "layer": 1},
+            {"job": "a", "layer": 2, "source": "blind"},
+        ),
+        start=1,
+    ):
+        told = [record(phase, event=event, t_ns=event * S, **more) for phase in ("began", "ended")]
+        journal.commit(written(changes_of(*told), event))
+    found = journal.by_layer("a", 0, ("blind",))
+    assert found == [(1, "spatter", 2), (1, "s2", 1), (2, "frozen", 1), (None, "t2", 1)]
+    assert journal.by_layer("a", 4 * S, ("blind", "frozen")) == [(None, "t2", 1)]
