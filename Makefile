@@ -85,10 +85,12 @@ kinds: $(VENV)/ready
 	@mkdir -p build
 	$(BIN)/python -m tests.benchmarks.kinds_real --json build/kinds.json --out docs/taxonomy_embeddings.md
 
-# The tables of docs/taxonomy.md: about a quarter of an hour of one core. The network of the first run is kept in build/.
+# The tables of docs/taxonomy.md: about half an hour of one core. The networks of the first run are kept in build/.
 taxonomy: $(VENV)/ready
 	@mkdir -p build
 	$(BIN)/python -m tests.benchmarks.taxonomy --bundle build/taxonomy --json build/taxonomy.json --out docs/taxonomy.md
+	$(BIN)/python -m tests.benchmarks.taxonomy.grouping --bundle build/taxonomy --json build/grouping.json --out docs/taxonomy.md
+	$(BIN)/python -m tests.benchmarks.taxonomy.stem --bundle build/stem --json build/stem.json --out docs/taxonomy.md
 
 # The pictures of docs/cameras.md and docs/taxonomy_embeddings.md.
 pictures: $(VENV)/ready

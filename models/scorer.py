@@ -8,9 +8,10 @@ torch is loaded for what needs it alone: where compiled loops score, a process s
 
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from models import cpu
 from models.cpu import CompiledPass, CpuEngine
@@ -22,6 +23,8 @@ from models.tiles import Tiling, tiling_of
 
 if TYPE_CHECKING:
     from models.cuda import CudaEngine
+
+Places = npt.NDArray[np.integer[Any]]  # (n, 2) row and column
 
 CPU: Final = "cpu"
 TILES: Final = 32  # of an image, cut out at a time for the processor; a GPU takes its largest batch
@@ -97,17 +100,27 @@ class Scorer:
         corners = np.tile(self.tiling.corners, (len(images), 1))
         return scores._replace(where=(scores.where + corners).astype(np.int16))
 
-    def deviations(self, frames: Frames) -> Deviations:
+    def deviations(self, frames: Frames, where: Places | None = None) -> Deviations:
         """How *frames* (n, h, w) deviate from normal, by a decoder in float32 on the processor; one or more.
 
-        Of an image, how the tile does that has the largest local score.
+        Of an image, how the tile does that has the largest local score. *where* (n, 2) that was, as `Scores` has it,
+        spares a look at all tiles but those around; what is negative is not known.
         """
         self.require_fit(frames)
         if self.tiling is None:
             return self._plain.deviations(frames)
-        local = self.score_tiles(frames).local.reshape(len(frames), -1)
-        tiles = (local.argmax(axis=1) + self.tiling.count * np.arange(len(frames))).tolist()
-        return self._plain.deviations(np.concatenate([self.tiling.cut(frames, tile, tile + 1) for tile in tiles]))
+        if where is None:
+            where = np.full((len(frames), 2), -1)
+        worst = [self._worst(frames[row : row + 1], place) for row, place in enumerate(where)]
+        return self._plain.deviations(self.tiling.pick(frames, worst + self.tiling.count * np.arange(len(frames))))
+
+    def _worst(self, image: Frames, place: npt.NDArray[np.integer[Any]]) -> int:
+        """The tile of one *image* (1, h, w) with the largest local score: of those around *place*, or else of all."""
+        assert self.tiling is not None
+        near = self.tiling.around(place)
+        if len(near) == 0:
+            return int(self.score_tiles(image).local.argmax())
+        return int(near[self._engine(self.tiling.pick(image, near), lambda: None).local.argmax()])
 
     def pictures(self, frames: Frames) -> Pictures:
         """*frames* (n, h, w) as they are seen and drawn, one or more; by a decoder in float32 on the processor.

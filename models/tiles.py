@@ -58,6 +58,11 @@ class Tiling:
         """Upper left pixel [row, column] of each tile: (k, 2)."""
         return np.stack(np.meshgrid(self.tops, self.lefts, indexing="ij"), axis=-1).reshape(-1, 2)
 
+    def around(self, where: npt.NDArray[np.integer[Any]]) -> Ints:
+        """Numbers of the few tiles in which a pixel [row, column] lies; of none outside the image."""
+        inside = where - self.corners
+        return np.flatnonzero(((inside >= 0) & (inside < self.side)).all(axis=1))
+
     @cached_property
     def edges(self) -> tuple[Ints, Ints]:
         """Where the rows of tiles meet, and their columns: with the image's own edges, one more than there are tiles.
@@ -71,7 +76,10 @@ class Tiling:
 
         Nothing but these tiles is copied. *last* may lie behind the end.
         """
-        number = np.arange(first, min(last, len(images) * self.count))
+        return self.pick(images, np.arange(first, min(last, len(images) * self.count)))
+
+    def pick(self, images: Images, number: Ints) -> Images:
+        """Those tiles of all n * k of *images* (n, h, w) that have a *number* (m,): (m, t, t), a copy."""
         row, column = self.corners[number % self.count].T
         tiles: Images = sliding_window_view(images, (self.side, self.side), axis=(1, 2))[
             number // self.count, row, column

@@ -113,7 +113,7 @@ def stem_scene(seconds: float) -> Scene:
 def show(scene: Scene) -> int:
     """The demonstration, told step by step on standard output."""
     scene.folder.mkdir(parents=True, exist_ok=True)
-    bundle = _calibrated(scene)
+    bundle = calibrated(scene)
     ports = _free_ports()
     config = _write_config(scene, ports, bundle)
     daemon_log, camera_log, truth = (scene.folder / name for name in ("daemon.log", "camera.log", "truth.jsonl"))
@@ -157,7 +157,7 @@ def _camera_arguments(scene: Scene, ports: Ports, count: int, truth: Path) -> li
     ]
 
 
-def _calibrated(scene: Scene) -> Bundle:
+def calibrated(scene: Scene) -> Bundle:
     """The bundle of an earlier demonstration, where it was made of the same frames in the same way, or a new one."""
     path = scene.folder / "bundle"
     runs = _runs(scene, range(scene.groups), scene.group_frames)

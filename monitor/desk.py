@@ -208,6 +208,11 @@ class Desk:
             return f"{self._overwritten} event records were overwritten before they were read"
         return ""
 
+    @property
+    def unwritten(self) -> tuple[bool, int]:
+        """Whether the disk refuses the journal, and how many changes wait for it. Any thread may ask likewise."""
+        return bool(self._outbox.why), self._outbox.waiting
+
     def status(self, mono_ns: int, t_ns: int) -> Status:
         """The whole daemon. Any thread may ask while a step runs."""
         promise = self._keeper.status if self._keeper is not None else None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import torch
 
 from models.cuda import is_there, lacking
@@ -29,6 +30,7 @@ from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
 from monitor.sinks import check as sinks
 from monitor.sinks.opcua import check as opcuas
+from monitor.taxonomy import check as kinds
 from monitor.web import token
 
 DISK_FREE_MIN = 1 << 30
@@ -46,6 +48,7 @@ def examine(config: Config) -> list[Finding]:
         *_ports(config),
         *_security(config),
         _journal(config),
+        kinds.examine(config, _frame_bytes(bundle)),
         _disk(config),
         *sinks.examine(config.sinks, config.camera),
         *(opcuas.examine(config.opcua) if config.opcua is not None else ()),
@@ -122,6 +125,13 @@ def _bundle(config: Config) -> tuple[Bundle | None, Finding]:
         which = "limits" if held.extrapolated else "stop limit"
         return bundle, Finding("bundle", "warning", f"{found}; {which} extrapolated", more)
     return bundle, Finding("bundle", "ok", found)
+
+
+def _frame_bytes(bundle: Bundle | None) -> int | None:
+    if bundle is None:
+        return None
+    held = bundle.manifest
+    return held.height * held.width * np.dtype(held.dtype).itemsize
 
 
 def _memory(config: Config, bundle: Bundle | None) -> Finding:

@@ -15,7 +15,7 @@ from monitor.eventlog import EventRecord
 from monitor.judge import CHART_RULE, STOP_RULE, SourcedChange, peak_of
 from monitor.ring import Ring, text
 from monitor.shared import Arrays
-from monitor.types import Kind, Peak, Pixels, Pool, Priority
+from monitor.types import Kind, Peak, Pixels, Place, Pool, Priority
 
 GROWTH_PERIOD_NS = 1_000_000_000
 """An event that lasts is told of once a second: an operator reads no faster, and the log must not run over."""
@@ -33,7 +33,7 @@ class Names(Protocol):
         """That operators gave to kinds, by name, as of now."""
         ...
 
-    def __call__(self, frame: Pixels) -> Kind | None: ...
+    def __call__(self, frame: Pixels, where: Place) -> Kind | None: ...
 
 
 class Sight(NamedTuple):
@@ -196,7 +196,7 @@ class Handover:
         first, peak = event.first, event.peak
         chart = self._charts[peak["source"]] if sourced.rule == STOP_RULE else sourced.source
         x, y = peak["xy"].tolist()
-        sight = self._sights[sourced.rule] = self._look(sourced.rule, int(peak["position"]))
+        sight = self._sights[sourced.rule] = self._look(sourced.rule, int(peak["position"]), peak["where"])
         return EventRecord(
             phase=sourced.change.phase,
             epoch=self._epoch,
@@ -228,8 +228,11 @@ class Handover:
         chart, peak = self._charts.index(sourced.source), sourced.change.event.peak
         return peak_of(int(peak["seq"]), float(peak["scores"][chart]), float(peak["limits"][chart]))
 
-    def _look(self, rule: str, position: int) -> Sight:
-        """The frame at *position*, measured and named while the ring still holds it; once for both rules of NAMED."""
+    def _look(self, rule: str, position: int, where: Place) -> Sight:
+        """The frame at *position*, measured and named while the ring still holds it; once for both rules of NAMED.
+
+        *where*: of its local score.
+        """
         for other in NAMED if rule in NAMED else (rule,):
             seen = self._sights.get(other)
             if seen is not None and seen.position == position:
@@ -237,7 +240,7 @@ class Handover:
         frame = self._copied(position)
         if frame is None:
             return Sight(position)
-        kind = self._names(frame) if self._names is not None and rule in NAMED else None
+        kind = self._names(frame, where) if self._names is not None and rule in NAMED else None
         return Sight(position, measure_pool(frame), kind)
 
     def _copied(self, position: int) -> Pixels | None:

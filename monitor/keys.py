@@ -20,6 +20,10 @@ OWNER_ONLY: Final = 0o600
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 FILE_BYTES_MAX: Final = 4096
 
+CREDENTIALS: Final = Path("/run/credentials")
+"""Where systemd puts what `LoadCredential=` names. It lets a service in by an access list, which the mode shows as
+rights of the group; the folder keeps everybody else out."""
+
 
 class KeyFileError(ValueError):
     """A key or token file that cannot be used: one line that names it and says what to do. It never holds the key."""
@@ -128,7 +132,7 @@ def use_as_client(socket: "zmq.Socket[bytes]", own: Pair, server: bytes) -> None
 def _line(path: Path, private: bool) -> str:
     try:
         with path.open("rb") as file:
-            if private and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & OTHERS:
+            if private and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & forbidden_to_others(path):
                 raise KeyFileError(f"{path}: others than its owner may read it; chmod 600 {path}")
             text = file.read(FILE_BYTES_MAX).decode("ascii", "replace")
     except OSError as error:
@@ -137,6 +141,13 @@ def _line(path: Path, private: bool) -> str:
     if len(lines) != 1:
         raise KeyFileError(f"{path}: holds {len(lines)} lines besides comments, not 1; make one with 'framewatch keys'")
     return lines[0]
+
+
+def forbidden_to_others(path: Path) -> int:
+    """The rights that the private file *path* must not give."""
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    folders = [CREDENTIALS, *([Path(given)] if given else [])]
+    return stat.S_IRWXO if any(path.is_relative_to(folder) for folder in folders) else OTHERS
 
 
 def _key(path: Path, line: str) -> bytes:

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from monitor import vitals
 from monitor.alarms.figures import Figures
+from monitor.journal.room import JournalStatus
 from monitor.keeping import JobStatus
 from monitor.orders import Orders, StopPromise
 from monitor.shared import Arrays
@@ -49,7 +50,7 @@ class Metrics(Collector):
 
     *look* gives its status, *raised* how many alarms were ever raised by source and priority, *sinks* what became of
     their changes, *figures* how good the alarms of the last day were, *taxonomy* how kinds of anomaly stand, *missed*
-    how many judged frames the history of the charts has not seen.
+    how many judged frames the history of the charts has not seen, *journal* whether the disk takes it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Metrics(Collector):
         figures: Callable[[], Figures | None] | None = None,
         taxonomy: Callable[[], TaxonomyStatus] | None = None,
         missed: Callable[[], int] | None = None,
+        journal: Callable[[], JournalStatus] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -70,7 +72,8 @@ class Metrics(Collector):
         self._vitals = arrays
         self._look = look
         self._raised = raised
-        self._sinks, self._figures, self._taxonomy, self._missed = sinks, figures, taxonomy, missed
+        self._sinks, self._figures, self._taxonomy = sinks, figures, taxonomy
+        self._missed, self._journal = missed, journal
         self._torch = torch_version()
         self._registry = registry
         registry.register(self)
@@ -97,6 +100,7 @@ class Metrics(Collector):
         yield from self._kinds()
         yield from self._history()
         yield from self._deliveries()
+        yield from self._room()
         yield from self._state(status)
 
     def _frames(self, status: Status) -> Iterator[Metric]:
@@ -267,6 +271,21 @@ class Metrics(Collector):
         circuits = [((one.sink,), CIRCUITS.index(one.circuit)) for one in sinks]
         text = "0: deliveries succeed; 1: after many failures one is being tried; 2: they keep failing"
         yield self._gauge("sink_circuit", text, ("sink",), circuits)
+
+    def _room(self) -> Iterator[Metric]:
+        if self._journal is None:
+            return
+        found = self._journal()
+        text = "1: the disk refuses the journal, and alarms leave with journaled false"
+        yield self._gauge("journal_refused", text, (), [((), found.refused)])
+        yield self._gauge("journal_unwritten", "Changes of alarms that wait for the disk", (), [((), found.unwritten)])
+        for name, text, value in (
+            ("bytes", "Size of the journal with its write-ahead log", found.size),
+            ("disk_free_bytes", "Room left on the file system of the journal", found.free),
+            ("disk_bytes", "Size of the file system of the journal", found.disk),
+        ):
+            if value is not None:
+                yield self._gauge(f"journal_{name}", text, (), [((), value)])
 
     def _state(self, status: Status) -> Iterator[Metric]:
         yield self._gauge("permit", "1: the process may go on", (), [((), status.permit)])

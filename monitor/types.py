@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 PixelType = Literal["uint8", "uint16", "float32"]
 Pixels = npt.NDArray[Any]
+Place = npt.NDArray[np.integer[Any]]  # (2,) row and column of a pixel; negative where nobody knows
 Precision = Literal["float32", "bfloat16"]  # as in `models.scores`, which not every process loads
 Priority = Literal["low", "medium", "high", "critical"]
 

@@ -6,6 +6,7 @@ import msgspec
 from frames import normal
 
 from monitor import bundle as bundles
+from monitor.budget import FittedStops
 from monitor.bundle import Bundle
 from monitor.camera.recordings import Recording
 from monitor.config import Calibration, Config, Events
@@ -37,3 +38,14 @@ def with_budget(bundle: Bundle, out: Path) -> Bundle:
         warnings=found.warnings,
     )
     return bundles.write(out, manifest, bundle.tensors, None)
+
+
+def with_stops(bundle: Bundle, out: Path, times: float) -> Bundle:
+    """*bundle* at *out*, with a limit for stops so many times the action limit."""
+    held = with_budget(bundle, out / "alarms")
+    budget = held.manifest.budget
+    assert budget is not None
+    same = {name: getattr(budget, name) for name in FittedStops.__struct_fields__}
+    stops = FittedStops(**same | {"action": times * budget.action, "k": 3, "n": 4, "asked_per_hour": 6.0})
+    manifest = msgspec.structs.replace(held.manifest, budget=msgspec.structs.replace(budget, stops=stops))
+    return bundles.write(out / "stops", manifest, held.tensors, None)

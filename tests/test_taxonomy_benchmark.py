@@ -4,11 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frames import brighter, normal, with_spot
 
+from monitor.bundle import Bundle
+from tests.benchmarks import grouping_beside
 from tests.benchmarks.document import replaced
+from tests.benchmarks.grouping_beside import ALONE, BESIDE, Measured
+from tests.benchmarks.taxonomy import grouping, stem
 from tests.benchmarks.taxonomy.__main__ import PLACES, texts
 from tests.benchmarks.taxonomy.events import FALSE, Found
 from tests.benchmarks.taxonomy.figures import Cost, Figures, Way
+from tests.benchmarks.taxonomy.grouping import Grouped, Parts
 from tests.benchmarks.taxonomy.measures import (
     DEFAULT,
     WAYS,
@@ -18,6 +24,7 @@ from tests.benchmarks.taxonomy.measures import (
     scene,
     through_reservoir,
 )
+from tests.benchmarks.taxonomy.started import Whole
 from tests.models.taxonomy_examples import groups
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "taxonomy.md"
@@ -100,3 +107,41 @@ def test_the_document_has_a_place_for_every_table() -> None:
         document = replaced(document, place, text)
     assert "| 7 | 180 |" in document
     assert "| tree, ward | 1.2 s | 400 MiB | 150 MiB |" in document
+
+
+def test_the_document_has_a_place_for_the_whole_process_and_for_the_microscope() -> None:
+    events = found()
+    result = held_against_truth(WAYS[DEFAULT](events.points), events.kinds, 7)
+    way = Way(scene="STEM images", way=DEFAULT, results=[result])
+    told = stem.text_of(
+        stem.Figures(frames=1000, shown={"vacancy": [9]}, events={"none": [2], "vacancy": [8]}, ways=[way])
+    )
+    whole = grouping.text_of([Grouped(5000, 9, Whole(8.0, 6.04, 416.4), Parts(2.3, 1.96, 295))])
+    document = replaced(replaced(DOCUMENT.read_text(), stem.PLACE, told), grouping.PLACE, whole)
+    assert "| vacancy | 9 / 8 |" in document
+    assert "| none | - / 2 |" in document
+    assert "| 5,000 | 2.3 s | 295 | 2.0 s | 8.0 s | 6.0 s | 416 MiB | 9 |" in document
+
+
+def test_as_many_groups_as_there_are_kinds_are_cut_where_that_is_asked_for() -> None:
+    points, kinds = groups((30,) * 6, seed=0, apart=10.0)
+    events = Found(points.astype(np.float32), np.array(stem.KINDS)[kinds], {})
+    assert held_against_truth(stem.grouped(stem.AS_MANY, events), events.kinds, 0).ari > 0.95
+
+
+def test_a_whole_grouping_is_measured_in_a_process_of_its_own(tmp_path: Path, small_bundle: Bundle) -> None:
+    frames = np.concatenate([with_spot(normal(12, 5)), brighter(normal(12, 6))])
+    one = grouping.grouped(tmp_path / "melt.kinds.db", small_bundle, frames)
+    assert (one.events, one.kinds) == (24, 2)
+    assert one.whole.cpu_s > 0
+    assert 50 < one.whole.mib < 600
+
+
+def test_runs_in_turn_are_told_with_their_medians_and_within_what_they_lay() -> None:
+    runs = [
+        Measured(sort, 100, 0, p50, 2 * p50, 3 * p50, 0.5, float(sort == BESIDE))
+        for sort, p50 in ((ALONE, 1.0), (BESIDE, 1.5), (ALONE, 2.0), (BESIDE, 3.5), (ALONE, 1.2), (BESIDE, 1.8))
+    ]
+    text = grouping_beside.text_of(runs)
+    assert text.count("| beside a grouping |") == 3
+    assert "p99: 2.40 ms (2.00 to 4.00) alone, 3.60 ms (3.00 to 7.00) beside a grouping: 1.50 times as long" in text

@@ -6,11 +6,16 @@ it. Which item the kind gives up is drawn beforehand: each item has a lot betwee
 and the lowest lot goes. So what a kind keeps is at every moment a fair sample of all that it ever had, old and new
 alike (bottom-k sampling, Cohen and Kaplan 2007), but for what it gave up while other kinds needed the room.
 
+Each kind's items lie in the order of their lots, so that what is to go stands first: to add one costs a look at each
+kind, and a copy of what its own holds.
+
 Items that nobody has named yet are a kind of their own, UNNAMED. A sample of normal frames is a reservoir of its own,
 with one kind.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 UNNAMED: Final = -1
@@ -35,17 +40,38 @@ class Item(NamedTuple):
     nbytes: int
 
 
-class Reservoir(NamedTuple):
-    bounds: Bounds
-    seed: int = 0
-    items: tuple[Item, ...] = ()  # as they came
-
-
 class Usage(NamedTuple):
     """What a kind, or everything, takes."""
 
     items: int
     nbytes: int
+
+
+class Drawn(NamedTuple):
+    """An item of a kind, by its lot."""
+
+    lot: float
+    id: int
+    nbytes: int
+
+
+class Share(NamedTuple):
+    """What a kind holds."""
+
+    drawn: tuple[Drawn, ...]  # at least one, the lowest lot first
+    usage: Usage
+
+
+class Reservoir(NamedTuple):
+    bounds: Bounds
+    seed: int = 0
+    shares: Mapping[int, Share] = MappingProxyType({})  # by kind
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """By id."""
+        found = (Item(one.id, kind, one.nbytes) for kind, share in self.shares.items() for one in share.drawn)
+        return tuple(sorted(found))
 
 
 def lot(seed: int, number: int) -> float:
@@ -56,17 +82,26 @@ def lot(seed: int, number: int) -> float:
     return (state ^ (state >> 31)) / (MASK + 1)
 
 
+def holding(bounds: Bounds, items: Iterable[Item], seed: int = 0) -> Reservoir:
+    """A reservoir of *items*, each with an id of its own, whatever its bounds."""
+    kinds: dict[int, list[Drawn]] = {}
+    for item in items:
+        kinds.setdefault(item.kind, []).append(Drawn(lot(seed, item.id), item.id, item.nbytes))
+    return Reservoir(bounds, seed, {kind: _share(sorted(drawn)) for kind, drawn in kinds.items()})
+
+
+def _share(drawn: Sequence[Drawn]) -> Share:
+    return Share(tuple(drawn), Usage(len(drawn), sum(one.nbytes for one in drawn)))
+
+
 def usage(reservoir: Reservoir) -> Usage:
-    return Usage(len(reservoir.items), sum(item.nbytes for item in reservoir.items))
+    takes = [share.usage for share in reservoir.shares.values()]
+    return Usage(sum(one.items for one in takes), sum(one.nbytes for one in takes))
 
 
 def by_kind(reservoir: Reservoir) -> dict[int, Usage]:
     """What each kind takes."""
-    found: dict[int, Usage] = {}
-    for item in reservoir.items:
-        before = found.get(item.kind, Usage(0, 0))
-        found[item.kind] = Usage(before.items + 1, before.nbytes + item.nbytes)
-    return found
+    return {kind: share.usage for kind, share in reservoir.shares.items()}
 
 
 def add(reservoir: Reservoir, item: Item) -> tuple[Reservoir, tuple[int, ...]]:
@@ -77,32 +112,43 @@ def add(reservoir: Reservoir, item: Item) -> tuple[Reservoir, tuple[int, ...]]:
     """
     if item.nbytes < 0:
         raise ValueError(f"item {item.id} of {item.nbytes} bytes: a size is 0 or more")
-    if any(item.id == held.id for held in reservoir.items):
+    one = Drawn(lot(reservoir.seed, item.id), item.id, item.nbytes)
+    if _is_held(reservoir, one):
         raise ValueError(f"item {item.id} is held already: an id is given once")
     if reservoir.bounds.items < 1 or item.nbytes > reservoir.bounds.nbytes:
         return reservoir, (item.id,)
-    return within_bounds(reservoir._replace(items=(*reservoir.items, item)))
+    held = reservoir.shares.get(item.kind, Share((), Usage(0, 0)))
+    drawn = list(held.drawn)
+    insort(drawn, one)
+    share = Share(tuple(drawn), Usage(held.usage.items + 1, held.usage.nbytes + item.nbytes))
+    return within_bounds(reservoir._replace(shares={**reservoir.shares, item.kind: share}))
+
+
+def _is_held(reservoir: Reservoir, wanted: Drawn) -> bool:
+    """Whether there is an item of the *wanted* id, of whatever kind and size: it has the same lot."""
+    first = wanted._replace(nbytes=0)
+    places = ((share.drawn, bisect_left(share.drawn, first)) for share in reservoir.shares.values())
+    return any(at < len(drawn) and drawn[at].id == wanted.id for drawn, at in places)
 
 
 def within_bounds(reservoir: Reservoir) -> tuple[Reservoir, tuple[int, ...]]:
     """*reservoir* less what its bounds do not allow, and the ids of that: also where bounds or kinds have changed."""
-    dropped: list[int] = []
-    while (many := _too_many(reservoir)) or _too_large(reservoir):
-        takes = {kind: one.items if many else one.nbytes for kind, one in by_kind(reservoir).items()}
+    bounds, whole = reservoir.bounds, usage(reservoir)
+    shares, dropped = dict(reservoir.shares), list[int]()
+    while (many := whole.items > bounds.items) or whole.nbytes > bounds.nbytes:
+        takes = {kind: one.usage.items if many else one.usage.nbytes for kind, one in shares.items()}
         most = max(takes.values())
-        giving = (item for item in reservoir.items if takes[item.kind] == most)
-        lowest = min(giving, key=lambda item: (lot(reservoir.seed, item.id), item.id)).id
-        dropped.append(lowest)
-        reservoir = without(reservoir, frozenset((lowest,)))
-    return reservoir, tuple(dropped)
+        lowest, kind = min((shares[kind].drawn[0], kind) for kind, taken in takes.items() if taken == most)
+        dropped.append(lowest.id)
+        whole = _less(whole, lowest)
+        shares[kind] = Share(shares[kind].drawn[1:], _less(shares[kind].usage, lowest))
+        if not shares[kind].drawn:
+            del shares[kind]
+    return reservoir._replace(shares=shares), tuple(dropped)
 
 
-def _too_many(reservoir: Reservoir) -> bool:
-    return len(reservoir.items) > reservoir.bounds.items
-
-
-def _too_large(reservoir: Reservoir) -> bool:
-    return usage(reservoir).nbytes > reservoir.bounds.nbytes
+def _less(usage: Usage, one: Drawn) -> Usage:
+    return Usage(usage.items - 1, usage.nbytes - one.nbytes)
 
 
 def renamed(reservoir: Reservoir, kinds: Mapping[int, int]) -> Reservoir:
@@ -110,13 +156,14 @@ def renamed(reservoir: Reservoir, kinds: Mapping[int, int]) -> Reservoir:
 
     Nothing is dropped: bounds hold whatever the kinds are.
     """
-    items = tuple(item._replace(kind=kinds.get(item.id, UNNAMED)) for item in reservoir.items)
-    return reservoir._replace(items=items)
+    items = (item._replace(kind=kinds.get(item.id, UNNAMED)) for item in reservoir.items)
+    return holding(reservoir.bounds, items, reservoir.seed)
 
 
 def without(reservoir: Reservoir, ids: frozenset[int]) -> Reservoir:
     """*reservoir* less the items that somebody took out."""
-    return reservoir._replace(items=tuple(item for item in reservoir.items if item.id not in ids))
+    left = (item for item in reservoir.items if item.id not in ids)
+    return holding(reservoir.bounds, left, reservoir.seed)
 
 
 def would_stay(reservoir: Reservoir, item: Item) -> bool:

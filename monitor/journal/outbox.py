@@ -64,6 +64,11 @@ class Outbox:
         """Whether all that was accepted is."""
         return not self._backlog and not self._acts and self._modes is None
 
+    @property
+    def waiting(self) -> int:
+        """How many changes of alarms the disk has refused and not taken since. Of any thread."""
+        return len(self._backlog)
+
     def entry(self, alarm_id: str) -> Entry | None:
         """An alarm as it will be written when the disk takes it again; None where nothing of it waits."""
         waiting = (change.revision.entry for change in reversed(self._backlog) if change.revision.what not in UNTOLD)

@@ -13,7 +13,7 @@ from models.taxonomy.naming import Extent, Namer
 from monitor.shared import Arrays
 from monitor.taxonomy import table as tables
 from monitor.taxonomy.table import Table, shown_name
-from monitor.types import Kind, Pixels, Priority
+from monitor.types import Kind, Pixels, Place, Priority
 
 _log: Final = logging.getLogger("framewatch.hot")
 
@@ -45,11 +45,14 @@ class EventNamer:
             self._tell()
         return self._priorities
 
-    def __call__(self, frame: Pixels) -> Kind | None:
-        """The kind of *frame* (h, w); None where it is of none that is known, or nothing can be said."""
+    def __call__(self, frame: Pixels, where: Place | None = None) -> Kind | None:
+        """The kind of *frame* (h, w); None where it is of none that is known, or nothing can be said.
+
+        *where*: of its local score; in an image that is seen as tiles, it spares a look at all of them.
+        """
         try:
             self._renew()
-            return self._nearest(frame, self._table) if self._table is not None else None
+            return self._nearest(frame, self._table, where) if self._table is not None else None
         except Exception:
             self._tell()
             return None
@@ -78,12 +81,12 @@ class EventNamer:
         self._namer = Namer([Extent(centre, radius) for centre, radius in extents])
         self._table, self._priorities = held, held.priority_of
 
-    def _points(self, frame: Pixels) -> npt.NDArray[np.float32]:
-        deviations = self._scorer.deviations(frame[None])
+    def _points(self, frame: Pixels, where: Place | None = None) -> npt.NDArray[np.float32]:
+        deviations = self._scorer.deviations(frame[None], None if where is None else where[None])
         return embed(deviations.latent, deviations.residual, placed=self._placed)
 
-    def _nearest(self, frame: Pixels, held: Table) -> Kind | None:
-        named = self._namer(self._points(frame))
+    def _nearest(self, frame: Pixels, held: Table, where: Place | None) -> Kind | None:
+        named = self._namer(self._points(frame, where))
         if not named.known[0]:
             return None
         index = int(named.kind[0])

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
+from monitor import readonly
 from monitor.taxonomy import schema
 from monitor.taxonomy.records import (
     SAMPLE_COLUMNS,
@@ -346,9 +347,7 @@ def _run(row: Sequence[Any]) -> Run:
 
 
 def _reading(path: Path) -> str:
-    """The address by which *path* is only read; where no process writes it, SQLite is told so and makes no files."""
+    """The address by which *path* is only read, and nothing is made beside it."""
     if not path.is_file():
         raise StoreError(f"{path}: is not there; a daemon with a bundle makes it")
-    beside_it = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
-    how = "mode=ro" if all(one.exists() for one in beside_it) else "immutable=1"
-    return f"{path.absolute().as_uri()}?{how}"
+    return readonly.uri(path, readonly.how_to_open(path))

@@ -33,7 +33,7 @@ _HEAD: Final = np.dtype(
 
 
 class Table(NamedTuple):
-    """K kinds that are alive. Names are made for people: see `shown_name`."""
+    """K kinds that events may be of. Names are made for people: see `shown_name`."""
 
     bundle: str  # sha256 of the one whose network the centres are of
     ids: tuple[int, ...]

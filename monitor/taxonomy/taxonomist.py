@@ -64,7 +64,7 @@ class Taxonomist:
         t_ns: int,
         write: Write | None = None,
     ) -> None:
-        """At *mono_ns*, which is *t_ns* (Unix). *write* takes the living kinds whenever they change.
+        """At *mono_ns*, which is *t_ns* (Unix). *write* takes the kinds that events may be of, whenever they change.
 
         Raises StoreError where the file cannot be used.
         """

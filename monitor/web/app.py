@@ -1,20 +1,19 @@
 """The page, its API and /metrics as one ASGI application. What changes anything is in `monitor.web.alarms`."""
 
 import sqlite3
-from importlib.resources import files
 from typing import Annotated, Final, Protocol
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
-from monitor.web import alarms, history, live, pictures, taxonomy
+from monitor.web import alarms, history, live, page, pictures, taxonomy
 from monitor.web.answers import answer
 
 READY: Final = (State.OK, State.IDLE)
@@ -27,16 +26,7 @@ class LayerQuery(msgspec.Struct, frozen=True):
     job: Annotated[str, msgspec.Meta(max_length=TEXT_BYTES)] | None = None
 
 
-PAGE_HEADERS: Final = {
-    # The page speaks to its own port only, whatever a text in it should say.
-    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src data:; "
-    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-class View(alarms.View, taxonomy.View, history.View, pictures.View, Protocol):
+class View(alarms.View, taxonomy.View, pictures.View, history.View, Protocol):
     """What the application shows. Called in worker threads, but for what is awaited."""
 
     def status(self) -> Status: ...
@@ -49,10 +39,6 @@ def application(view: View, allowed: alarms.Allowed | None = None, hub: live.Hub
 
     What changes anything asks whether it is *allowed*; without that nothing does.
     """
-    page_text = files("monitor.web").joinpath("page.html").read_text(encoding="utf-8")
-
-    def page(_: Request) -> Response:
-        return HTMLResponse(page_text, headers=PAGE_HEADERS)
 
     async def healthz(_: Request) -> Response:  # in the event loop: it answers while that turns
         return PlainTextResponse("alive")
@@ -77,7 +63,6 @@ def application(view: View, allowed: alarms.Allowed | None = None, hub: live.Hub
         return Response(body, headers={"Content-Type": content_type})
 
     routes = {
-        "/": page,
         "/healthz": healthz,
         "/readyz": readyz,
         "/metrics": metrics,
@@ -87,11 +72,12 @@ def application(view: View, allowed: alarms.Allowed | None = None, hub: live.Hub
     shown = [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
     return Starlette(
         routes=[
+            *page.routes(),
             *shown,
             *alarms.routes(view, allowed),
             *taxonomy.routes(view, allowed),
-            *history.routes(view),
             *pictures.routes(view),
+            *history.routes(view),
             *(live.routes(hub) if hub is not None else ()),
         ],
         exception_handlers={

@@ -17,6 +17,7 @@ from monitor.desk import Answer, Desk
 from monitor.history.follower import Follower
 from monitor.journal.reader import Reader
 from monitor.journal.reading import Told, Which
+from monitor.journal.room import look
 from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.metrics import Metrics
@@ -74,6 +75,7 @@ class Window:
             self._of_the_last_day,
             None if desk.taxonomist is None else desk.taxonomist.status,
             None if follower is None else lambda: follower.missed,
+            lambda: look(Path(given.config.journal), *desk.unwritten),
         )
 
     def status(self) -> Status:

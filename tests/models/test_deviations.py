@@ -46,6 +46,20 @@ def test_an_image_deviates_as_its_most_local_tile_does() -> None:
     assert found.latent[1] == pytest.approx(shown.scorer.deviations(last).latent[0], rel=1e-5)
 
 
+def test_who_knows_where_an_image_is_worst_gets_the_same_from_a_look_at_the_tiles_around() -> None:
+    shown = example((50, 50), count=4)
+    scorer = scorer_of(shown.trained, shown.parameters, tiling=Tiling(150, 160, 50, 8))
+    images = np.random.default_rng(0).integers(90, 110, (12, 150, 160)).astype(np.uint8)
+    for index, image in enumerate(images[:-2]):
+        image[13 * index : 13 * index + 3, 14 * index : 14 * index + 3] = 255  # in one tile, or where several meet
+    expected, places = scorer.deviations(images), scorer(images).where
+    found = scorer.deviations(images, places)
+    assert np.array_equal(found.latent, expected.latent)
+    assert np.array_equal(found.residual, expected.residual)
+    places[3:] = -1
+    assert np.array_equal(scorer.deviations(images, places).latent, expected.latent), "where nobody knows, all are seen"
+
+
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (13, 5)])
 def test_patches_are_put_together_as_they_were_taken_apart(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).normal(size=size).astype(np.float32)

@@ -12,6 +12,7 @@ from models.taxonomy.reservoir import (
     Reservoir,
     add,
     by_kind,
+    holding,
     lot,
     renamed,
     usage,
@@ -19,6 +20,7 @@ from models.taxonomy.reservoir import (
     without,
     would_stay,
 )
+from tests.models.reservoir_reference import Plain, added, bounded
 
 items = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 30)), max_size=60)
 
@@ -30,6 +32,36 @@ def filled(bounds: Bounds, kinds: list[tuple[int, int]], seed: int = 0) -> tuple
         reservoir, gone = add(reservoir, Item(number, kind, nbytes))
         dropped |= set(gone)
     return reservoir, dropped
+
+
+@given(st.data())
+def test_what_stays_is_what_the_plain_definition_keeps_through_all_that_happens(data: st.DataObject) -> None:
+    bounds = st.builds(Bounds, st.integers(0, 12), st.integers(0, 150))
+    seed = data.draw(st.integers(0, 5))
+    plain = Plain(data.draw(bounds), seed)
+    reservoir = Reservoir(plain.bounds, seed)
+    for number in range(data.draw(st.integers(0, 60))):
+        did = data.draw(st.sampled_from(["add"] * 12 + ["rename", "take out", "bound"]))
+        if did == "add":
+            item = Item(7 * number % 61, data.draw(st.integers(-1, 4)), data.draw(st.integers(0, 30)))
+            plain, gone = added(plain, item)
+            reservoir, dropped = add(reservoir, item)
+            assert dropped == gone
+        elif did == "rename":
+            kinds = {item.id: data.draw(st.integers(0, 3)) for item in plain.items if item.id % 3}
+            renewed = [item._replace(kind=kinds.get(item.id, UNNAMED)) for item in plain.items]
+            plain, reservoir = plain._replace(items=tuple(renewed)), renamed(reservoir, kinds)
+        elif did == "take out":
+            out = frozenset(item.id for item in plain.items if item.id % 5 == number % 5)
+            plain = plain._replace(items=tuple(item for item in plain.items if item.id not in out))
+            reservoir = without(reservoir, out)
+        else:
+            plain, gone = bounded(plain._replace(bounds=data.draw(bounds)))
+            reservoir, dropped = within_bounds(reservoir._replace(bounds=plain.bounds))
+            assert dropped == gone
+        assert reservoir.items == tuple(sorted(plain.items))
+        assert reservoir == holding(plain.bounds, plain.items, seed)
+        assert usage(reservoir) == (len(plain.items), sum(item.nbytes for item in plain.items))
 
 
 @given(items, st.integers(0, 20), st.integers(0, 200), st.integers(0, 5))
@@ -146,7 +178,8 @@ def test_items_that_somebody_took_out_are_gone() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     reservoir, _ = filled(Bounds(10, 1000), [(1, 1)])
-    with pytest.raises(ValueError, match="is held already"):
-        add(reservoir, Item(0, 1, 1))
+    for kind, nbytes in ((1, 1), (2, 0), (UNNAMED, 7)):
+        with pytest.raises(ValueError, match="is held already"):
+            add(reservoir, Item(0, kind, nbytes))
     with pytest.raises(ValueError, match="a size is 0 or more"):
         add(reservoir, Item(1, 1, -1))

@@ -111,6 +111,18 @@ def test_cut_gives_the_tiles_of_all_images_in_their_order_whatever_the_type(dtyp
     assert np.array_equal(np.concatenate(parts), expected)
 
 
+@settings(max_examples=30)
+@given(tilings, st.data())
+def test_the_tiles_around_a_pixel_are_those_that_show_it(tiling: Tiling, data: st.DataObject) -> None:
+    row, column = data.draw(st.integers(0, tiling.height - 1)), data.draw(st.integers(0, tiling.width - 1))
+    image = np.zeros((1, tiling.height, tiling.width), np.uint8)
+    image[0, row, column] = 1
+    shows = tiling.cut(image, 0, tiling.count).any(axis=(1, 2))
+    assert tiling.around(np.array([row, column], np.int16)).tolist() == np.flatnonzero(shows).tolist()
+    for outside in ([-1, -1], [-1, column], [tiling.height, column]):
+        assert tiling.around(np.array(outside)).tolist() == []
+
+
 @pytest.mark.parametrize(
     ("size", "side", "overlap", "told"),
     [((19, 40), 20, 4, "19 x 40 pixels are smaller than a tile of 20"), ((40, 40), 20, 20, "cannot overlap by 20")],

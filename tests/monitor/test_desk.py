@@ -240,10 +240,12 @@ def test_a_file_that_is_locked_does_not_hold_alarms_up(desk: Desk, memory: Memor
     [telegram] = desk.step(SETTLED_NS, T_NS)
     assert msgspec.json.decode(telegram.body)["journaled"] is False
     assert desk.why(SETTLED_NS) == "the journal cannot be written: database is locked"
+    assert desk.unwritten == (True, 1)
     other.execute("ROLLBACK")
     other.close()
     desk.step(SETTLED_NS + 10**9, T_NS)
     assert desk.why(SETTLED_NS + 10**9) == ""
+    assert desk.unwritten == (False, 0)
 
 
 def test_finished_layers_are_told_by_a_desk_with_a_chart_of_rates(

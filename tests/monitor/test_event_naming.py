@@ -8,6 +8,8 @@ from kind_examples import BUNDLE, shared_kinds
 
 from models.scorer import Scorer
 from models.taxonomy.embedding import embed
+from models.tiles import Tiling
+from models.trained import scorer_of
 from monitor.shared import Arrays
 from monitor.taxonomy import table as tables
 from monitor.taxonomy.naming import EventNamer
@@ -113,6 +115,20 @@ def test_a_frame_that_is_not_finite_is_of_no_kind(shown: Example, frames: Pixels
     spoilt = frames[UP].astype(np.float32)
     spoilt[3, 3] = np.nan
     assert EventNamer(scorer, kinds, BUNDLE)(spoilt) is None
+
+
+def test_an_image_of_tiles_is_named_by_the_tile_at_its_peak_whether_that_is_told_or_not(kinds: Arrays) -> None:
+    small = example((50, 50), count=4)
+    scorer = scorer_of(small.trained, small.parameters, tiling=Tiling(90, 121, 50, 8))
+    images = np.random.default_rng(0).integers(90, 110, (2, 90, 121)).astype(np.uint8)
+    images[UP, 6:9, 8:11] = images[DOWN, 60:64, 100:112] = 255
+    tables.write(kinds, table_of(points_of(scorer, images)))
+    namer = EventNamer(scorer, kinds, BUNDLE)
+    for image, number, where in zip(images, (4, 7), scorer(images).where, strict=True):
+        found = namer(image, where)
+        assert found is not None
+        assert found.id == number
+        assert found == namer(image)
 
 
 def test_naming_leaves_the_scores_alone(shown: Example, frames: Pixels, kinds: Arrays) -> None:

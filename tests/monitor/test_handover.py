@@ -17,7 +17,7 @@ from monitor.handover import GROWTH_PERIOD_NS, Handover, Names, measure_pool
 from monitor.judge import CHART_RULE, ROW, STOP_RULE, SourcedChange
 from monitor.ring import Ring
 from monitor.shared import lay_out, size_of
-from monitor.types import Kind, Peak, Pixels, Priority
+from monitor.types import Kind, Peak, Pixels, Place, Priority
 from monitor.wire.native import WireLimits, decode, encode
 
 LIMITS = (50.0, 2.0, 4.0, 8.0)  # of t2, s2, offset and local
@@ -54,9 +54,11 @@ class ByBrightness:
     def __init__(self, **priorities: Priority) -> None:
         self.priorities: Mapping[str, Priority] = priorities
         self.asked = 0
+        self.where: list[int] = []  # of the last frame
 
-    def __call__(self, frame: Pixels) -> Kind | None:
+    def __call__(self, frame: Pixels, where: Place) -> Kind | None:
         self.asked += 1
+        self.where = where.tolist()
         return Kind(int(frame.max()), f"kind {frame.max()}", 0.5) if frame.max() > 100 else None
 
 
@@ -252,13 +254,15 @@ DARK, BRIGHT = normal(1, 0)[0] // 4, np.full((32, 32), 200, np.uint8)
 
 
 def test_an_event_is_named_by_its_peak_frame_and_an_unknown_one_stays_unknown() -> None:
-    bench = Bench(names=ByBrightness())
+    names = ByBrightness()
+    bench = Bench(names=names)
     bench.put(DARK, BRIGHT)
-    grown = event(1, 9, 9, position=1)
+    grown = event(1, 9, 9, position=1, where=(6, 25))
     bench.handover.report([change("began", CHART_RULE, "t2", event(1, 2, 2, position=0))])
     bench.now_ns += GROWTH_PERIOD_NS
     bench.handover.report([change("grew", CHART_RULE, "t2", grown), change("ended", CHART_RULE, "t2", grown)])
     assert [one.kind for one in bench.records()] == [None, *[Kind(200, "kind 200", 0.5)] * 2]
+    assert names.where == [6, 25]
     os.close(bench.wake_fd)
 
 

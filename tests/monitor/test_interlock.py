@@ -3,16 +3,13 @@
 import json
 from pathlib import Path
 
-import msgspec
 import numpy as np
-from budget import EVENTS, RATE_HZ, with_budget
+from budget import EVENTS, RATE_HZ, with_stops
 from daemon import Camera, Daemon
 from frames import normal, with_spot
 
 from calibration.scale import JointScale
-from monitor import bundle as bundles
 from monitor import cli
-from monitor.budget import FittedStops
 from monitor.bundle import Bundle
 from monitor.score import load_scorer
 
@@ -45,17 +42,6 @@ def test_a_fault_withholds_the_permit_until_someone_has_acknowledged_it(small_bu
         assert daemon.stop() == 0
 
 
-def stopping(bundle: Bundle, out: Path, times: float) -> Bundle:
-    """*bundle* at *out*, with a limit for stops so many times the action limit."""
-    held = with_budget(bundle, out / "alarms")
-    budget = held.manifest.budget
-    assert budget is not None
-    same = {name: getattr(budget, name) for name in FittedStops.__struct_fields__}
-    stops = FittedStops(**same | {"action": times * budget.action, "k": 3, "n": 4, "asked_per_hour": 6.0})
-    manifest = msgspec.structs.replace(held.manifest, budget=msgspec.structs.replace(budget, stops=stops))
-    return bundles.write(out / "stops", manifest, held.tensors, None)
-
-
 def brightness_between(bundle: Bundle, limit: float) -> tuple[int, int]:
     """Levels of a spot that raise alarms under the *limit* for stops, and that stop."""
     scorer, scale = load_scorer(bundle), JointScale(bundle.limits)
@@ -72,7 +58,7 @@ def brightness_between(bundle: Bundle, limit: float) -> tuple[int, int]:
 def test_with_a_budget_of_stops_an_alarm_of_a_chart_stops_nothing_and_a_stop_does(
     small_bundle: Bundle, tmp_path: Path
 ) -> None:
-    bundle = stopping(small_bundle, tmp_path, 2.0)
+    bundle = with_stops(small_bundle, tmp_path, 2.0)
     alarming, stops = brightness_between(bundle, 2.0)
     sections = {
         "permit": {"quiet_s": 0.0, "mode": "interlock", "back": {"stop": "acknowledged"}},

@@ -69,6 +69,19 @@ def test_a_secret_that_others_may_open_is_refused_with_the_remedy(tmp_path: Path
     assert str(caught.value) == f"{secret}: others than its owner may read it; chmod 600 {secret}"
 
 
+def test_a_credential_of_systemd_may_show_the_rights_of_an_access_list_as_those_of_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, _ = keys.make("plc", tmp_path)
+    secret.chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert keys.read_secret(secret)
+    secret.chmod(0o444)
+    with pytest.raises(KeyFileError, match="others than its owner may read it"):
+        keys.read_secret(secret)
+    assert keys.forbidden_to_others(Path("/run/credentials/framewatch@melt.service/http.token")) == 0o007
+
+
 @pytest.mark.parametrize(
     "text", ["", "# only a comment\n", "short\n", "x" * 41, "\\" * 40, "é" * 40, "~" * 40, "%" * 40, "a\nb\n"]
 )

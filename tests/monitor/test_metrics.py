@@ -16,6 +16,7 @@ from calibration.realised import JobEvents, poisson_interval, realised
 from monitor import vitals
 from monitor.alarms.book import apply, open_book
 from monitor.alarms.figures import Figures, Lived, figures
+from monitor.journal.room import JournalStatus
 from monitor.keeping import PromiseStatus, StopStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders, StopPromise
@@ -61,6 +62,11 @@ PROMISED = [
     "sink_refused_total",
     "sink_shed_total",
     "sink_circuit",
+    "journal_refused",
+    "journal_unwritten",
+    "journal_bytes",
+    "journal_disk_free_bytes",
+    "journal_disk_bytes",
     "permit",
     "state",
     "build_info",
@@ -90,6 +96,7 @@ class Daemon:
         self.promise: PromiseStatus | None = None
         self.sinks: list[Statistics] = []
         self.figures: Figures | None = figures([], 0, 1)
+        self.journal = JournalStatus(False, 0, 4096, 2**30, 2**31)
 
         def status() -> Status:
             return look(given, memory, self.book.active, self.now_ns, T_NS, NOW_NS, self.promise)
@@ -102,6 +109,7 @@ class Daemon:
             lambda: self.raised,
             lambda: self.sinks,
             lambda: self.figures,
+            journal=lambda: self.journal,
         )
 
     def samples(self) -> Samples:
@@ -324,3 +332,16 @@ def test_requests_for_a_snapshot_are_counted_by_what_became_of_them(daemon: Daem
     assert daemon.value("snapshots_answered_total") == 5
     refused = [daemon.value("snapshots_refused_total", reason=reason) for reason in vitals.SNAPSHOTS[1:]]
     assert refused == [6, 7, 8, 9, 10, 11]
+
+
+def test_a_disk_that_refuses_the_journal_is_told_with_what_waits_and_what_room_there_is(daemon: Daemon) -> None:
+    told = ("refused", "unwritten", "bytes", "disk_free_bytes", "disk_bytes")
+    assert [daemon.value(f"journal_{name}") for name in told] == [0, 0, 4096, 2**30, 2**31]
+    daemon.journal = JournalStatus(True, 12, 8192, 0, 2**31)
+    assert [daemon.value(f"journal_{name}") for name in told] == [1, 12, 8192, 0, 2**31]
+
+
+def test_a_file_system_that_does_not_tell_its_room_leaves_only_that_out(daemon: Daemon) -> None:
+    daemon.journal = JournalStatus(True, 12, None, None, None)
+    names = {name for name, _ in daemon.samples() if name.startswith("framewatch_journal")}
+    assert names == {"framewatch_journal_refused", "framewatch_journal_unwritten"}

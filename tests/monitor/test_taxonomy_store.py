@@ -164,6 +164,10 @@ def test_whoever_is_killed_while_writing_leaves_whole_transactions(path: Path) -
         writer.stdout.readline()
     writer.kill()
     writer.communicate()
+    left = {one: one.read_bytes() for one in path.parent.iterdir()}
+    with closing(Store(path, "melt", check=True, read_only=True)) as seen:
+        assert len(seen.samples()) >= 40, "what it had committed"
+    assert {one: one.read_bytes() for one in path.parent.iterdir()} == left
     with closing(Store(path, "melt", check=True)) as again:
         found = again.samples()
         assert len(found) >= 40

@@ -1,4 +1,4 @@
-"""Events of a simulated melt-pool camera as the daemon would find them, each with the kind that it truly is."""
+"""Events of a simulated camera as the daemon would find them, each with the kind that it truly is."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ from monitor.calibrate import calibrate
 from monitor.camera.meltpool.camera import MeltPool, normal_in_context
 from monitor.camera.recordings import Recording
 from monitor.camera.schedule import Truth
+from monitor.camera.simulate import Simulated
 from monitor.config import Calibration
 from monitor.config import Events as EventSettings
 from monitor.judge import CHART_RULE, Judge
@@ -71,16 +72,23 @@ def calibrated(folder: Path) -> Bundle:
 def events_of(
     bundle: Bundle, seed: int, frames: int, anomaly_rate: float, kinds: tuple[str, ...], dead_frames: int | None = None
 ) -> Found:
-    """The events of *frames* frames of the camera with *seed*; a kind named twice in *kinds* comes twice as often.
+    """The events of *frames* frames of the melt pool with *seed*; a kind named twice in *kinds* comes twice as often.
 
     *dead_frames* in place of the bundle's own dead time, within which all is one event.
     """
+    camera = MeltPool(SIDE_PX, SIDE_PX, seed=seed, anomaly_rate=anomaly_rate, kinds=kinds)
+    return events_shown(bundle, camera, frames, kinds, dead_frames)
+
+
+def events_shown(
+    bundle: Bundle, camera: Simulated, frames: int, kinds: tuple[str, ...], dead_frames: int | None = None
+) -> Found:
+    """The events of *frames* frames of *camera*, which shows *kinds*, as points like the daemon's."""
     scorer = load_scorer(bundle)
     rule = bundle.manifest.rule_for(RULE)
     if dead_frames is not None:
         rule = EventRule(rule.k, rule.n, dead_frames)
     judge = Judge(scorer, bundle.manifest.charts, bundle.context_limits, bundle.camera_limits, rule, bundle.memory)
-    camera = MeltPool(SIDE_PX, SIDE_PX, seed=seed, anomaly_rate=anomaly_rate, kinds=kinds)
     truths: list[Truth] = []
     peaks: list[tuple[int, Pixels, npt.NDArray[np.float32]]] = []
     over: dict[int, tuple[Pixels, npt.NDArray[np.float32]]] = {}
@@ -100,7 +108,8 @@ def events_of(
     if not peaks:
         return Found(np.empty((0, 0), np.float32), np.empty(0, np.str_), begun)
     residual = reconstruct(scorer, np.array([pixels for _, pixels, _ in peaks])).residual
-    points = embed(np.array([latent for _, _, latent in peaks]), residual)
+    placed = scorer.parts.preparation.alignment is not None
+    points = embed(np.array([latent for _, _, latent in peaks]), residual, placed=placed)
     return Found(points, _kinds_of(truths, np.array([seq for seq, _, _ in peaks])), begun)
 
 

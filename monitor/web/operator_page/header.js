@@ -1,0 +1,32 @@
+// The large state, the permit, and the banner that says that what is shown is old.
+
+import {at, clock, PRIORITIES, SIGNS} from "./dom.js";
+
+const SIGN_OF = {ok: "✓", idle: "–", starting: "…", stopping: "…", uncalibrated: "?", stale: "◷", degraded: "▲", blind: "✕"};
+
+export function showState(s) {
+  document.body.dataset.state = s.state;
+  const worst = PRIORITIES[Math.max(-1, ...s.alarms.map(one => PRIORITIES.indexOf(one.priority)))] || "";
+  document.body.dataset.alarm = worst;
+  const number = s.alarms.length, told = number + (number > 1 ? " alarms open" : " alarm open");
+  document.title = (worst ? SIGNS[worst] + " " + told + " – " : "") + s.state + " – " + s.camera;
+  at("camera").textContent = s.camera + (s.context ? " · " + s.context : "");
+  at("word").textContent = s.state;
+  document.querySelector("#state .sign").textContent = worst && s.state === "ok" ? SIGNS[worst] : SIGN_OF[s.state] || "";
+  at("open").textContent = worst ? told + ", worst: " + worst : "";
+  at("why").textContent = [s.why, s.side_why].filter(Boolean).join("; ");
+  const [, word, mode] = at("permit").children;
+  at("permit").className = s.permit ? "yes" : "no";
+  word.textContent = s.permit ? "given" : "withheld";
+  mode.textContent = s.permit ? s.permit_mode : s.permit_mode + ": " + s.permit_why;
+  at("version").textContent = "framewatch " + s.version + (s.bundle ? " · bundle " + s.bundle.slice(0, 12) : "");
+}
+
+export function showLost(heard_ms) {
+  const lost = heard_ms !== null;
+  document.body.classList.toggle("lost", lost);
+  at("lost").hidden = !lost;
+  if (!lost) return;
+  at("lost").textContent = heard_ms ? "Connection lost at " + clock(heard_ms * 1e6) + ". What you see is old." : "No connection to the daemon.";
+  document.title = "connection lost";
+}

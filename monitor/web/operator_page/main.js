@@ -1,0 +1,55 @@
+// The page: one stream from the daemon, and a panel for each thing that it tells of.
+
+import {refreshAlarms, showAlarms} from "./alarms.js";
+import {addScores, prepareCharts, refreshHistory} from "./charts.js";
+import {showFrames, showPromise} from "./frames.js";
+import {showLost, showState} from "./header.js";
+import {listen} from "./keys.js";
+import {renewKinds, refreshKinds} from "./kinds.js";
+import {prepareMap, refreshMap} from "./map.js";
+import {showLive} from "./pictures.js";
+import {whenChanged} from "./sheet.js";
+
+const PATIENCE_MS = 3500, LOOK_MS = 500, AGAIN_MS = 1500;
+let heard_ms = 0, stream = null, opened_ms = 0, latest = null;
+
+function show(status) {
+  heard_ms = Date.now();
+  latest = status;
+  showLost(null);
+  showState(status);
+  showFrames(status);
+  showPromise(status);
+  showAlarms(status);
+  refreshKinds();
+  refreshMap();
+}
+
+function open() {
+  stream?.close();
+  opened_ms = Date.now();
+  stream = new EventSource("api/v1/live");
+  stream.addEventListener("status", event => show(JSON.parse(event.data)));
+  stream.addEventListener("scores", event => addScores(JSON.parse(event.data)));
+  stream.addEventListener("frame", event => showLive(JSON.parse(event.data)));
+}
+
+// A connection may hang without an error: what counts is when something was last heard.
+function look() {
+  const silent_ms = Date.now() - (heard_ms || opened_ms);
+  if (silent_ms > PATIENCE_MS) {
+    showLost(heard_ms);
+    if (Date.now() - opened_ms > PATIENCE_MS + AGAIN_MS) open();
+  } else if (heard_ms) refreshHistory();
+}
+
+prepareCharts();
+prepareMap();
+listen();
+whenChanged(() => {
+  refreshAlarms();
+  if (latest) showAlarms(latest);
+  renewKinds();
+});
+open();
+setInterval(look, LOOK_MS);

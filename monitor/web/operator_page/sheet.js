@@ -1,0 +1,172 @@
+// One alarm, or one kind, in full: its picture, what was said of it, and what can be done about it.
+
+import {at, element, facts, few, moment, ratio, words} from "./dom.js";
+import {pictures} from "./pictures.js";
+import {get, known, tell} from "./server.js";
+
+const SHELF_MIN = [10, 30, 60, 480];
+let changed = () => {};
+
+export const whenChanged = call => { changed = call; };
+
+function field(name, input, wide) {
+  const label = element("label", name, wide ? "wide" : "");
+  label.append(input);
+  return label;
+}
+
+function choice(...options) {
+  const made = element("select");
+  made.append(...options.map(([value, text]) => element("option", text, "", {value})));
+  return made;
+}
+
+// Names and tokens are typed once: the browser keeps the name, and the tab the token.
+function who() {
+  const name = element("input", undefined, "", {type: "text", maxlength: "100", autocomplete: "username", required: ""});
+  const token = element("input", undefined, "", {type: "password", autocomplete: "off", required: ""});
+  name.id = "by";
+  token.id = "token";
+  name.value = known.name;
+  token.value = known.token;
+  return [field("your name", name), field("token", token)];
+}
+
+function remember(sheet) {
+  known.name = sheet.querySelector("#by").value.trim();
+  known.token = sheet.querySelector("#token").value.trim();
+}
+
+// Every act is one form: what it does, and what the daemon said to it.
+function act(sheet, said, title, inputs, path, body, main) {
+  const form = element("form", undefined, "", {method: "dialog"});
+  form.append(...inputs, element("button", title, main ? "main" : "", {type: "submit"}));
+  form.addEventListener("submit", async event => {
+    event.preventDefault();
+    remember(sheet);
+    said.className = "said";
+    said.textContent = "…";
+    try {
+      await tell(path, body());
+      said.className = "said good";
+      said.textContent = title + ": done";
+      changed();
+    } catch (error) {
+      said.className = "said bad";
+      said.textContent = error.message;
+      sheet.querySelector("#token").value = known.token;
+    }
+  });
+  return form;
+}
+
+function frame(title) {
+  const sheet = at("sheet"), close = element("button", "close", "", {type: "button"});
+  close.addEventListener("click", () => sheet.close());
+  const heading = element("h3", title);
+  heading.id = "sheet-title";
+  const bar = element("form", undefined, "acts", {method: "dialog"});
+  // Who ends the token with Enter means what this sheet is first for.
+  bar.addEventListener("submit", event => {
+    event.preventDefault();
+    sheet.querySelector("button.main")?.click();
+  });
+  const said = element("p", "", "said", {role: "status"});
+  sheet.replaceChildren(heading);
+  bar.append(...who(), element("button", "", "", {type: "submit", hidden: true}), close);
+  return {sheet, said, bar};
+}
+
+function show(sheet) {
+  if (!sheet.open) sheet.showModal();
+}
+
+export async function openAlarm(alarm) {
+  const called = alarm.kind ? alarm.kind.name + " – " : "";
+  const {sheet, said, bar} = frame(called + words(alarm.source) + ", " + alarm.priority + ", " + moment(alarm.raised_t_ns));
+  const box = element("div", undefined, "pictures"), list = element("dl"), history = element("div");
+  const note = element("p", "", "none"), seen = element("div"), top = element("div", undefined, "sheet-top");
+  seen.append(box, note);
+  top.append(seen, list);
+  sheet.append(top, bar, ...alarmActs(sheet, said, alarm), said, history);
+  facts(list, alarmFacts(alarm));
+  if (alarm.recording) {
+    const file = alarm.recording.split("/").at(-1);
+    const link = element("a", file, "", {href: "api/v1/recordings/" + encodeURIComponent(file), download: file});
+    const cell = element("dd");
+    cell.append(link);
+    list.append(element("dt", "recording"), cell);
+  }
+  show(sheet);
+  get(`alarms/${alarm.id}/picture`).then(one => pictures(box, one), error => { note.textContent = error.message; });
+  get(`alarms/${alarm.id}`).then(one => history.replaceChildren(...told(one.changes)), () => {});
+}
+
+function alarmFacts(alarm) {
+  const rows = [["what", alarm.why || "chart " + words(alarm.source) + " over its limit"]];
+  if (alarm.peak) rows.push(["peak", few(alarm.peak.score) + " of " + few(alarm.peak.limit) + ", " + ratio(alarm.peak.ratio) + ", frame " + alarm.peak.seq]);
+  if (alarm.first_seq || alarm.last_seq) rows.push(["frames", alarm.first_seq + " to " + alarm.last_seq + ", " + alarm.frames_over + " over the limit"]);
+  if (alarm.kind) rows.push(["kind", alarm.kind.name + ", " + few(alarm.kind.distance, 2) + " from its centre"]);
+  if (alarm.job || alarm.layer !== null) rows.push(["job, layer", [alarm.job, alarm.layer].filter(one => one !== null && one !== "").join(", ")]);
+  if (alarm.xy) rows.push(["at", alarm.xy.map(x => few(x, 5)).join(", ")]);
+  if (alarm.context) rows.push(["context", alarm.context]);
+  rows.push(["state", alarm.state + (alarm.acked ? ", acknowledged" : ", not acknowledged") + (alarm.latched ? ", latched" : "")]);
+  return rows;
+}
+
+function alarmActs(sheet, said, alarm) {
+  const verdict = choice(["", "none yet"], ["true", "true"], ["false", "false"], ["unknown", "cannot be said"]);
+  const why = element("input", undefined, "", {type: "text", maxlength: "500"});
+  const shelf = choice(...SHELF_MIN.map(min => [String(60 * min), min < 60 ? min + " min" : min / 60 + " h"]));
+  const reason = element("input", undefined, "", {type: "text", maxlength: "500"});
+  verdict.value = alarm.verdict || "";
+  const forms = [
+    act(sheet, said, "acknowledge", [field("verdict", verdict), field("why", why, true)], `alarms/${alarm.id}/acknowledge`,
+      () => ({verdict: verdict.value || null, reason: why.value}), true),
+    act(sheet, said, "shelve " + words(alarm.source), [field("for", shelf), field("why", reason, true)], `alarms/${alarm.id}/shelve`,
+      () => ({for_s: Number(shelf.value), reason: reason.value})),
+  ];
+  if (alarm.shelved) {
+    forms.push(act(sheet, said, "tell of " + words(alarm.source) + " again", [], `alarms/${alarm.id}/put-back`, () => ({mode: "shelved"})));
+  }
+  return alarm.kind ? [...forms, naming(sheet, said, alarm.kind.id, alarm.kind.name)] : forms;
+}
+
+function naming(sheet, said, number, name, main) {
+  const called = element("input", undefined, "", {type: "text", maxlength: "64", required: ""});
+  const urgency = choice(["", "as it is"], ["low", "low"], ["medium", "medium"], ["high", "high"], ["critical", "critical"], ["none", "none of its own"]);
+  called.id = "kind-name";
+  called.value = name === "kind " + number ? "" : name;
+  return act(sheet, said, "name kind " + number, [field("name of this kind", called, true), field("priority", urgency)],
+    `taxonomy/${number}/name`, () => ({name: called.value, ...(urgency.value ? {priority: urgency.value} : {})}), main);
+}
+
+export function openKind(kind) {
+  const {sheet, said, bar} = frame("Kind " + kind.id + (kind.name ? ": " + kind.name : ""));
+  const list = element("dl"), note = element("input", undefined, "", {type: "text", maxlength: "500", required: ""});
+  facts(list, [["events", kind.events + ", " + kind.held + " kept"], ["first, last", moment(kind.first_t_ns) + ", " + moment(kind.last_t_ns)],
+    ["priority of its own", kind.priority || "none"], ...kind.notes.map(one => ["noted", one])]);
+  sheet.append(list, bar, naming(sheet, said, kind.id, kind.name, true),
+    act(sheet, said, "note", [field("note", note, true)], `taxonomy/${kind.id}/name`, () => ({note: note.value})), said);
+  show(sheet);
+}
+
+export function openAll(until, open) {
+  const {sheet, said, bar} = frame("Acknowledge all alarms raised until now");
+  const why = element("input", undefined, "", {type: "text", maxlength: "500"});
+  sheet.append(element("p", open + " open or waiting in the list; alarms that come from now on are not among them.", "none"), bar,
+    act(sheet, said, "acknowledge all", [field("why", why, true)], "alarms/acknowledge", () => ({until, reason: why.value}), true), said);
+  show(sheet);
+}
+
+function told(changes) {
+  if (!changes.length) return [];
+  const table = element("table"), head = element("tr");
+  head.append(...["when", "what", "by", "why"].map(name => element("th", name)));
+  table.append(head, ...changes.slice(-20).map(one => {
+    const line = element("tr");
+    line.append(...[moment(one.t_ns), words(one.what), one.by || "", one.reason || ""].map(text => element("td", text)));
+    return line;
+  }));
+  return [table];
+}

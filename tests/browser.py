@@ -1,0 +1,59 @@
+"""A real browser for tests: Debian's Chromium, driven by Playwright."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+PATIENCE_S = 30.0
+LOOK_MS = 50.0
+
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None and not {"CI", "FRAMEWATCH_CI"} & set(os.environ),
+    reason="needs Chromium: apt-get install chromium",
+)
+
+
+@contextmanager
+def opened(url: str, width: int = 1600, height: int = 1000) -> Iterator["Tab"]:
+    """A tab with the page at *url*; leaving fails where its console told of an error."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # containers run as root
+        tab = Tab(browser.new_page(viewport={"width": width, "height": height}))
+        tab.page.goto(url)
+        try:
+            yield tab
+        finally:
+            browser.close()
+        assert tab.errors == []
+
+
+class Tab:
+    """A page, and what its console told of errors."""
+
+    def __init__(self, page) -> None:  # type: ignore[no-untyped-def]  # of playwright, which is imported late
+        self.page = page
+        self.expected: list[str] = []
+        self.seen: list[str] = []
+        page.set_default_timeout(1000 * PATIENCE_S)
+        page.on("console", lambda message: self.seen.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.seen.append(str(error)))
+
+    @property
+    def errors(self) -> list[str]:
+        """Those that a test did not expect."""
+        return [one for one in self.seen if not any(part in one for part in self.expected)]
+
+    def until(self, condition: str) -> None:
+        """Wait until the JavaScript *condition* holds; asked from outside, since the page's policy allows no `eval`."""
+        ends_s = time.monotonic() + PATIENCE_S
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < ends_s, f"never: {condition}"
+            self.page.wait_for_timeout(LOOK_MS)
