@@ -29,6 +29,7 @@ from monitor.config import Calibration, Events
 from monitor.journal.store import Journal
 from monitor.status import LedgerStatus, Status
 from monitor.voice import Heartbeat
+from monitor.web import token
 
 START_S = 60.0
 LAST_ALARMS_S = 1.0
@@ -36,6 +37,7 @@ CAMERA = "demo"
 LAYER_FRAMES = 1200  # active ones, of the simulated part
 PAGE_PORT = 8090
 JOURNAL = "journal.db"
+TOKEN = "http.token"
 
 
 Normal = Callable[[int, int, int], dict[str, npt.NDArray[Any]]]
@@ -130,6 +132,7 @@ def show(scene: Scene) -> int:
             screen.say(f"the daemon did not start:\n{daemon_log.read_text().strip()}")
             return 1
         screen.say(f"      operator page {ports.url}/   metrics {ports.url}/metrics")
+        screen.say(f"      to acknowledge alarms there: the token in {scene.folder / TOKEN}")
         screen.say(
             f"[3/4] a simulated {scene.watched} sends {count} frames at {scene.rate_hz:g} Hz; alarms as they come:"
         )
@@ -236,7 +239,10 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
         f"  snapshot: {ports.snapshot}\n"
         "http:\n"
         f"  port: {ports.page}\n"
+        f"  token_file: {TOKEN}\n"
     )
+    if not (scene.folder / TOKEN).exists():
+        token.write(scene.folder / TOKEN)
     return path
 
 

@@ -8,8 +8,9 @@ const LIVE_S = 60, BINS = 600, LABEL_PX = 13, TICKS = [0, 1, 2, 5, 10, 20, 50, 1
 const panels = new Map();
 let span_s = 60, shown = null, asked_ms = 0, asking = false, hover = null;
 
-// Square roots: what is usual and what is ten times the limit can be read on one scale.
-const height = value => Math.sqrt(Math.max(value, 0));
+// The limit stands in the middle of every chart. Below it the scale is even; above, each factor is as high as the next,
+// so that what is usual and what is a hundred times the limit can both be read.
+const height = (value, most) => value <= 1 ? 0.5 * Math.max(value, 0) : 0.5 + 0.5 * Math.log(value) / Math.log(most);
 
 export function prepareCharts() {
   at("spans").replaceChildren(...SPANS.map(([seconds, name]) => {
@@ -110,7 +111,7 @@ function draw({label, canvas}, name, chart) {
   pen.setTransform(dots, 0, 0, dots, 0, 0);
   pen.clearRect(0, 0, width, tall);
   const lane = 14, most = highest(chart), x = t => width * (t - shown.first_t_ns) / (shown.last_t_ns - shown.first_t_ns);
-  const y = value => tall - 1 - (tall - lane - 2) * Math.min(height(value) / height(most), 1);
+  const y = value => tall - 1 - (tall - lane - 2) * Math.min(height(value, most), 1);
   grid(pen, width, y, most);
   bars(pen, chart, x, y);
   marks(pen, x, width);
@@ -124,7 +125,7 @@ function draw({label, canvas}, name, chart) {
 }
 
 function highest(chart) {
-  let most = 1.6;
+  let most = 3;
   chart.high.forEach((value, bin) => { if (value !== null && chart.limit[bin]) most = Math.max(most, 1.08 * value / chart.limit[bin]); });
   return most;
 }
@@ -133,7 +134,6 @@ function grid(pen, width, y, most) {
   pen.font = "11px system-ui, sans-serif";
   let named = Infinity;  // where the last label stands: those that would lie on it are left out
   for (const tick of TICKS.filter(one => one <= most)) {
-    if (tick > 1 && most / tick > 30) continue;
     pen.strokeStyle = tick === 1 ? hue("text") : hue("line");
     pen.setLineDash(tick === 1 ? [6, 4] : []);
     pen.beginPath();

@@ -14,7 +14,7 @@ export function showFrames(s) {
   for (const [why, n] of Object.entries(l.dropped)) if (n) rows.push(["dropped: " + words(why), count(n), true]);
   rows.push(["in flight", count(l.in_flight)]);
   for (const [why, n] of Object.entries(l.rejected)) if (n) rows.push(["messages rejected: " + words(why), count(n), true]);
-  rows.push(["judged of announced, last 10 s", (100 * s.coverage).toFixed(1) + " %", s.state === "ok" && s.coverage < 0.999]);
+  rows.push(["judged of announced, last 10 s", (100 * s.coverage).toFixed(1) + " %"]);
   rows.push(["age when judged, 99 %", few(s.frame_age_p99_ms) + " ms"]);
   facts(at("frames"), rows);
 }

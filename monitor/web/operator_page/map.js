@@ -6,7 +6,8 @@ import {get} from "./server.js";
 const REFRESH_MS = 2000;
 // Dark blue to grey below the limit, amber to white above: told apart by lightness alone, whichever colours one sees.
 const STOPS = [[0, [16, 34, 66]], [0.5, [47, 78, 110]], [0.999, [128, 138, 146]], [1, [240, 150, 50]], [2, [252, 205, 90]], [5, [255, 250, 235]]];
-let followed = true, layers = [], layer = null, shown = null, asked_ms = 0, asking = false;
+const NO_LAYER = -1;  // as the API has frames that name none
+let followed = true, job = "", layers = [], layer = null, shown = null, asked_ms = 0, asking = false;
 
 export function prepareMap() {
   at("layer-slider").addEventListener("input", event => choose(layers[Number(event.target.value)]));
@@ -36,10 +37,12 @@ export async function refreshMap() {
   if (asking || Date.now() - asked_ms < REFRESH_MS) return;
   asking = true;
   try {
-    const found = await get("map" + (followed || layer === null ? "" : "?layer=" + layer));
+    const asked = job ? `?job=${encodeURIComponent(job)}&layer=${layer ?? NO_LAYER}` : `?layer=${layer ?? NO_LAYER}`;
+    const found = await get("map" + (followed ? "" : asked));
     show(found);
   } catch (error) {
-    at("layer-section").hidden = true;
+    if (followed) at("layer-section").hidden = true;
+    followed = true;  // what was looked at is gone: the next look is at what is being built
   } finally {
     asked_ms = Date.now();
     asking = false;
@@ -51,17 +54,17 @@ function show(found) {
   layers = found.layers || [];
   at("layer-section").hidden = !found.extent;
   if (!found.extent) return;
-  layer = found.layer;
+  [job, layer] = [found.job, found.layer];
   const slider = at("layer-slider");
   slider.max = String(Math.max(layers.length - 1, 0));
   slider.value = String(layers.indexOf(layer));
   at("layer-follow").setAttribute("aria-pressed", String(followed));
-  at("layer-name").textContent = layer + (found.job ? " of " + found.job : "");
+  at("layer-name").textContent = [layer === null ? "without a number" : layer, found.job].filter(one => one !== "").join(" of ");
   paint(at("map"), found.ratio);
   paint(at("map-before"), found.same_place ? found.same_place.ratio : []);
   at("map").setAttribute("aria-label", `layer ${layer}: worst ${ratio(found.summary.worst?.ratio)}`);
   at("map-before").setAttribute("aria-label", "the ten layers before");
-  const of = (name, s) => [[name + ": judged", count(s.judged)], [name + ": over the warning limit", few(100 * s.rate, 2) + " %"],
+  const of = (name, s) => [[name + ": judged", count(s.judged)], [name + ": over", few(100 * s.rate, 2) + " %"],
     [name + ": worst", s.worst ? ratio(s.worst.ratio) + (s.worst.xy ? " at " + s.worst.xy.map(v => few(v, 4)).join(", ") : "") : "–", s.worst?.ratio > 1],
     [name + ": events", Object.entries(s.events).map(([kind, n]) => n + " " + words(kind)).join(", ") || "none", Object.keys(s.events).length > 0]];
   facts(at("layer-facts"), [...of("layer", found.summary), ...of("job", found.job_summary)]);
