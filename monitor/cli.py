@@ -70,6 +70,7 @@ def _status_of(error: Exception) -> int | None:
     from monitor.journal.store import JournalError
     from monitor.keys import KeyFileError
     from monitor.operators.reach import AlarmError
+    from monitor.taxonomy.embedding import EmbeddingError
     from monitor.taxonomy.store import StoreError
     from monitor.yamlfile import ConfigError
 
@@ -83,6 +84,7 @@ def _status_of(error: Exception) -> int | None:
         | JournalError
         | BlockStoreError
         | StoreError
+        | EmbeddingError
         | KeyFileError,
     ):
         return USAGE

@@ -31,7 +31,7 @@ class EventNamer:
         self._kinds = kinds
         self._bundle = bundle
         self._version = 0
-        self._table: Table | None = None  # None: there is none, or it is another bundle's
+        self._table: Table | None = None  # None: there is none, or it is of another space
         self._namer = Namer([])
         self._failed = False
         self._priorities: Mapping[str, Priority] = {}
@@ -71,7 +71,7 @@ class EventNamer:
         if found is None:
             return
         self._version, held = found
-        if held.bundle != self._bundle or not held.ids:  # another network's centres mean nothing to this one
+        if held.space != self._bundle or not held.ids:  # centres in another space mean nothing to this network
             self._table, self._priorities = None, {}
             return
         extents = zip(held.centres.astype(float), held.radii.tolist(), strict=True)

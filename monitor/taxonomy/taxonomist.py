@@ -21,6 +21,7 @@ from monitor.orders import Memory, Orders
 from monitor.ring import Ring
 from monitor.taxonomy import shown
 from monitor.taxonomy.collector import Collector
+from monitor.taxonomy.embedding import space
 from monitor.taxonomy.launcher import Known, Launcher, Task, due
 from monitor.taxonomy.publish import Write, publish
 from monitor.taxonomy.records import KindRow, Naming
@@ -71,11 +72,12 @@ class Taxonomist:
         assert given.bundle is not None
         config = given.config
         self._settings, self._bundle = config.taxonomy, given.bundle.sha256
+        self._space = space(self._bundle, given.embedding)
         path = beside(Path(config.journal))
         self.page = page_of(path)  # that of the last grouping; not there before the first
         self._store = Store(path, config.camera, check=True)
         self._collector = Collector(Ring(memory.ring), self._store, config.taxonomy)
-        task = Task(str(path), config.camera, str(config.bundle), config.taxonomy, os.getpid())
+        task = Task(str(path), config.camera, str(config.bundle), config.taxonomy, os.getpid(), given.embedding)
         self._raised, self._table = raised, write
         self._asked = False
         self._given: set[int] = set()  # kinds that were told of, and are not marked so yet
@@ -190,8 +192,8 @@ class Taxonomist:
     def _due(self, mono_ns: int) -> bool:
         counts, last = self._collector.counts, self._last
         new = counts.events - (last.events if last else 0)
-        of_bundle = last is None or last.bundle == self._bundle
-        known = Known(self._collector.held(normal=False), new, of_bundle)
+        of_space = last is None or last.space == self._space
+        known = Known(self._collector.held(normal=False), new, of_space)
         ended_ns = self._launcher.ended_ns
         since_ns = None if ended_ns is None else mono_ns - ended_ns
         return due(self._settings, known, since_ns, self._launcher.took_ns)
@@ -204,7 +206,7 @@ class Taxonomist:
         self._kinds = self._store.kinds()
         self._collector.reload()
         if self._table is not None:
-            publish(self._kinds, self._bundle, self._table)
+            publish(self._kinds, self._space, self._table, centres=self._settings.embedding is None)
 
     def _forget_told(self) -> None:
         """A process that was killed may have told of a kind and not have marked it so: the journal knows."""

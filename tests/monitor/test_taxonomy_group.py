@@ -134,13 +134,13 @@ def test_kinds_survive_another_bundle_by_their_samples(task: Task, store: Store,
     group.group(task)
     store.act(1, Naming("ann", "spatter"), 5)
     with store.transaction():  # as an older network with fewer latents would have left them
-        rows = [kind._replace(bundle="cd" * 32, centre=np.zeros(3)) for kind in store.kinds()]
+        rows = [kind._replace(space="cd" * 32, centre=np.zeros(3)) for kind in store.kinds()]
         rows.append(rows[0]._replace(id=9, state="dormant", members=frozenset((999,)), name="gone"))
         store.put_kinds(rows, 10)
     group.group(task)
     found = {kind.id: kind for kind in store.kinds()}
-    assert (found[1].name, found[1].state, found[1].bundle) == ("spatter", "alive", small_bundle.sha256)
-    assert (found[9].name, found[9].state, found[9].bundle, len(found[9].centre)) == ("gone", "dormant", "cd" * 32, 3)
+    assert (found[1].name, found[1].state, found[1].space) == ("spatter", "alive", small_bundle.sha256)
+    assert (found[9].name, found[9].state, found[9].space, len(found[9].centre)) == ("gone", "dormant", "cd" * 32, 3)
     assert len(found) == 3
 
 
