@@ -18,20 +18,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models.points import Points as PointsOf
-from models.points import points_by
-from models.scorer import Scorer
 from models.taxonomy import identity
 from models.taxonomy.cut import Candidate, Cut, CutSettings, find_kinds
 from models.taxonomy.identity import Change, Kind, Kinds
 from models.taxonomy.naming import Extent, Namer, extent
 from models.taxonomy.tree import POINTS_MAX
-from monitor.bundle import Bundle, BundleError
-from monitor.bundle import read as read_bundle
-from monitor.taxonomy import embedding as files
+from monitor.bundle import BundleError
 from monitor.taxonomy.config import Taxonomy
 from monitor.taxonomy.embedding import EmbeddingError
 from monitor.taxonomy.launcher import Task
+from monitor.taxonomy.points import Means, means_of
 from monitor.taxonomy.records import ChangeRow, Counts, KindRow, Run, Sample
 from monitor.taxonomy.store import WAIT_S, Store, StoreError, page_of
 from monitor.taxonomy.telling import Told, write_page
@@ -41,18 +37,6 @@ NICE: Final = 19
 ALIVE_S: Final = 1.0
 
 Points = npt.NDArray[np.float32]
-
-
-class Means(NamedTuple):
-    """By what frames become points."""
-
-    bundle: Bundle
-    embedding: str  # sha256; empty: residuals as they are
-    points: PointsOf
-
-    @property
-    def space(self) -> str:
-        return files.space(self.bundle.sha256, self.embedding or None)
 
 
 class Embedded(NamedTuple):
@@ -93,23 +77,6 @@ def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: C
 
 def settings_of(given: Taxonomy) -> CutSettings:
     return CutSettings(linkage=given.linkage, rule=given.rule, share=given.share, least=given.least)
-
-
-def means_of(task: Task) -> Means:
-    """Bundle and embedding of *task*. Raises BundleError and EmbeddingError."""
-    bundle = read_bundle(Path(task.bundle))
-    held, given = bundle.manifest, task.settings.embedding
-    try:
-        scorer = Scorer(bundle.tensors, held.height, held.width)
-    except ValueError as error:
-        raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
-    if given is None:
-        return Means(bundle, "", points_by(scorer))
-    found = files.read(Path(given))
-    files.require_fit(Path(given), found.about, (held.height, held.width), held.dtype)
-    if task.embedding not in (None, found.sha256):
-        raise EmbeddingError(f"{given}: was replaced while the daemon ran; restart the daemon to use it")
-    return Means(bundle, found.sha256, points_by(scorer, found.embedding))
 
 
 def embedded(store: Store, means: Means, samples: list[Sample]) -> Embedded:
