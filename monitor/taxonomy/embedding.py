@@ -79,9 +79,9 @@ def about(path: Path) -> tuple[About, str]:
 
 def read(path: Path) -> Held:
     """The embedding of *path*. Raises EmbeddingError."""
-    from models import embeddings
-
     said, sha256, tensors = _load(path)
+    from models import embeddings  # what is damaged is told before torch is loaded
+
     try:
         found = embeddings.read(said.what, said.plain, tensors)
     except ValueError as error:

@@ -76,7 +76,9 @@ def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: C
 
 
 def settings_of(given: Taxonomy) -> CutSettings:
-    return CutSettings(linkage=given.linkage, rule=given.rule, share=given.share, least=given.least)
+    """As the configuration has it; points of an embedding have few coordinates, in which halves of a kind lie apart."""
+    again = given.embedding is None
+    return CutSettings(linkage=given.linkage, rule=given.rule, share=given.share, least=given.least, again=again)
 
 
 def embedded(store: Store, means: Means, samples: list[Sample]) -> Embedded:
