@@ -73,7 +73,6 @@ def learn(options: argparse.Namespace) -> int:
     config = configs.read(Path(options.config))
     if config.bundle is None:
         raise ConfigError(f"{options.config}: names no bundle; an embedding is made of what one sees")
-    os.nice(NICE)
     bundle = read_bundle(Path(config.bundle))
     shown = _recorded(bundle, options.paths) if options.paths else _kept(config, bundle)
     least = FRAMES_MIN[options.embedding]
@@ -84,6 +83,7 @@ def learn(options: argparse.Namespace) -> int:
         )
     if not options.json:
         screen.say(f"{len(shown.frames)} frames from {shown.where}" + _also(shown))
+    os.nice(NICE)
     with screen.training() as move:
         embedding = _learned(
             options, bundle, shown.frames, lambda done, steps, loss: move(done, steps, loss, "training")

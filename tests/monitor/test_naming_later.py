@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 from daemon_example import beat, some_config
-from embedding_example import learned
+from embedding_example import FLASHES, SPOTS, learned, spots_and_flashes
 from frames import brighter, normal, with_spot
 from side_example import wait_for
-from taxonomy_example import T_NS, kept, store_of, written
+from taxonomy_example import T_NS, store_of, written
 
 from monitor import eventlog, service
 from monitor.alarms.alarm import Alarm
@@ -65,15 +65,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def kinds(config: Config, store: Store, small_bundle: Bundle) -> dict[str, int]:
     """What was found among spots and flashes."""
-    frames = [normal(1, 1000 + number) for number in range(22)]
-    shown = [with_spot(one)[0] if number < 12 else brighter(one)[0] for number, one in enumerate(frames)]
-    store.write(written([kept(number + 1, frame) for number, frame in enumerate(shown)]))
+    store.write(written(spots_and_flashes()))
     run = group.group(
         Task(str(Path(config.journal).with_suffix(".kinds.db")), "melt", str(config.bundle), config.taxonomy, 0)
     )
     assert run.kinds == 2
     of = {one.id: one.kind for one in store.samples("normal = 0")}
-    spot, bright = of[1], of[22]
+    spot, bright = of[1], of[SPOTS + FLASHES]
     assert spot is not None
     assert bright is not None
     return {"spot": spot, "bright": bright}
