@@ -1,7 +1,7 @@
 """Scores on the processor: compiled loops from pixels to scores, in one layout, and in between a `Pass`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final, Protocol
 
@@ -15,7 +15,7 @@ from models.compiled.prepare import prepare
 from models.compiled.residual import score, window_shares
 from models.plan import Plan
 from models.preparation import LIGHT_CAP, ROUND, Alignment, Preparation
-from models.scores import Deviations, Float32s, Scores
+from models.scores import Deviations, Float32s, Pictures, Scores, joined
 from models.tensors import ChartParameters
 
 CHUNK_MIN: Final = 8
@@ -80,9 +80,16 @@ class CpuEngine:
 
     def deviations(self, frames: npt.NDArray[Any]) -> Deviations:
         """How *frames* (n, h, w) deviate from normal, in the calling thread. Only of engines that draw in float32."""
-        pieces = [frames[first : first + self._chunk] for first in range(0, len(frames), self._chunk)]
-        found = [self._lanes[0].deviations(_plain(piece)) for piece in pieces]
+        found = [self._lanes[0].deviations(piece) for piece in self._pieces(frames)]
         return Deviations(*map(np.concatenate, zip(*found, strict=True)))
+
+    def pictures(self, frames: npt.NDArray[Any]) -> Pictures:
+        """What is seen and drawn of *frames* (n, h, w), one or more; likewise."""
+        return joined([self._lanes[0].pictures(piece) for piece in self._pieces(frames)])
+
+    def _pieces(self, frames: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+        for first in range(0, len(frames), self._chunk):
+            yield _plain(frames[first : first + self._chunk])
 
 
 class Work:
@@ -120,6 +127,7 @@ class _Lane:
         self._align = alignment is not None
         self._ground = np.zeros((height, width), np.float32) if alignment is None else alignment.ground
         self._light = light_of(alignment)
+        self._units = np.float32(held.scale), np.float32(held.shift)
         self._normal = np.array([held.shift, 1.0 / held.scale], np.float32)
         self._offset = float(charts.offset_mean), 1.0 / float(charts.offset_sd)
         self._windows = stride, height, width, charts.window, math.gcd(charts.window, charts.stride, stride)
@@ -134,9 +142,20 @@ class _Lane:
 
     def __call__(self, frames: npt.NDArray[Any]) -> Scores:
         """Scores of *frames* (n, h, w), at least one and at most as many as there is scratch memory for."""
-        count = len(frames)
         patches, poses = self._prepared(frames)
         latent, drawn = self._through(patches)
+        return self._scored(patches, latent, drawn, poses, self._sensor)
+
+    def _scored(
+        self,
+        patches: Float32s,
+        latent: Float32s,
+        drawn: Bits,
+        poses: npt.NDArray[np.float64],
+        sensor: tuple[int, int, int],
+    ) -> Scores:
+        """*poses* and *sensor* lead from what the network sees to the place of the peak of `local`."""
+        count = len(patches)
         charts, where = np.empty((4, count), np.float32), np.empty((count, 2), np.int16)
         score(
             patches,
@@ -149,7 +168,7 @@ class _Lane:
             self._windows,
             self._shares,
             poses,
-            self._sensor,
+            sensor,
             charts,
             where,
         )
@@ -161,6 +180,20 @@ class _Lane:
         latent, drawn = self._through(patches)
         residual = (patches - drawn.view(np.float32) - self._through.center) * self._inverse_scale
         return Deviations(latent, of_patches(residual, self._through.patch_px, self._size))
+
+    def pictures(self, frames: npt.NDArray[Any]) -> Pictures:
+        """Likewise what is seen and drawn."""
+        patches, poses = self._prepared(frames)
+        latent, bits = self._through(patches)
+        unmoved = np.zeros_like(poses), (1, *self._size)  # so that `where` stays in the pixels of the pictures
+        scores = self._scored(patches, latent, bits, *unmoved)
+        drawn = bits.view(np.float32) + self._through.center
+        scale, shift = self._units
+        seen, drawn, residual = (
+            of_patches(one, self._through.patch_px, self._size)
+            for one in (patches * scale + shift, drawn * scale + shift, (patches - drawn) * self._inverse_scale)
+        )
+        return Pictures(seen, drawn, residual, scores)
 
     def _prepared(self, frames: npt.NDArray[Any]) -> tuple[Float32s, npt.NDArray[np.float64]]:
         """What the network sees of *frames*, in patches, and where each was turned to."""

@@ -1,23 +1,25 @@
 """Frames as points by which kinds of anomaly are told apart: by their residuals, or by an embedding that was learned.
 
 The first needs no torch, and is what `models.taxonomy.embedding` makes of the scorer's deviations. The others are held
-in a file (`models.embeddings`), and load torch.
+in a file (`models.embeddings`), and load torch. There are the whitened latent as it is and pixels to compare them with.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.preparation import Frames
 from models.scorer import Scorer
-from models.taxonomy.embedding import embed
+from models.taxonomy.embedding import cells, embed
 
 if TYPE_CHECKING:
     from models.embeddings import Embedding
 
 Float32s = npt.NDArray[np.float32]
+
+PIXEL_CELLS: Final = 32  # along each side, at most, that pixels are averaged over
 
 Points = Callable[[Frames], Float32s]
 """Frames (n, h, w) of the scorer's size and type -> points (n, d); NaN where a frame or its residual is not finite."""
@@ -47,4 +49,24 @@ def _residuals(scorer: Scorer) -> Points:
         seen = scorer.deviations(frames)
         return embed(seen.latent, seen.residual, placed=placed)
 
+    return points
+
+
+def latents_by(scorer: Scorer) -> Points:
+    """The autoencoder's own latent, whitened: its length says how far a frame is from normal, its direction how."""
+
+    def points(frames: Frames) -> Float32s:
+        seen = scorer.deviations(frames)
+        found = seen.latent.copy()
+        found[~np.isfinite(found).all(axis=1)] = np.nan
+        return found
+
+    return points
+
+
+def pixels(frames: Frames) -> Float32s:
+    """Pixels as they are, averaged over at most PIXEL_CELLS x PIXEL_CELLS cells: a baseline, without any network."""
+    found = [cells(frame.astype(np.float64), PIXEL_CELLS) for frame in frames]
+    points = np.array(found, np.float32)
+    points[~np.isfinite(points).all(axis=1)] = np.nan
     return points

@@ -16,7 +16,7 @@ from models import cpu
 from models.cpu import CompiledPass, CpuEngine
 from models.plan import fits, plan_of
 from models.preparation import FRAME_DTYPES, Frames
-from models.scores import Deviations, Precision, Scores, no_scores, of_images
+from models.scores import Deviations, Pictures, Precision, Scores, joined, no_scores, of_images
 from models.tensors import Parts, Tensors, split, whitened
 from models.tiles import Tiling, tiling_of
 
@@ -108,6 +108,28 @@ class Scorer:
         local = self.score_tiles(frames).local.reshape(len(frames), -1)
         tiles = (local.argmax(axis=1) + self.tiling.count * np.arange(len(frames))).tolist()
         return self._plain.deviations(np.concatenate([self.tiling.cut(frames, tile, tile + 1) for tile in tiles]))
+
+    def pictures(self, frames: Frames) -> Pictures:
+        """*frames* (n, h, w) as they are seen and drawn, one or more; by a decoder in float32 on the processor.
+
+        As `models.reconstruction` has them, without torch where compiled loops score. Of images, their tiles put
+        together, in the image's own pixels whatever the binning.
+        """
+        self.require_fit(frames)
+        if self.tiling is None:
+            return self._plain.pictures(frames)
+        return joined([self._whole(self.tiling, image[None]) for image in frames])
+
+    def _whole(self, tiling: Tiling, image: Frames) -> Pictures:
+        """The pictures of one *image* (1, h, w)."""
+        tiles = joined([self._plain.pictures(some) for some in tiles_of(tiling, image, TILES)])
+        bins, side = self.parts.preparation.binning, tiling.side
+        seen, drawn, residual = (
+            tiling.together(one.repeat(bins, 1).repeat(bins, 2)[:, :side, :side])[None] for one in tiles[:3]
+        )
+        where = np.minimum(tiles.scores.where * bins + bins // 2, side - 1) + tiling.corners
+        placed = tiles.scores._replace(where=where.astype(np.int16))
+        return Pictures(seen, drawn, residual, of_images(placed, tiling.count))
 
     @cached_property
     def _plain(self) -> CpuEngine:

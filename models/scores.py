@@ -1,5 +1,6 @@
 """What a scorer says of frames."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -36,6 +37,15 @@ class Deviations(NamedTuple):
     residual: Float32s  # (n, H, W), as the network sees them, in units of residual_scale
 
 
+class Pictures(NamedTuple):
+    """n frames as the network sees and draws them, for people to look at; (n, H, W) each but the scores."""
+
+    seen: Float32s  # pixel units, as is the next
+    drawn: Float32s
+    residual: Float32s  # in units of residual_scale
+    scores: Scores  # of the same pass; *where* is in the pixels of these pictures, not of the sensor
+
+
 def of_images(tiles: Scores, count: int) -> Scores:
     """Scores of n images from those of their n * *count* tiles: of each chart the largest.
 
@@ -47,6 +57,13 @@ def of_images(tiles: Scores, count: int) -> Scores:
     local = tiles.local.reshape(-1, count)
     worst = local.argmax(axis=1) + count * np.arange(len(local))
     return Scores(latent=tiles.latent[worst], where=tiles.where[worst], **largest)
+
+
+def joined(parts: Sequence[Pictures]) -> Pictures:
+    """*parts*, one or more, one after the other."""
+    seen, drawn, residual, scores = zip(*parts, strict=True)
+    together = Scores(*map(np.concatenate, zip(*scores, strict=True)))
+    return Pictures(np.concatenate(seen), np.concatenate(drawn), np.concatenate(residual), together)
 
 
 def no_scores(latent: int) -> Scores:

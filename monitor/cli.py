@@ -71,6 +71,7 @@ def _status_of(error: Exception) -> int | None:
     from monitor.keys import KeyFileError
     from monitor.operators.reach import AlarmError
     from monitor.taxonomy.embedding import EmbeddingError
+    from monitor.taxonomy.events import CompareError
     from monitor.taxonomy.store import StoreError
     from monitor.yamlfile import ConfigError
 
@@ -84,6 +85,7 @@ def _status_of(error: Exception) -> int | None:
         | JournalError
         | BlockStoreError
         | StoreError
+        | CompareError
         | EmbeddingError
         | KeyFileError,
     ):

@@ -157,7 +157,7 @@ class Engine:
             getattr(batch, chart)[scored] = verdicts.values[:, index]
         batch.judged_ns[scored] = self._clock()
         batch.joint[scored] = verdicts.joint
-        batch.where[scored] = verdicts.scores.where
+        batch.where[scored] = verdicts.scores.where  # last: who reads the ring takes it that the scores are there then
         batch.fault[chosen] = verdicts.fault
 
     def _observe(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts, started_ns: int) -> None:

@@ -99,10 +99,11 @@ def layout(charts: int, slots: int, height: int, width: int, dtype: PixelType) -
     )
 
 
-def open_memory(orders: Orders) -> Memory:
+def open_memory(orders: Orders, *, read_only: bool = False) -> Memory:
     """The shared memory that *orders* name."""
     charts = len(orders.bundle.limits) if orders.bundle else 0
-    return Memory(*attach(orders.memory_fd, *layout(charts, orders.slots, orders.height, orders.width, orders.dtype)))
+    parts = layout(charts, orders.slots, orders.height, orders.width, orders.dtype)
+    return Memory(*attach(orders.memory_fd, *parts, read_only=read_only))
 
 
 def receive() -> Orders:

@@ -32,12 +32,13 @@ def create(size: int) -> int:
     return fd
 
 
-def attach(fd: int, *parts: Fields) -> list[Arrays]:
-    """The arrays of each of *parts* in the memory behind *fd*.
+def attach(fd: int, *parts: Fields, read_only: bool = False) -> list[Arrays]:
+    """The arrays of each of *parts* in the memory behind *fd*; *read_only* ones cannot be written, whoever tries.
 
     Raises ValueError where the memory is smaller than the layout: two processes disagree about the configuration.
     """
-    memory = mmap.mmap(fd, os.fstat(fd).st_size)
+    access = mmap.ACCESS_READ if read_only else mmap.ACCESS_DEFAULT
+    memory = mmap.mmap(fd, os.fstat(fd).st_size, access=access)
     return lay_out(memory, *parts)
 
 

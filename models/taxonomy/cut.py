@@ -18,6 +18,11 @@ What a cut at one height leaves to be done is done after it (`models.taxonomy.sp
 under Ward's criterion, so each kind is split in two again where the parts are kinds of their own by their silhouette,
 or where a few points stand alone in it. Points far out of their kind are kept apart at last, with the groups that are
 too few; where enough of them lie together, they are a kind.
+
+How each odd case is answered: no point has no kinds; one point, and fewer than two kinds could have, are undivided,
+and so are points that are all alike; duplicates count as often as they are there; points that are not finite are left
+out, and so labelled. Points strung between two kinds like a bridge leave them two: those near an end go to it, those
+between are kept apart or, where enough lie together, are kinds of their own.
 """
 
 from typing import Final, Literal, NamedTuple, get_args
@@ -26,7 +31,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from models.taxonomy.embedding import SHARE, Float64s, Floats, components
-from models.taxonomy.silhouettes import mean_silhouette
+from models.taxonomy.silhouettes import mean_silhouette, sample
 from models.taxonomy.splits import Indices, apart, split_again, with_groups_apart, with_isolated
 from models.taxonomy.stability import (
     Grouping,
@@ -57,8 +62,6 @@ FOUND_AGAIN: Final = 0.75
 MORE_THAN_CLOUDS: Final = 0.15
 """By which a silhouette must exceed that of clouds: three to nine kinds of melt-pool events do by 0.2 and more, events
 of one kind by up to 0.2, which are mostly not found again either (docs/taxonomy.md)."""
-
-SAMPLE: Final = 1500  # points whose silhouettes are taken, evenly spread: distances of all their pairs take 18 MB
 
 
 class CutSettings(NamedTuple):
@@ -124,7 +127,7 @@ def _require(settings: CutSettings) -> None:
 
 def _at_share(tree: Tree, reduced: Float64s, settings: CutSettings, count: int) -> Cut:
     nodes = nodes_below(tree, merges_up_to(tree, settings.share * tree.height))
-    labels = _largest_first(labels_of(tree, [node for node in nodes if tree.size(node) >= settings.least]))
+    labels = largest_first(labels_of(tree, [node for node in nodes if tree.size(node) >= settings.least]))
     kinds = int(labels.max(initial=-1)) + 1
     why = f"cut at {settings.share:g} of the height {tree.height:.3g}"
     return _cut(tree, reduced, labels, kinds >= 2, (), kinds, why, count)
@@ -187,7 +190,7 @@ def _looked_at(
     rng: np.random.Generator,
 ) -> tuple[Candidate, ...]:
     """Every one of *ways* to cut, by its number of kinds."""
-    some = _sample(tree.leaves)
+    some = sample(tree.leaves)
     distances, of_whole = (cdist(points[some], points[some]) for points in (reduced, whole))
     others = resamples(reduced, settings.linkage, settings.least, KINDS_MAX, rng)
     splits = [
@@ -221,10 +224,10 @@ def _settled(tree: Tree, way: Grouping, whole: Float64s, settings: CutSettings) 
     if settings.again:
         labels = with_isolated(tree, labels_of(tree, split_again(tree, nodes, whole, least)), whole, least)
     labels[apart(whole, labels)] = FEW
-    return _largest_first(with_groups_apart(whole, labels, least))
+    return largest_first(with_groups_apart(whole, labels, least))
 
 
-def _largest_first(labels: Indices) -> Indices:
+def largest_first(labels: Indices) -> Indices:
     """The same groups, numbered by their size, and by their first point where they are equally large."""
     kinds, first, counts = np.unique(labels[labels >= 0], return_index=True, return_counts=True)
     order = np.lexsort((first, -counts))
@@ -247,12 +250,8 @@ def _cut(
     why: str,
     count: int,
 ) -> Cut:
-    some = _sample(tree.leaves)
+    some = sample(tree.leaves)
     silhouette = mean_silhouette(cdist(reduced[some], reduced[some]), labels[some])
     of_all = np.full(count, LEFT_OUT, np.int64)
     of_all[tree.rows] = labels
     return Cut(of_all, discrete, silhouette, candidates, chosen, why, tree)
-
-
-def _sample(count: int) -> Indices:
-    return np.linspace(0, max(count - 1, 0), min(count, SAMPLE)).round().astype(np.int64)

@@ -78,7 +78,7 @@ def embed(latent: Floats, residual: Floats, *, placed: bool = True) -> Float32s:
 def _point(latent: Float64s, residual: Float64s, placed: bool) -> Float64s:
     parts = (
         (DIRECTION_WEIGHT if placed else ANYWHERE_WEIGHT) * _unit(latent),
-        PLACE_WEIGHT * _unit(_cells(_roots(residual)) if placed else _roots(_at_peak(residual)).ravel()),
+        PLACE_WEIGHT * _unit(cells(_roots(residual)) if placed else _roots(_at_peak(residual)).ravel()),
         SPREAD_WEIGHT * _spread(residual),
         COARSENESS_WEIGHT * _coarseness(residual),
     )
@@ -91,10 +91,10 @@ def _roots(residual: Float64s) -> Float64s:
     return roots
 
 
-def _cells(picture: Float64s) -> Float64s:
-    """*picture* (H, W) averaged over cells of about the same size: (cells,)."""
+def cells(picture: Float64s, most: int = CELLS) -> Float64s:
+    """*picture* (H, W) averaged over cells of about the same size, at most *most* along each side: (cells,)."""
     for axis, length in enumerate(picture.shape):
-        edges = np.linspace(0, length, min(length, CELLS) + 1).round().astype(np.int64)
+        edges = np.linspace(0, length, min(length, most) + 1).round().astype(np.int64)
         sizes = np.diff(edges).reshape((-1, 1) if axis == 0 else (1, -1))
         picture = np.add.reduceat(picture, edges[:-1], axis=axis) / sizes
     return picture.ravel()

@@ -2,6 +2,11 @@
 
 They divide all points among as many groups as they are told, outliers too, and find no number by themselves: the elbow,
 the silhouette or the BIC of a range of numbers are what there is to choose by.
+
+How each odd case is answered: no points, more groups than points, and points that are not finite are refused; one point
+is one group; of duplicates, and of points that are all alike, there may be fewer groups than were asked for, and the
+others are empty; points strung between two groups like a bridge go to the nearer one, or are a group of their own where
+there is one more than the two.
 """
 
 import warnings
@@ -16,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
 
-from models.taxonomy.silhouettes import mean_silhouette
+from models.taxonomy.silhouettes import mean_silhouette, sample
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
@@ -78,13 +83,21 @@ class Agreement(NamedTuple):
 
 def partition(points: Floats, count: int, method: Method, seed: int = 0) -> Partition:
     """*points* (n, d), all finite, in *count* groups. Raises ValueError for fewer points than groups, and none."""
+    _require(points, count)
+    x = points.astype(np.float64)
+    return _k_medoids(x, cdist(x, x), count, seed) if method == "k-medoids" else _by_sklearn(x, count, method, seed)
+
+
+def _require(points: Floats, count: int) -> None:
+    if not len(points):
+        raise ValueError("there are no points to group")
     if not 1 <= count <= len(points):
         raise ValueError(f"{len(points)} points in {count} groups: 1 to {len(points)} are possible")
     if not np.isfinite(points).all():
         raise ValueError("points hold numbers that are not finite: leave those out")
-    x = points.astype(np.float64)
-    if method == "k-medoids":
-        return _k_medoids(x, count, seed)
+
+
+def _by_sklearn(x: Float64s, count: int, method: Method, seed: int) -> Partition:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than groups: some stay empty
         return _k_means(x, count, seed) if method == "k-means" else _mixture(x, count, seed)
@@ -101,14 +114,16 @@ def _mixture(x: Float64s, count: int, seed: int) -> Partition:
     a group than coordinates, and rare kinds never have them."""
     found = GaussianMixture(
         count, covariance_type="diag", n_init=STARTS, random_state=seed, reg_covar=VARIANCE_MIN, init_params="k-means++"
-    ).fit(x)
+    ).fit(x if len(x) > 1 else np.repeat(x, 2, axis=0))  # it refuses a single one, which has the same mean and variance
     likelihood = float(found.score(x)) * len(x)
     return Partition(found.predict(x).astype(np.int64), found.means_, -2 * likelihood, float(found.bic(x)))
 
 
-def _k_medoids(x: Float64s, count: int, seed: int) -> Partition:
-    """Alternation of assigning points and choosing medoids (Park and Jun 2009), the best of some starts."""
-    distances = cdist(x, x)
+def _k_medoids(x: Float64s, distances: Float64s, count: int, seed: int) -> Partition:
+    """Alternation of assigning points and choosing medoids (Park and Jun 2009), the best of some starts.
+
+    *distances* (n, n) of all pairs of points: memory grows with their square.
+    """
     rng = np.random.default_rng(seed)
     best: tuple[float, Indices] | None = None
     for _ in range(STARTS):
@@ -148,16 +163,26 @@ def _alternate(distances: Float64s, medoids: Indices) -> Indices:
 
 
 def curve(points: Floats, counts: Sequence[int], method: Method, seed: int = 0) -> Curve:
-    """Partitions of *points* (n, d) in each of *counts* groups, which rise. Raises ValueError as `partition` does."""
+    """Partitions of *points* (n, d) in each of *counts* groups, which rise. Raises ValueError as `partition` does.
+
+    Silhouettes are those of at most `silhouettes.SAMPLE` of the points.
+    """
     if not counts or list(counts) != sorted(set(counts)):
         raise ValueError("numbers of groups must rise, and there must be one")
-    found = tuple(partition(points, count, method, seed) for count in counts)
-    distances = cdist(points, points)
+    for count in (counts[0], counts[-1]):
+        _require(points, count)
+    x, some = points.astype(np.float64), sample(len(points))
+    if method == "k-medoids":
+        distances = cdist(x, x)
+        found = tuple(_k_medoids(x, distances, count, seed) for count in counts)
+    else:
+        found = tuple(_by_sklearn(x, count, method, seed) for count in counts)
+    distances = cdist(x[some], x[some])
     return Curve(
         method,
         tuple(counts),
         tuple(one.cost for one in found),
-        tuple(mean_silhouette(distances, one.labels) for one in found),
+        tuple(mean_silhouette(distances, one.labels[some]) for one in found),
         tuple(one.bic for one in found),
         found,
     )

@@ -134,6 +134,12 @@ class Collector:
             if key in self._waiting:
                 self._alarms[key] = one.alarm.id
 
+    def waiting(self, alarm: str, stream: str, seq: int) -> Kept | None:
+        """What waits to be written of an *alarm*, or frame *seq* of *stream*. Any thread may ask."""
+        held = list(self._waiting.items())  # a copy: the thread that writes goes on
+        frames = [one for _, one in held if (one.sample.stream, one.sample.seq) == (stream, seq)]
+        return next(iter([*frames, *(one for key, one in held if self._alarms.get(key) == alarm)]), None)
+
     def look_for_normal(self, mono_ns: int, t_ns: int) -> None:
         """Now and then, copy the latest judged frame that is within its limits."""
         if mono_ns < self._next_normal_ns or self._bounds[True].items == 0:

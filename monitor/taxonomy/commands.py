@@ -94,6 +94,12 @@ def run(options: argparse.Namespace) -> int:
     return DONE
 
 
+def compare(options: argparse.Namespace) -> int:
+    from monitor.taxonomy import compare_command
+
+    return compare_command.compare(options)
+
+
 def _by_daemon(config: Config, by: str) -> Overview:
     """Have the daemon group, and wait until it has."""
 

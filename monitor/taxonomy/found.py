@@ -99,9 +99,14 @@ def too_few(given: Taxonomy) -> Ids:
 
 def plane(given: Taxonomy) -> Plane:
     """The first two principal components of all points, those of normal frames among them."""
-    rows = np.flatnonzero(np.isfinite(given.points).all(axis=1))
-    usual = given.points[:0] if given.normals is None else given.normals[np.isfinite(given.normals).all(axis=1)]
-    points = np.concatenate((given.points[rows], usual)) if len(usual) else given.points[rows]
+    return plane_of(given.points, given.normals)
+
+
+def plane_of(every: Floats, normals: Floats | None = None) -> Plane:
+    """As `plane`, of points (n, d) and those of *normals* (k, d)."""
+    rows = np.flatnonzero(np.isfinite(every).all(axis=1))
+    usual = every[:0] if normals is None else normals[np.isfinite(normals).all(axis=1)]
+    points = np.concatenate((every[rows], usual)) if len(usual) else every[rows]
     found = components(points, 1.0)
     places = np.zeros((len(points), 2))
     places[:, : min(found.shape[1], 2)] = found[:, :2]

@@ -3,11 +3,13 @@
 import argparse
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from monitor import arguments as take
 from monitor.taxonomy.records import NAME_MOST, NOTE_MOST
 from monitor.vitals import PRIORITIES
+
+GROUPS_MOST: Final = 24  # as models.taxonomy.cut.KINDS_MAX, which the commands do not load
 
 
 def text(most: int) -> Callable[[str], str]:
@@ -47,6 +49,36 @@ def add(taxonomy: argparse.ArgumentParser) -> None:
         "learn", "learn", "learn an embedding by which kinds are told apart, from frames of events", "learn"
     )
     _add_learning(learn)
+    _add_compare(
+        command("compare", "compare", "other ways to group, and other embeddings, side by side; changes nothing")
+    )
+
+
+def _add_compare(compare: Any) -> None:
+    compare.add_argument(
+        "--from", dest="paths", nargs="+", default=[], metavar="PATH", help="recorded frames in place of kept events"
+    )
+    compare.add_argument(
+        "--embedding", action="append", default=[], metavar="FILE", help="an embedding to compare too; again for each"
+    )
+    compare.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="what events are: CSV with columns label, and alarm or seq (and stream); the truth of a simulated camera "
+        "(.jsonl); with --from also `folders`: names of the frames' folders (default: names of kinds)",
+    )
+    numbers = compare.add_mutually_exclusive_group()
+    numbers.add_argument("--kinds", type=groups, metavar="K", help="every way is to find so many groups")
+    numbers.add_argument("--most", type=groups, metavar="K", help="try up to so many groups (default 12)")
+    compare.add_argument("--out", metavar="REPORT.html", help="write a page with curves, maps and typical frames")
+
+
+def groups(given: str) -> int:
+    """A number of groups, 2 to GROUPS_MOST."""
+    found = take.count(given)
+    if not 2 <= found <= GROUPS_MOST:
+        raise argparse.ArgumentTypeError(f"takes 2 to {GROUPS_MOST}")
+    return found
 
 
 def _add_learning(learn: argparse.ArgumentParser) -> None:

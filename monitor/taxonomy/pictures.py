@@ -115,16 +115,9 @@ def _turn(x: float, foot: float, happened: Happened) -> str:
 def map_of(given: Taxonomy) -> tuple[str, Plane, int]:
     """Events on their first two principal components, by kind; how they lie there, and how many are drawn."""
     found, of = plane(given), kind_of(given)
-    shown = _some(of[found.rows])
-    everywhere = np.concatenate((found.places, found.normal))
-    low, high = everywhere.min(axis=0, initial=0.0), everywhere.max(axis=0, initial=0.0)
-    scale = min((WIDTH - 2 * MAP_PAD_PX) / max(high[0] - low[0], 1e-9), (MAP_PX - 2 * MAP_PAD_PX) / max(
-        high[1] - low[1], 1e-9
-    ))  # fmt: skip
-    middle = (low + high) / 2  # one scale for both, so that near is near in every direction
-    at, usual = (
-        (places - middle) * (scale, -scale) + (WIDTH / 2, MAP_PX / 2) for places in (found.places, found.normal)
-    )
+    shown = some_of_each(of[found.rows], POINTS_MAX)
+    everywhere = fitted(np.concatenate((found.places, found.normal)), WIDTH, MAP_PX, MAP_PAD_PX)
+    at, usual = everywhere[: len(found.places)], everywhere[len(found.places) :]
     parts = [f'<rect width="{WIDTH}" height="{MAP_PX}" fill="#fafbfc"/>']
     parts += [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.4" fill="{QUIET}" fill-opacity="0.4"/>' for x, y in usual.tolist()
@@ -136,6 +129,15 @@ def map_of(given: Taxonomy) -> tuple[str, Plane, int]:
         parts.append(f'<g fill-opacity="0.75">{marks}</g>')
     parts += _map_names(given, at, kinds)
     return svg(MAP_PX, parts, "Map of the events"), found, len(shown)
+
+
+def fitted(places: Floats, width: float, height: float, pad: float) -> Floats:
+    """*places* (n, 2) as they lie in a picture: on one scale, so that near is near in every direction."""
+    low, high = places.min(axis=0, initial=0.0), places.max(axis=0, initial=0.0)
+    across, up = np.maximum(high - low, 1e-9)
+    scale = min((width - 2 * pad) / across, (height - 2 * pad) / up)
+    found: Floats = (places - (low + high) / 2) * (scale, -scale) + (width / 2, height / 2)
+    return found
 
 
 def _map_names(given: Taxonomy, at: Floats, kinds: Ids) -> Iterator[str]:
@@ -159,11 +161,11 @@ def _is_free(x: float, y: float, taken: list[tuple[float, float]]) -> bool:
     return not any(abs(x - left) < NAME_PX and abs(y - top) < LINE_PX - 0.5 for left, top in taken)
 
 
-def _some(kinds: Ids) -> Ids:
-    """Rows of at most POINTS_MAX events; of kinds with many some, spread evenly, and of rare ones all."""
+def some_of_each(kinds: Ids, most: int) -> Ids:
+    """Rows of at most *most* events; of kinds with many some, spread evenly, and of rare ones all."""
     rows = np.arange(len(kinds))
     groups = [rows[kinds == kind] for kind in np.unique(kinds)]
-    left, chosen = POINTS_MAX, list[Ids]()
+    left, chosen = most, list[Ids]()
     for index, group in enumerate(sorted(groups, key=len)):
         count = min(len(group), left // (len(groups) - index))
         chosen.append(group[np.linspace(0, len(group) - 1, count).round().astype(np.int64)])

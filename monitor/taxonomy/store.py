@@ -216,6 +216,15 @@ class Store:
         data, dtype, height, width = found[0]
         return np.frombuffer(data, dtype).reshape(height, width)
 
+    def of_alarm(self, alarm: str, stream: str, seq: int) -> Kept | None:
+        """Frame *seq* of *stream*, or the most extreme one of an *alarm*; None where neither was kept."""
+        is_it = "normal = 0 AND stream = ? AND seq = ?"
+        where = f"{is_it} OR alarm = ? ORDER BY {is_it} DESC, ratio DESC"
+        for sample in self.first(where, [stream, seq, alarm, stream, seq], 1):
+            pixels = self.pixels(sample.id)
+            return None if pixels is None else Kept(sample, pixels)
+        return None
+
     # Kinds
 
     def kinds(self) -> list[KindRow]:

@@ -26,11 +26,11 @@ from monitor.taxonomy.embedding import space
 from monitor.taxonomy.launcher import Known, Launcher, Task, due
 from monitor.taxonomy.namer_feed import Named, NamerFeed
 from monitor.taxonomy.publish import Write, living_in, publish
-from monitor.taxonomy.records import KindRow, Naming
+from monitor.taxonomy.records import Kept, KindRow, Naming
 from monitor.taxonomy.shown import KindInFull, Overview
 from monitor.taxonomy.store import Store, beside, page_of
 from monitor.taxonomy.table import shown_name
-from monitor.types import Kind
+from monitor.types import Kind, Peak
 
 WRITE_NS: Final = 1_000_000_000
 """Between two writes: alarms that come one after the other share one."""
@@ -57,7 +57,7 @@ class TaxonomyStatus(msgspec.Struct, frozen=True):
 
 
 class Taxonomist:
-    """Used by the journal's thread, but for `overview`, `kind`, `name`, `ask` and `status`, which any may call."""
+    """Used by the journal's thread, but `overview`, `kind`, `kept`, `name`, `ask` and `status` may be called by any."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Taxonomist:
         config = given.config
         self._settings, self._bundle = config.taxonomy, given.bundle.sha256
         self._space = space(self._bundle, given.embedding)
+        self._frame = (given.height, given.width), given.dtype
         path = beside(Path(config.journal))
         self.page = page_of(path)  # that of the last grouping; not there before the first
         self._store = Store(path, config.camera, check=True)
@@ -163,6 +164,15 @@ class Taxonomist:
     def kind(self, number: int) -> KindInFull | None:
         """One kind; None where there is none of that id. Raises sqlite3.Error."""
         return shown.in_full(self._store, number)
+
+    def kept(self, alarm: str, stream: str, peak: Peak) -> Kept | None:
+        """The frame kept of an *alarm* with that *peak*, or its most extreme one that is. Raises sqlite3.Error.
+
+        None where there is none, or it is not of the size and type that is judged now.
+        """
+        # In this order: what waits no more has been written.
+        found = self._collector.waiting(alarm, stream, peak.seq) or self._store.of_alarm(alarm, stream, peak.seq)
+        return None if found is None or (found.pixels.shape, found.pixels.dtype.name) != self._frame else found
 
     def name(self, number: int, asked: Naming, t_ns: int) -> KindInFull | None:
         """Say of a kind what is *asked*. Raises sqlite3.Error."""

@@ -32,11 +32,12 @@ class Told(NamedTuple):
 def write_page(path: Path, store: Store, told: Told) -> None:
     """Write the page of a grouping to *path*, and the same as JSON beside it: each whole, or not at all."""
     taxonomy = _taxonomy(store, told)
-    _write(path.with_suffix(".json"), report.to_json(taxonomy))
-    _write(path, report.render(taxonomy).encode())
+    write(path.with_suffix(".json"), report.to_json(taxonomy))
+    write(path, report.render(taxonomy).encode())
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write *data* to *path*, whole or not at all. Raises OSError."""
     scratch = path.with_name(f".{path.name}.new")
     scratch.write_bytes(data)
     os.replace(scratch, path)
@@ -62,10 +63,15 @@ def _taxonomy(store: Store, told: Told) -> found.Taxonomy:
 
 
 def _small(pixels: npt.NDArray[Any] | None, sample: Sample) -> npt.NDArray[Any]:
-    step = max(1, -(-max(sample.height, sample.width) // SIDE_PX))
     if pixels is None:  # dropped meanwhile
         pixels = np.zeros((sample.height, sample.width), sample.dtype)
-    return pixels[::step, ::step]
+    return small(pixels)
+
+
+def small(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Small pictures of frames (..., h, w)."""
+    step = max(1, -(-max(frames.shape[-2:]) // SIDE_PX))
+    return frames[..., ::step, ::step]
 
 
 def _kind(row: KindRow, told: Told) -> Kind:

@@ -1,5 +1,6 @@
 """What HTTP shows of the side process, and passes on to it."""
 
+import asyncio
 import logging
 import os
 import time
@@ -22,9 +23,12 @@ from monitor.orders import Memory, Orders
 from monitor.sinks.dispatch import Dispatch
 from monitor.status import Status
 from monitor.sweep import Swept
-from monitor.taxonomy.records import Naming
+from monitor.taxonomy.records import Kept, Naming
 from monitor.taxonomy.shown import KindInFull, Overview
 from monitor.taxonomy.taxonomist import Taxonomist
+from monitor.viewer.alarms import AlarmPictures
+from monitor.viewer.viewer import Viewer
+from monitor.web.pictures import NoPictureError
 from monitor.web.taxonomy import NoKindsError
 
 ANSWER_S: Final = 10.0
@@ -43,6 +47,8 @@ class Window:
         self._reader = reader
         self._wake_fd = given.wake_fd
         self._latest: tuple[int, Figures | None] | None = None
+        self.viewer = Viewer(given)  # of the event loop
+        self._pictures = AlarmPictures(self.viewer, self._kept)
         self._metrics = Metrics(
             CollectorRegistry(),
             given,
@@ -113,6 +119,29 @@ class Window:
         if self._desk.taxonomist is None:
             raise NoKindsError("nothing is judged without a bundle, so there are no kinds")
         return self._desk.taxonomist
+
+    async def picture(self, alarm_id: str) -> bytes:
+        alarm = await asyncio.to_thread(self._alarm, alarm_id)
+        if alarm is None:
+            raise NoPictureError("there is no such alarm")
+        if alarm.peak is None:
+            raise NoPictureError(f"an alarm of source {alarm.source} is about no frame")
+        found = await self._pictures.of(alarm)
+        if not found:
+            raise NoPictureError(f"frame {alarm.peak.seq}, the peak of this alarm, was not kept")
+        return found
+
+    def _alarm(self, alarm_id: str) -> Alarm | None:
+        """In its last revision, also one that the disk refuses."""
+        for alarm in self._desk.life.active:
+            if alarm.id == alarm_id:
+                return alarm
+        told = self._reader.changes(alarm_id)
+        return told[-1].alarm if told else None
+
+    def _kept(self, alarm: Alarm) -> Kept | None:
+        taxonomist = self._desk.taxonomist
+        return None if taxonomist is None or alarm.peak is None else taxonomist.kept(alarm.id, alarm.stream, alarm.peak)
 
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)

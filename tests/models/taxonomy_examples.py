@@ -29,3 +29,16 @@ def blob(count: int, dimensions: int = 8, *, seed: int = 0) -> Float64s:
     """One Gaussian cloud (n, d), longer along some axes than along others."""
     rng = np.random.default_rng(seed)
     return rng.standard_normal((count, dimensions)) * np.linspace(1.0, 0.3, dimensions)
+
+
+def bridged(links: int, seed: int = 0) -> tuple[Float64s, Indices]:
+    """Two groups of 40 and, after them, *links* points strung from the first to the second; which group each is of.
+
+    Those of the bridge are of the nearer end.
+    """
+    points, kinds = groups((40, 40), seed=seed, apart=10.0)
+    ends = np.array([points[kinds == end].mean(axis=0) for end in (0, 1)])
+    along = np.linspace(0, 1, links + 2)[1:-1]
+    noise = 0.05 * np.random.default_rng(seed).standard_normal((links, points.shape[1]))
+    bridge = ends[0] + (ends[1] - ends[0]) * along[:, None] + noise
+    return np.concatenate((points, bridge)), np.concatenate((kinds, (along > 0.5).astype(np.int64)))

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from models.embeddings import Embedding
-from models.points import points_by
+from models.points import PIXEL_CELLS, latents_by, pixels, points_by
 from models.taxonomy.embedding import embed
 from tests.models.step_examples import example
 
@@ -50,3 +50,28 @@ def test_a_frame_that_is_not_finite_is_nowhere_and_leaves_the_others_where_they_
     assert np.isnan(found[2]).all()
     assert np.array_equal(np.delete(found, 2, axis=0), np.delete(whole, 2, axis=0))
     assert np.isnan(points(frames[2:3])).all()
+
+
+def test_the_latent_alone_is_the_scorers() -> None:
+    shown = example(count=5)
+    frames = shown.frames.astype(np.float32)
+    assert np.array_equal(latents_by(shown.scorer)(frames), shown.scorer.deviations(frames).latent)
+    frames[2, 3, 3] = np.nan
+    assert np.isnan(latents_by(shown.scorer)(frames)[2]).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 24), (64, 96), (70, 33)])
+def test_pixels_are_averaged_over_cells_and_keep_the_mean(height: int, width: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 4096, (3, height, width)).astype(np.uint16)
+    points = pixels(frames)
+    assert points.shape == (3, min(height, PIXEL_CELLS) * min(width, PIXEL_CELLS))
+    if height % PIXEL_CELLS == width % PIXEL_CELLS == 0 or max(height, width) <= PIXEL_CELLS:
+        np.testing.assert_allclose(points.mean(axis=1), frames.mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_pixels_that_are_not_finite_make_a_point_of_nan_and_leave_the_others() -> None:
+    frames = np.ones((3, 20, 20), np.float32)
+    frames[1, 4, 4] = np.inf
+    found = pixels(frames)
+    assert np.isnan(found[1]).all()
+    assert (found[[0, 2]] == 1).all()

@@ -12,7 +12,7 @@ from models.taxonomy.silhouettes import mean_silhouette, silhouettes
 from models.taxonomy.splits import apart
 from models.taxonomy.stability import adjusted_rand
 from models.taxonomy.tree import LINKAGES, Linkage
-from tests.models.taxonomy_examples import blob, centres, groups
+from tests.models.taxonomy_examples import blob, bridged, centres, groups
 
 
 def same(found: np.ndarray, expected: np.ndarray) -> bool:
@@ -102,6 +102,25 @@ def test_points_that_are_not_finite_are_left_out() -> None:
     assert np.flatnonzero(cut.labels == LEFT_OUT).tolist() == [3, 17]
     assert same(np.delete(cut.labels, (3, 17)), np.delete(kinds, (3, 17)))
     assert cut.tree.left_out.tolist() == [3, 17]
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+@pytest.mark.parametrize("links", [6, 20])
+def test_points_that_bridge_two_kinds_leave_them_two(linkage: Linkage, links: int) -> None:
+    points, kinds = bridged(links)
+    cut = find_kinds(points, CutSettings(linkage=linkage))
+    ends = [cut.labels[:80][kinds[:80] == end] for end in (0, 1)]
+    mostly = [int(np.bincount(end[end >= 0]).argmax()) for end in ends]
+    assert cut.discrete
+    assert mostly[0] != mostly[1]
+    assert min((end == kind).mean() for end, kind in zip(ends, mostly, strict=True)) > 0.9
+    assert (cut.labels[80], cut.labels[-1]) == tuple(mostly), "what is near an end goes to it"
+
+
+def test_points_of_which_none_is_finite_have_no_kinds() -> None:
+    cut = find_kinds(np.full((5, 3), np.nan))
+    assert not cut.discrete
+    assert cut.labels.tolist() == [LEFT_OUT] * 5
 
 
 def test_single_outliers_are_kept_apart_and_choose_no_cut() -> None:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import silhouette_score
 
 from models.taxonomy.partition import METHODS, Method, agreement, curve, partition
-from tests.models.taxonomy_examples import groups
+from models.taxonomy.silhouettes import SAMPLE, sample
+from tests.models.taxonomy_examples import bridged, centres, groups
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -49,6 +51,44 @@ def test_one_group_and_as_many_as_points_are_possible(method: Method) -> None:
 
 
 @every_method
+def test_one_point_is_one_group(method: Method) -> None:
+    found = curve(np.array([[3.0, 4.0]]), [1], method)
+    assert found.partitions[0].labels.tolist() == [0]
+    np.testing.assert_allclose(found.partitions[0].centres, [[3.0, 4.0]])
+    assert (found.at_elbow, found.at_silhouette, found.silhouettes) == (1, 1, (-1.0,))
+
+
+@every_method
+def test_duplicates_are_in_one_group_and_there_may_be_fewer_groups_than_were_asked_for(method: Method) -> None:
+    points = np.repeat(centres(3), (9, 7, 5), axis=0)
+    kinds = np.repeat(np.arange(3), (9, 7, 5))
+    found = curve(points, range(1, 7), method)
+    assert agreement(found.partitions[2].labels, kinds).ari == 1.0
+    for one in found.partitions[2:]:
+        assert np.isfinite(one.centres).all()
+        assert np.isfinite(one.cost)
+    assert found.at_silhouette == 3
+
+
+@every_method
+def test_points_that_bridge_two_groups_go_to_the_nearer_one_and_leave_the_two_apart(method: Method) -> None:
+    points, kinds = bridged(20)
+    found = partition(points, 2, method)
+    ends = [np.bincount(found.labels[:80][kinds[:80] == end], minlength=2) for end in (0, 1)]
+    assert ends[0].argmax() != ends[1].argmax()
+    assert min(end.max() / end.sum() for end in ends) > 0.9
+    assert found.labels[80] == ends[0].argmax()
+    assert found.labels[-1] == ends[1].argmax()
+
+
+@every_method
+def test_points_that_are_all_alike_have_no_group_that_is_better_than_another(method: Method) -> None:
+    found = curve(np.ones((8, 3)), range(1, 5), method)
+    assert max(found.silhouettes) <= 0.0
+    assert all(np.isfinite(one.centres).all() for one in found.partitions)
+
+
+@every_method
 def test_points_that_are_all_alike_do_no_harm(method: Method) -> None:
     found = partition(np.ones((8, 3)), 3, method)
     assert found.labels.shape == (8,)
@@ -87,14 +127,27 @@ def test_labels_agree_with_the_truth_whatever_they_are_called() -> None:
         (np.zeros((3, 2)), 4, "3 points in 4 groups"),
         (np.zeros((3, 2)), 0, "3 points in 0 groups"),
         (np.full((3, 2), np.nan), 1, "not finite"),
+        (np.array([[0.0, 1.0], [np.inf, 0.0]]), 1, "not finite"),
+        (np.empty((0, 2)), 1, "no points"),
     ],
 )
 def test_what_cannot_be_grouped_is_refused(method: Method, points: np.ndarray, count: int, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         partition(points, count, method)
+    with pytest.raises(ValueError, match=told):
+        curve(points, [count], method)
 
 
 @pytest.mark.parametrize("counts", [(), (3, 2), (2, 2)])
 def test_numbers_that_do_not_rise_are_refused(counts: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="must rise"):
         curve(np.zeros((5, 2)), counts, "k-means")
+
+
+def test_silhouettes_of_many_points_are_those_of_a_sample_of_them() -> None:
+    points, kinds = groups((900, 800), dimensions=3, apart=9.0)
+    some = sample(len(points))
+    assert len(some) == SAMPLE < len(points)
+    found = curve(points, [2], "k-means").silhouettes[0]
+    assert found == pytest.approx(silhouette_score(points[some], kinds[some]))
+    assert found == pytest.approx(silhouette_score(points, kinds), abs=0.02)

@@ -222,3 +222,27 @@ def test_it_is_due_by_the_time_of_the_last_grouping_also_after_a_restart(
         assert not desk.taxonomist._launcher.running
         work(desk, 601)
         assert desk.taxonomist._launcher.running
+
+
+def test_a_frame_is_kept_for_who_asks_before_and_after_it_is_written(desk: Desk, daemon: tuple[Orders, Memory]) -> None:
+    memory = daemon[1]
+    position = show(Ring(memory.ring), 11)
+    eventlog.append(memory.log, record("began", position=position))
+    desk.step(NOW_NS + S, T_NS)
+    [alarm] = desk.life.active
+    assert alarm.peak is not None
+    assert desk.taxonomist is not None
+    found = []
+    for _ in range(2):
+        one = desk.taxonomist.kept(alarm.id, alarm.stream, alarm.peak)
+        assert one is not None
+        found.append((one.sample.seq, int(one.pixels[0, 0])))
+        desk.tend(NOW_NS + S, T_NS)
+    assert found == [(11, 11), (11, 11)]
+    assert desk.taxonomist.kept("another", alarm.stream, Peak(99, 1.0, 1.0, 1.0)) is None
+
+
+def test_a_frame_of_another_size_is_none_that_can_be_drawn(desk: Desk, store: Store) -> None:
+    assert desk.taxonomist is not None
+    store.write(written([kept(1, alarm="a-1")]))  # 4 x 4 pixels, and the ring's have 8
+    assert desk.taxonomist.kept("a-1", "s", Peak(11, 1.0, 1.0, 1.0)) is None

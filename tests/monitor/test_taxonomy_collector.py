@@ -163,3 +163,21 @@ def test_now_and_then_the_latest_judged_frame_within_its_limits_is_kept(
     assert (sample.seq, sample.normal, sample.context, sample.x, sample.event) == (10, True, "hatch", None, None)
     assert shade(store) == 10
     assert (collector.counts.events, collector.held(normal=True)) == (0, 1)
+
+
+def test_what_waits_to_be_written_is_found_by_its_alarm_and_by_its_frame(ring: Ring, collector: Collector) -> None:
+    began = of_frame(ring, 10)
+    collector.see([began, of_frame(ring, 20, event=2)], T_NS)
+    alarm = revisions_of(began)
+    collector.follow(alarm)
+
+    def found(alarm: str, seq: int) -> int | None:
+        one = collector.waiting(alarm, "s", seq)
+        return None if one is None else one.sample.seq
+
+    assert found(alarm[0].alarm.id, 10) == 10
+    assert found(alarm[0].alarm.id, 9) == 10, "its most extreme so far"
+    assert found("another", 20) == 20
+    assert found("another", 9) is None
+    collector.write(last=True)
+    assert found(alarm[0].alarm.id, 10) is None

@@ -247,3 +247,28 @@ def test_a_damaged_file_is_refused_in_one_line(path: Path) -> None:
     refused(path)
     path.write_bytes(b"no database at all" * 100)
     refused(path)
+
+
+def test_an_alarm_has_the_frame_of_its_peak_or_its_most_extreme_one_that_was_kept(path: Path) -> None:
+    with closing(Store(path, "melt")) as store:
+        store.write(
+            written(
+                [
+                    kept(1, seq=10, alarm="a-1", ratio=9.0),
+                    kept(2, seq=11, alarm="a-1", ratio=2.0),
+                    kept(3, seq=20, alarm="a-2", ratio=3.0),
+                    kept(4, seq=30, normal=True, epoch="", event=None),
+                ]
+            )
+        )
+
+        def found(alarm: str, stream: str, seq: int) -> int | None:
+            one = store.of_alarm(alarm, stream, seq)
+            assert one is None or int(one.pixels[0, 0]) == one.sample.id
+            return None if one is None else one.sample.seq
+
+        assert found("a-1", "s", 11) == 11
+        assert found("a-1", "s", 12) == 10, "the peak itself was not kept"
+        assert found("a-9", "s", 20) == 20, "another alarm, as one for a stop, with the same peak"
+        assert found("a-9", "another", 20) is None
+        assert found("a-9", "s", 30) is None, "that is a normal frame"

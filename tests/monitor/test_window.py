@@ -1,11 +1,13 @@
 """What HTTP shows beside the desk at work: reading holds up no writing, and where it fails nothing else does."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from daemon_example import beat, record, some_config, some_orders
 
@@ -14,6 +16,7 @@ from monitor.desk import Desk
 from monitor.journal.reader import Reader
 from monitor.journal.store import Journal, JournalError
 from monitor.sinks.dispatch import Dispatch
+from monitor.web.pictures import NoPictureError
 from monitor.web.window import DAY_NS, Window
 
 PATIENCE_S = 10.0
@@ -79,3 +82,25 @@ def test_a_journal_that_cannot_be_read_is_told_in_one_line_and_costs_the_metrics
         assert b"framewatch_alarms_active" in body
         assert b"framewatch_alarms_per_hour" not in body
     assert len(caplog.records) == 1, "once a minute, not at every scrape"
+
+
+@pytest.mark.parametrize(
+    ("of_it", "why"),
+    [
+        ({}, "frame 11, the peak of this alarm, was not kept"),
+        ({"source": "degraded", "peak": None}, "an alarm of source degraded is about no frame"),
+        (None, "there is no such alarm"),
+    ],
+)
+def test_why_an_alarm_has_no_picture_is_told_in_one_line(
+    room: Room, monkeypatch: pytest.MonkeyPatch, of_it: dict[str, object] | None, why: str
+) -> None:
+    async def nothing(*_: object) -> bytes:
+        return b""
+
+    monkeypatch.setattr(room.window.viewer, "ask", nothing)  # the ring holds none
+    [alarm] = room.window.alarms(10, None)
+    if of_it:
+        monkeypatch.setattr(room.window, "_alarm", lambda _: msgspec.structs.replace(alarm, **of_it))
+    with pytest.raises(NoPictureError, match=f"^{why}$"):
+        asyncio.run(room.window.picture("another" if of_it is None else alarm.id))

@@ -1,0 +1,1 @@
+"""Live pictures for the operator page, drawn by a process of their own while somebody looks."""
