@@ -363,6 +363,7 @@ def read(path: Path) -> Config:
             clients=_beside(here, security.clients),
             camera_key=_beside(here, security.camera_key),
         ),
+        taxonomy=config.taxonomy.beside(here),
         sinks=config.sinks.beside(here),
         opcua=None if config.opcua is None else config.opcua.beside(here),
     )

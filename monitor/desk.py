@@ -13,9 +13,18 @@ import msgspec
 
 from monitor import eventlog
 from monitor import permit as permits
-from monitor.alarms import acts, book, life, modes, reading
+from monitor.alarms import acts, book, late, life, modes, reading
 from monitor.alarms.acts import AcknowledgeAll, Asked, Refused
-from monitor.alarms.alarm import SOURCES, Alarm, Urgency, cause_of, count_causes, urgency_of, with_kinds
+from monitor.alarms.alarm import (
+    SOURCES,
+    Alarm,
+    Urgency,
+    cause_of,
+    count_causes,
+    count_raised,
+    urgency_of,
+    with_kinds,
+)
 from monitor.alarms.flood import FloodRule
 from monitor.alarms.life import Entry, Moment, Revision, Rules
 from monitor.alarms.waiting import Waiting
@@ -30,18 +39,16 @@ from monitor.orders import Memory, Orders
 from monitor.sinks.opcua.settings import NAME as OPCUA
 from monitor.snapshots.page import MOST, Snapshot, page_of
 from monitor.snapshots.request import Request, RequestError
+from monitor.standin import StandIn
 from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
 from monitor.sweep import Sweeps, Swept
 from monitor.taxonomy import table
+from monitor.taxonomy.namer_feed import Named
 from monitor.taxonomy.taxonomist import Taxonomist
-from monitor.vitals import PRIORITIES, read_text
-from monitor.voice import Heartbeat, Permit
+from monitor.vitals import PRIORITIES
 
 SETTLE_NS: Final = 500_000_000
 """Alarms wait so long after the socket is bound: subscribers of a side process that died are still connecting again."""
-
-TELL_NS: Final = 1_000_000_000
-"""While the hot process is lost, its heartbeat and permit are spoken for so often."""
 
 OVERWRITTEN_SHOWN_NS: Final = 60_000_000_000
 SLOW_DISK_NS: Final = 2_000_000_000
@@ -84,6 +91,7 @@ class Desk:
         held = modes.reopened(*journal.modes(), mono_ns, t_ns)
         self.life = life.open_life(journal.open_entries(), held, self._rules, mono_ns, given.boot)
         self._book = book.open_book(given.config.camera, life.cases_of(self.life), urgency, journal.newest_id())
+        self._book = self._book._replace(named_later=given.config.taxonomy.embedding is not None)
         self.raised: Mapping[tuple[str, str], int] = journal.raised()
         stops = given.bundle is not None and given.bundle.stops is not None
         self._without_cause = frozenset(given.bundle.limits if given.bundle and stops else ())  # charts: stops speak
@@ -93,7 +101,7 @@ class Desk:
         self._asked: deque[tuple[str, Asked, Future[Answer]]] = deque()
         self._to_show: deque[tuple[Request, Future[Snapshot]]] = deque()
         self._sweeps = Sweeps()
-        self._told_ns: int | None = None  # of a lost hot process; None: it is not lost
+        self._stand_in = StandIn(given.config, memory.vitals)
         self._overwritten = 0
         self._overwritten_ns = 0
         self._step_ns: int | None = None  # since when a step runs
@@ -148,20 +156,24 @@ class Desk:
         if overwritten:
             self._overwritten, self._overwritten_ns = overwritten, mono_ns
             _log.error("%d event records were overwritten before they were read", overwritten)
-        new_kinds = []
+        new_kinds, named = [], list[Named]()
         if self.taxonomist is not None:
             self.taxonomist.see(records, t_ns)  # first of all: the ring overwrites the frames that they speak of
-            new_kinds = self.taxonomist.news(t_ns)
+            new_kinds, named = self.taxonomist.news(t_ns), self.taxonomist.named(t_ns)
         lost = hot_lost(self._memory.vitals, mono_ns, self._started_ns)
         at, held = Moment(state_of(self._memory.vitals, lost), mono_ns, t_ns), self.life.modes
-        revisions = self._apply([*records, *self._watch(lost, t_ns), *new_kinds], at)
+        revisions = self._apply([*records, *self._watch(lost, t_ns), *new_kinds, *(one.record for one in named)], at)
         if self.taxonomist is not None:
             self.taxonomist.follow(revisions)
         made = {one.alarm.id: one.entry for one in revisions if one.what not in life.UNTOLD}
+        find = partial(self._over, made)
+        self.life, told = late.name(self._rules, self.life, self._book, named, find, at)
+        revisions += told
+        made |= {one.alarm.id: one.entry for one in told}
         answers, acted, done = self._do_what_was_asked(at, made)
         revisions += acted
         revisions += self._sweep(at, made, last)
-        self.raised = _counted(self.raised, [one.alarm for one in revisions if one.what == "raised"])
+        self.raised = count_raised(self.raised, [one.alarm for one in revisions if one.what == "raised"])
         changed = None if self.life.modes is held else self.life.modes
         self._outbox.accept([Change(one, t_ns) for one in revisions], self._position, mono_ns, done, changed)
         self._waiting.follow(revisions)
@@ -175,7 +187,8 @@ class Desk:
         leaving = self._outbox.take(None if last else LEAVING_MOST) if settled else []
         camera = self._orders.config.camera
         telegrams = [Telegram(f"alarm.{camera}", msgspec.json.encode(alarm)) for alarm in leaving]
-        telegrams += self._speak_for_hot(lost, mono_ns, t_ns)
+        spoken = self._stand_in.step(lost, partial(self.status, mono_ns, t_ns), mono_ns, t_ns)
+        telegrams += [Telegram(topic, msgspec.json.encode(said)) for topic, said in spoken]
         if self._keeper is not None:
             self._keeper.step(mono_ns, self._journal.verdicts, bool(revisions))
         if self._layers is not None:
@@ -270,14 +283,9 @@ class Desk:
     ) -> "tuple[list[tuple[Future[Answer], Answer]], list[Revision], list[Act]]":
         """*made*: alarms as this step has made them, by id, to which is added what is done here."""
         answers, revisions, done = [], list[Revision](), list[Act]()
-
-        def find(alarm_id: str) -> Entry | None:
-            """An alarm that is over: what this step made of it is not on disk yet, nor is what a full disk refused."""
-            return made.get(alarm_id) or self._outbox.entry(alarm_id) or self._journal.entry(alarm_id)
-
         while self._asked:
             target, asked, answer = self._asked.popleft()
-            outcome = acts.do(self._rules, self.life, target, asked, find, at)
+            outcome = acts.do(self._rules, self.life, target, asked, partial(self._over, made), at)
             if isinstance(outcome, Refused):
                 answers.append((answer, Answer(outcome)))
                 continue
@@ -290,6 +298,10 @@ class Desk:
             latest = outcome.revisions[-1].alarm if outcome.revisions else None
             answers.append((answer, Answer(None, latest, outcome.source)))
         return answers, revisions, done
+
+    def _over(self, made: Mapping[str, Entry], alarm_id: str) -> Entry | None:
+        """An alarm that is over: what this step made of it is not on disk yet, nor is what a full disk refused."""
+        return made.get(alarm_id) or self._outbox.entry(alarm_id) or self._journal.entry(alarm_id)
 
     def _show(self, at: Moment) -> None:
         while self._to_show:
@@ -326,41 +338,6 @@ class Desk:
             return []
         return revisions
 
-    def _speak_for_hot(self, lost: bool, mono_ns: int, t_ns: int) -> list[Telegram]:
-        if not lost:
-            self._told_ns = None
-            return []
-        if self._told_ns is not None and mono_ns - self._told_ns < TELL_NS:
-            return []
-        self._told_ns = mono_ns
-        config, arrays = self._orders.config, self._memory.vitals
-        status = self.status(mono_ns, t_ns)
-        heartbeat = Heartbeat(
-            camera=config.camera,
-            t_ns=t_ns,
-            state=status.state,
-            why=status.why,
-            seq=status.last_seq,
-            coverage=status.coverage,
-            frame_age_p99_ms=status.frame_age_p99_ms,
-            active_alarms=len(status.alarms),
-        )
-        epoch = read_text(arrays, "epoch")
-        permit = Permit(
-            camera=config.camera,
-            epoch=epoch,
-            n=0,  # it stands still: that alone reads as false
-            t_ns=t_ns,
-            ttl_ms=config.permit.ttl_ms,
-            permit=False,
-            why=LOST_WHY,
-            mode=config.permit.mode,
-        )
-        return [
-            Telegram(f"heartbeat.{config.camera}", msgspec.json.encode(heartbeat)),
-            Telegram(f"permit.{config.camera}", msgspec.json.encode(permit)),
-        ]
-
 
 def rules_of(config: Config) -> tuple[Rules, Urgency]:
     """How alarms live and how urgent they are, as *config* has it."""
@@ -388,12 +365,3 @@ def _keeper(given: Orders, memory: Memory) -> Keeper | None:
         return None
     journal, charts = Path(given.config.journal), list(bundle.limits)
     return Keeper(bundle.promise, charts, journal, memory.blocks, bundle.created_ns, bundle.stops)
-
-
-def _counted(raised: Mapping[tuple[str, str], int], new: list[Alarm]) -> Mapping[tuple[str, str], int]:
-    """A new mapping each time: a scrape may be walking through the old one."""
-    counts = dict(raised)
-    for alarm in new:
-        key = (alarm.source, str(alarm.priority))
-        counts[key] = counts.get(key, 0) + 1
-    return counts

@@ -31,6 +31,8 @@ from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slot
 from monitor.sinks import check as sinks
 from monitor.sinks.opcua import check as opcuas
 from monitor.taxonomy import check as kinds
+from monitor.taxonomy import embedding as embeddings
+from monitor.taxonomy.embedding import EmbeddingError
 from monitor.web import token
 
 DISK_FREE_MIN = 1 << 30
@@ -50,6 +52,7 @@ def examine(config: Config) -> list[Finding]:
         _journal(config),
         kinds.examine(config, _frame_bytes(bundle)),
         _disk(config),
+        *_embedding(config, bundle),
         *sinks.examine(config.sinks, config.camera),
         *(opcuas.examine(config.opcua) if config.opcua is not None else ()),
         _clock(),
@@ -230,6 +233,24 @@ def _journal(config: Config) -> Finding:
     if damage:
         return Finding("journal", "fault", f"{path} is damaged ({damage})", "move it away, or restore a copy")
     return Finding("journal", "ok", f"{path}: {count} alarms are open")
+
+
+def _embedding(config: Config, bundle: Bundle | None) -> Iterator[Finding]:
+    """What kinds of anomaly are told apart by, where it is not residuals as they are."""
+    if config.taxonomy.embedding is None:
+        return
+    path = Path(config.taxonomy.embedding)
+    try:
+        held = embeddings.read(path)
+        if bundle is not None:
+            embeddings.require_fit(
+                path, held.about, (bundle.manifest.height, bundle.manifest.width), bundle.manifest.dtype
+            )
+    except EmbeddingError as error:
+        yield Finding("embedding", "fault", str(error), "mend or learn it, or leave out taxonomy.embedding")
+        return
+    learned = f", learned from {held.about.frames} frames" if held.about.frames else ""
+    yield Finding("embedding", "ok", f"{path}: {held.about.what}, {held.embedding.size} numbers a frame{learned}")
 
 
 def _written_with(path: Path) -> list[Path]:

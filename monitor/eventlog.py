@@ -18,14 +18,15 @@ SLOT_BYTES: Final = 4096
 SERVICE_SETTLED: Final = "service"
 """The source of a `settled` record that speaks only of conditions of the service: those need no judged frame."""
 
-Phase = Literal["began", "grew", "ended", "settled"]
+Phase = Literal["began", "grew", "ended", "settled", "named"]
 
 
 class EventRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One moment in the life of an event, with all that is known of it by then.
 
     `settled` belongs to no event: the hot process of this *epoch* has judged enough frames to say that whatever an
-    earlier epoch left open, and this one has not seen again, is over.
+    earlier epoch left open, and this one has not seen again, is over. `named` is the side process's own, and in no log:
+    it says of an event what *kind* it is, also when it is over.
     """
 
     phase: Phase

@@ -160,7 +160,8 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     clocks = time.monotonic_ns, time.time_ns
     stops = bundle is not None and bundle.stop_limits is not None
     judge = _make_judge(received, bundle, memory.vitals, ring.pixels) if bundle else None
-    names = _make_namer(received, judge, memory.kinds, sha256) if judge else None
+    beside = config.taxonomy.embedding is not None  # then events are named in a process of its own
+    names = _make_namer(received, judge, memory.kinds, sha256) if judge and not beside else None
     log_of_events = memory.log, received.wake_fd, epoch, sha256, charts, ring
     handover = Handover(*log_of_events, *clocks, urgency, stops=stops, names=names)
 

@@ -244,7 +244,9 @@ class Metrics(Collector):
         yield self._counter("taxonomy_events_total", "Events of charts offered to be kept", (), [((), found.events)])
         text = "Events of which no frame could be kept"
         yield self._counter("taxonomy_events_missed_total", text, (), [((), found.missed)])
-        text = "Groupings that came to nothing, and writes that the disk refused"
+        text = "Frames of events that waited in vain for the process that names them"
+        yield self._counter("taxonomy_unnamed_total", text, (), [((), found.unnamed)])
+        text = "Groupings that came to nothing, writes that the disk refused, ends of the process that names events"
         yield self._counter("taxonomy_failures_total", text, (), [((), found.failures)])
 
     def _history(self) -> Iterator[Metric]:

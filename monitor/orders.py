@@ -71,6 +71,7 @@ class Orders(msgspec.Struct, frozen=True):
     width: int
     dtype: PixelType
     bundle: BundleFacts | None
+    embedding: str | None = None  # sha256 of the file of `taxonomy.embedding`; None: there is none
 
 
 class Memory(NamedTuple):

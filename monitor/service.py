@@ -25,6 +25,8 @@ from monitor.manifest import FittedLimit, Manifest
 from monitor.orders import BundleFacts, Memory, Orders, Promise, StopPromise, layout, open_memory
 from monitor.shared import create, size_of
 from monitor.state import WAITING
+from monitor.taxonomy import embedding as embeddings
+from monitor.taxonomy.embedding import EmbeddingError
 from monitor.types import PixelType, State
 from monitor.vitals import STATES
 from monitor.web import token
@@ -231,13 +233,29 @@ def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
         facts = BundleFacts(
             bundle.sha256, limits, held.extrapolated, held.created_ns, _promise(held), own, held.rates, _stops(held)
         )
+    embedding = _embedding(config, bundle)
     wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
     slots = ring_slots(config)
     orders = Orders(
-        config, source, os.getpid(), create(size), wake_fd, secrets.token_hex(8), slots, height, width, dtype, facts
-    )
+        config, source, os.getpid(), create(size), wake_fd, secrets.token_hex(8), slots, height, width, dtype, facts,
+        embedding,
+    )  # fmt: skip
     open_memory(orders).vitals["boot"][0] = orders.boot.encode()
     return orders
+
+
+def _embedding(config: Config, bundle: Bundle | None) -> str | None:
+    """The sha256 of the embedding by which kinds are told apart. Raises ConfigError where it is of no use."""
+    if config.taxonomy.embedding is None:
+        return None
+    path = Path(config.taxonomy.embedding)
+    try:
+        said, sha256 = embeddings.about(path)
+        if bundle is not None:
+            embeddings.require_fit(path, said, (bundle.manifest.height, bundle.manifest.width), bundle.manifest.dtype)
+    except EmbeddingError as error:
+        raise ConfigError(f"taxonomy.embedding: {error}") from None
+    return sha256
 
 
 def _supervise(

@@ -61,7 +61,7 @@ def test_the_example_configuration_names_every_key() -> None:
     text = (ROOT / "deploy" / "framewatch.yaml").read_text()
     optional = (
         "opcua|bundle|calibration_expires_days|idle_release_s|critical_ratio|stem_px|group|tile_px|"
-        "token_file|secret|clients|camera_key|false_stops_per_hour"
+        "token_file|secret|clients|camera_key|false_stops_per_hour|embedding"
     )
     uncommented = re.sub(rf"^( *)# ({optional}):", r"\1\2:", text, flags=re.MULTILINE)
     assert flat(yaml.safe_load(uncommented)) == keys_of(Config())

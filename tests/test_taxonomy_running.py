@@ -1,15 +1,22 @@
 """Kinds of anomaly in a daemon as it runs: found by themselves, named by a person, known again after a restart."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon import Camera, Daemon
+from daemon import CAMERA, Camera, Daemon
+from embedding_example import learned, spots_and_flashes
 from frames import brighter, normal, with_spot
+from taxonomy_example import written
 
 from monitor import cli
 from monitor.bundle import Bundle
+from monitor.taxonomy.config import Taxonomy
+from monitor.taxonomy.group import group
+from monitor.taxonomy.launcher import Task
+from monitor.taxonomy.store import Store
 from monitor.web import token
 
 EVENTS = 24
@@ -73,3 +80,28 @@ def test_kinds_are_found_named_and_known_again_after_a_restart(
         after = listed(daemon, capsys)["first kind"]
         assert (after["id"], after["events"] > before) == (1, True)
         assert daemon.metrics()["framewatch_taxonomy_kinds",] >= 2
+
+
+def test_by_a_learned_embedding_events_are_named_a_moment_after_their_alarm(
+    tmp_path: Path, small_bundle: Bundle
+) -> None:
+    embedding = learned(tmp_path / "turned.safetensors", small_bundle)
+    path = tmp_path / "journal.kinds.db"
+    with closing(Store(path, CAMERA)) as store:
+        store.write(written(spots_and_flashes()))
+        assert group(Task(str(path), CAMERA, str(small_bundle.path), Taxonomy(embedding=str(embedding)), 0)).kinds == 2
+        spot = store.samples("normal = 0")[0].kind
+    sections = {"events": {"clear_frames": CLEAR_FRAMES}, "taxonomy": {"embedding": "turned.safetensors"}}
+    with Daemon(tmp_path, small_bundle.path, **sections) as daemon:
+        daemon.wait_until_listening()
+        with Camera(daemon.endpoint) as camera:
+            bad = with_spot(np.concatenate([normal(1, 2000 + number) for number in range(8)]))
+            camera.send(np.concatenate((normal(2 * CLEAR_FRAMES, 100), bad, normal(60, 101))))
+            daemon.wait_until(lambda: any(one.kind and one.source != "new_kind" for one in daemon.alarms), "name")
+        told = [one for one in daemon.alarms if one.source != "new_kind" and one.bundle == small_bundle.sha256]
+        of_one = [one for one in told if one.id == told[0].id]
+        assert [one.rev for one in of_one] == list(range(1, len(of_one) + 1))
+        assert of_one[0].kind is None
+        assert of_one[-1].kind is not None
+        assert of_one[-1].kind.id == spot
+        assert daemon.stop() == 0

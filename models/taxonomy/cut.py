@@ -71,6 +71,7 @@ class CutSettings(NamedTuple):
     least: int = LEAST  # points of a kind
     variance: float = SHARE  # that the components hold which the tree is grown on; 1: points as they are
     seed: int = 0
+    again: bool = True  # kinds are split again where they are two: in few coordinates parts of any kind seem to be
 
 
 DEFAULT: Final = CutSettings()
@@ -142,7 +143,7 @@ def _by_rule(tree: Tree, whole: Float64s, reduced: Float64s, settings: CutSettin
     best = max(candidates, key=lambda one: _merit(one, settings.rule))
     if against := _speaks_against(best, candidates, whole, settings, rng):
         return _undivided(tree, reduced, candidates, f"no discrete kinds: {against}", count)
-    labels = _settled(tree, ways[best.kinds], whole, settings.least)
+    labels = _settled(tree, ways[best.kinds], whole, settings)
     why = (
         f"{best.kinds} kinds have the largest {_MERITS[settings.rule]}: silhouette {best.silhouette:.2f}, "
         f"found again at {best.reproducibility:.2f}"
@@ -215,10 +216,13 @@ def _looked_at(
     return tuple(found)
 
 
-def _settled(tree: Tree, way: Grouping, whole: Float64s, least: int) -> Indices:
+def _settled(tree: Tree, way: Grouping, whole: Float64s, settings: CutSettings) -> Indices:
     """Labels (m,) of the kinds of *way*, each split again where it is two, less what is far out of its kind."""
+    least = settings.least
     nodes = [node for node in nodes_below(tree, way.merges) if tree.size(node) >= least]
-    labels = with_isolated(tree, labels_of(tree, split_again(tree, nodes, whole, least)), whole, least)
+    labels = labels_of(tree, nodes)
+    if settings.again:
+        labels = with_isolated(tree, labels_of(tree, split_again(tree, nodes, whole, least)), whole, least)
     labels[apart(whole, labels)] = FEW
     return largest_first(with_groups_apart(whole, labels, least))
 

@@ -162,6 +162,15 @@ def count_causes(alarms: Iterable[Alarm], charts: Collection[str] = ()) -> list[
     return [found[cause] for cause in CAUSES]
 
 
+def count_raised(raised: Mapping[tuple[str, str], int], new: Iterable[Alarm]) -> Mapping[tuple[str, str], int]:
+    """*raised*, by source and priority, and the *new* ones. A new mapping: someone may be walking through the old."""
+    counts = dict(raised)
+    for alarm in new:
+        key = (alarm.source, str(alarm.priority))
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
 def ratio_of(alarm: Alarm) -> float:
     """How far the peak lies over the limit; 0 where an alarm has none."""
     return 0.0 if alarm.peak is None else alarm.peak.ratio

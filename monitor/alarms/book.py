@@ -44,6 +44,7 @@ class Book(NamedTuple):
     closed: tuple[Key, ...] = ()  # newest last
     urgency: Urgency = USUAL
     stamp_ns: int = 0  # that begins the newest id
+    named_later: bool = False  # of what kind an event is comes by records of phase `named` alone
 
     @property
     def active(self) -> list[Alarm]:
@@ -67,6 +68,8 @@ def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, l
     """
     if record.phase == "settled":
         return _settle(book, record)
+    if record.phase == "named":
+        return _named(book, record)
     key = (record.epoch, record.event)
     if key in book.closed:
         return book, []
@@ -78,7 +81,7 @@ def apply(book: Book, record: EventRecord, lossy: bool = False) -> tuple[Book, l
         book = book._replace(stamp_ns=stamp_of(raised.alarm.id))
         changes = [*over, raised, _cleared(raised)] if record.phase == "ended" else [*over, raised]
         return _enter(book, changes[len(over) :]), changes
-    followed = _followed(book.urgency, known, record)
+    followed = _followed(book, known, record)
     if record.phase == "ended":
         followed = followed._replace(alarm=msgspec.structs.replace(followed.alarm, state="cleared"))
     if followed == known:
@@ -110,6 +113,24 @@ def _settle(book: Book, record: EventRecord) -> tuple[Book, list[Case]]:
     ]
     changes = [_cleared(case) for case in orphans]
     return _enter(book, changes), changes
+
+
+def with_kind(urgency: Urgency, alarm: Alarm, kind: Kind | None) -> Alarm:
+    """*alarm* of which it is known now what *kind* its event is: more urgent where that is, never less."""
+    priority = _priority(urgency, alarm.source, alarm.peak, alarm.frames_over, kind)
+    return msgspec.structs.replace(alarm, kind=kind, priority=max(alarm.priority, priority, key=PRIORITIES.index))
+
+
+def _named(book: Book, record: EventRecord) -> tuple[Book, list[Case]]:
+    """Of events that are over the book knows nothing any more: `monitor.alarms.late` names their alarms."""
+    known = book.cases.get((record.epoch, record.event))
+    if known is None:
+        return book, []
+    named = known._replace(alarm=with_kind(book.urgency, known.alarm, record.kind))
+    if named == known:
+        return book, []
+    revised = _revised(named)
+    return _enter(book, [revised]), [revised]
 
 
 def _overdue(book: Book, record: EventRecord) -> list[Case]:
@@ -171,7 +192,7 @@ def _raised(book: Book, record: EventRecord) -> Case:
     return Case(record.epoch, record.event, 0, alarm, record.began_ns or record.mono_ns)
 
 
-def _followed(urgency: Urgency, case: Case, record: EventRecord) -> Case:
+def _followed(book: Book, case: Case, record: EventRecord) -> Case:
     """*case* with what *record* adds, its revision not yet counted."""
     alarm = case.alarm
     adopted = (case.epoch, case.event) != (record.epoch, record.event)
@@ -193,14 +214,14 @@ def _followed(urgency: Urgency, case: Case, record: EventRecord) -> Case:
             peak=record.peak,
             pool=record.pool,
             where=record.where,
-            kind=record.kind,
+            kind=alarm.kind if book.named_later else record.kind,
             job=record.job,
             layer=record.layer,
             context=record.context,
             xy=record.xy,
         )
     frames_over = max(alarm.frames_over, carried + record.frames_over)
-    priority = _priority(urgency, alarm.source, alarm.peak, frames_over, alarm.kind)
+    priority = _priority(book.urgency, alarm.source, alarm.peak, frames_over, alarm.kind)
     alarm = msgspec.structs.replace(
         alarm,
         last_seq=max(alarm.last_seq, record.last_seq),

@@ -9,11 +9,11 @@ import msgspec
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.flood import Flood, FloodRule
 from monitor.alarms.modes import Modes
-from monitor.types import State
+from monitor.types import Priority, State
 
 What = Literal[
     "kept", "given_up", "raised", "changed", "cleared", "acknowledged", "judged", "commented",
-    "shelved", "unshelved", "suppressed", "unsuppressed", "out_of_service", "in_service",
+    "shelved", "unshelved", "suppressed", "unsuppressed", "out_of_service", "in_service", "named",
 ]  # fmt: skip
 """What a revision is about."""
 
@@ -78,6 +78,7 @@ class Revision(NamedTuple):
     what: What
     by: str = ""  # who did it; empty: the program
     reason: str = ""
+    was: Priority | None = None  # `named`: the priority of an alarm that is over, up to now
 
     @property
     def alarm(self) -> Alarm:

@@ -16,8 +16,8 @@ import msgspec
 
 from monitor.alarms import flood as floods
 from monitor.alarms import modes
-from monitor.alarms.alarm import Alarm, Case, Verdict, gone_on, id_of, priority_of, stamp_of
-from monitor.alarms.book import SIDE_EPOCH, family
+from monitor.alarms.alarm import Alarm, Case, Urgency, Verdict, foremost, gone_on, id_of, priority_of, stamp_of
+from monitor.alarms.book import SIDE_EPOCH, family, with_kind
 from monitor.alarms.due import due, flood_grows_ns, runs_out_ns
 from monitor.alarms.entry import UNTOLD as UNTOLD  # these for those who know them from here
 from monitor.alarms.entry import Entry as Entry
@@ -28,6 +28,7 @@ from monitor.alarms.entry import Rules as Rules
 from monitor.alarms.entry import What as What
 from monitor.alarms.flood import Flood, FloodRule
 from monitor.alarms.modes import Modes
+from monitor.types import Kind
 
 FLOOD_SUFFIX: Final = 0
 """Of the id of a flood alarm, which bears its cause's stamp: it sorts right before the alarm that it begins with."""
@@ -129,6 +130,23 @@ def comment(life: Life, entry: Entry, by: str, text: str) -> tuple[Life, list[Re
     said = msgspec.structs.replace(entry, told=msgspec.structs.replace(told, rev=told.rev + 1))
     life = _with(life, told.id, said) if told.id in life.entries else life
     return life, [Revision(said, "commented", by, text)]
+
+
+def name(
+    rules: Rules, life: Life, entry: Entry, kind: Kind | None, urgency: Urgency, at: Moment
+) -> tuple[Life, list[Revision]]:
+    """It is known only now what the event of *entry* was, which is over. Its alarm is too, or waits for something."""
+    told, seen = entry.told, with_kind(urgency, entry.seen, kind)
+    if told is None or seen == entry.seen:
+        return life, []
+    named = msgspec.structs.replace(entry, seen=seen)
+    if told.id in life.entries:
+        life, revisions = _tell(rules, _with(life, told.id, named), told.id, at)
+        return life, revisions or [Revision(named, "kept")]
+    if foremost(entry.before, seen) is not seen:  # another event speaks for the alarm
+        return life, []
+    alarm = msgspec.structs.replace(with_kind(urgency, told, kind), rev=told.rev + 1)
+    return life, [Revision(msgspec.structs.replace(named, told=alarm), "named", was=told.priority)]
 
 
 def change_modes(

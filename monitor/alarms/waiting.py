@@ -49,6 +49,9 @@ class Waiting:
         counted = alarm.id in self._open
         if counted:
             self._counts[self._open.pop(alarm.id)] -= 1
+        elif revision.was is not None and not alarm.acked:  # it was over before, and is more urgent than it was then
+            self._counts[cause_of(alarm.source, revision.was, self._charts)] -= 1
+            self._counts[cause] += 1
         elif revision.what == "acknowledged":  # it was over before, and its cause is what it was at the end
             self._counts[cause] -= 1
         if alarm.acked or not (counted or revision.what == "raised"):  # or it is over, and was counted when it was open

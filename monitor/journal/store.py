@@ -176,7 +176,7 @@ class Journal(Records):
         return rows
 
     def _write(self, change: Change) -> int:
-        (entry, what, by, reason), t_ns = change
+        (entry, what, by, reason, _), t_ns = change
         alarm = change.revision.alarm
         if what in ("given_up", "raised"):
             self._db.execute(_NOT_YET_TOLD, (alarm.id,))

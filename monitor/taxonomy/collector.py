@@ -112,6 +112,21 @@ class Collector:
         is_it = int(found.seq[0]) == seq and text(found.stream[0]) == stream
         return pixels if is_it and ring.intact(position) else None
 
+    def frame_of(self, record: EventRecord) -> Pixels | None:
+        """The peak frame of *record*, also of one that no sample is of; None where it is gone."""
+        if record.position < 0 or record.peak is None:
+            return None
+        kept = self._waiting.get((record.epoch, record.event))
+        if kept is not None and (kept.sample.seq, kept.sample.stream) == (record.peak.seq, record.stream):
+            return kept.pixels
+        return self._copy(record.position, record.peak.seq, record.stream)
+
+    def name(self, key: Key, kind: int | None) -> None:
+        """Of what kind the event of *key* is, where its frame still waits to be written."""
+        if key in self._waiting:
+            kept = self._waiting[key]
+            self._waiting[key] = kept._replace(sample=kept.sample._replace(kind=kind))
+
     def follow(self, revisions: Sequence[Revision]) -> None:
         """Learn which alarms the events raised whose frames wait."""
         for one in revisions:

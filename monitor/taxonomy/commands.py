@@ -31,6 +31,7 @@ from monitor.taxonomy.store import WAIT_S, Store, beside
 DONE: Final = 0
 TIMEOUT_S: Final = 20.0
 LOOK_S: Final = 0.5
+SHA_DIGITS: Final = 12
 BEGIN_S: Final = 10.0
 """A grouping that was asked for is begun sooner; then it has its own limit."""
 
@@ -160,7 +161,8 @@ def _show_all(found: Overview) -> None:
         screen.say("no kinds yet")
     if found.run is not None:
         run = found.run
-        took = f"{run.points} events grouped at {clock(run.t_ns)} in {run.seconds:.1f} s"
+        by = f" by embedding {run.embedding[:SHA_DIGITS]}" if run.embedding else ""
+        took = f"{run.points} events grouped{by} at {clock(run.t_ns)} in {run.seconds:.1f} s"
         screen.say(f"{took}: {run.why}" + (f"; {run.left_out} no longer fit the bundle" if run.left_out else ""))
     missed = f", {found.missed} without a frame" if found.missed else ""
     screen.say(f"{found.new} events since; of {found.events} that there were{missed}, {found.held} are kept")

@@ -1,6 +1,7 @@
 """How kinds of anomaly are found: the section `taxonomy` of the configuration, every key with what it means."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import msgspec
 
@@ -38,3 +39,10 @@ class Taxonomy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """... which share, for the rule of that name."""
     least: Annotated[int, msgspec.Meta(ge=2)] = 4
     """Events that make a kind; groups of fewer are shown by themselves."""
+    embedding: str | None = None
+    """File that `framewatch taxonomy learn` wrote, by which kinds are told apart; without it, by residuals as they are.
+    Events are then named a moment after they are raised, in a process of its own."""
+
+    def beside(self, folder: Path) -> Self:
+        """The same, its file relative to *folder*."""
+        return self if self.embedding is None else msgspec.structs.replace(self, embedding=str(folder / self.embedding))

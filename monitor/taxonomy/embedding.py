@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 KEY: Final = "framewatch_embedding"  # of the head
+
+Tensors = dict[str, npt.NDArray[Any]]
 
 
 class EmbeddingError(ValueError):
@@ -36,6 +39,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     bundle: str  # sha256 of the one whose residuals they were
     t_ns: int  # Unix nanoseconds, when it was learned
     plain: dict[str, Any] = {}
+    tensors: str = ""  # sha256 of them all: what has changed since it was written is damaged
     format: int = FORMAT
 
 
@@ -49,8 +53,9 @@ class Held(NamedTuple):
 
 def write(path: Path, about: About, embedding: "Embedding") -> None:
     """Write *embedding* to *path*, whole or not at all. Raises OSError."""
-    said = msgspec.structs.replace(about, what=embedding.what, plain=dict(embedding.plain))
-    data = safetensors.numpy.save(embedding.tensors, {KEY: msgspec.json.encode(said).decode()})
+    tensors = embedding.tensors
+    said = msgspec.structs.replace(about, what=embedding.what, plain=dict(embedding.plain), tensors=_digest(tensors))
+    data = safetensors.numpy.save(tensors, {KEY: msgspec.json.encode(said).decode()})
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -68,6 +73,24 @@ def write(path: Path, about: About, embedding: "Embedding") -> None:
 
 def about(path: Path) -> tuple[About, str]:
     """What the head of *path* says, and the sha256 of the file; needs no torch. Raises EmbeddingError."""
+    said, sha256, _ = _load(path)
+    return said, sha256
+
+
+def read(path: Path) -> Held:
+    """The embedding of *path*. Raises EmbeddingError."""
+    said, sha256, tensors = _load(path)
+    from models import embeddings  # what is damaged is told before torch is loaded
+
+    try:
+        found = embeddings.read(said.what, said.plain, tensors)
+    except ValueError as error:
+        raise EmbeddingError(f"{path}: {error}") from None
+    return Held(said, sha256, found)
+
+
+def _load(path: Path) -> tuple[About, str, Tensors]:
+    """Head, sha256 and tensors of *path*, which are those that were written."""
     try:
         data = path.read_bytes()
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -78,26 +101,29 @@ def about(path: Path) -> tuple[About, str]:
         raise EmbeddingError(f"{path}: is damaged, or no embedding ({error})") from None
     if KEY not in head:
         raise EmbeddingError(f"{path}: holds no embedding; `framewatch taxonomy learn` makes one")
+    said = _said(path, head[KEY])
+    tensors = safetensors.numpy.load(data)
+    if said.tensors != _digest(tensors):
+        raise EmbeddingError(f"{path}: is damaged: its tensors are not those that were written; learn it again")
+    return said, hashlib.sha256(data).hexdigest(), tensors
+
+
+def _said(path: Path, head: str) -> About:
     try:
-        newer = msgspec.json.decode(head[KEY]).get("format")
+        newer = msgspec.json.decode(head).get("format")
         if newer != FORMAT:
             raise EmbeddingError(f"{path}: has format {newer}, and this program reads {FORMAT}")
-        said = msgspec.json.decode(head[KEY], type=About)
+        return msgspec.json.decode(head, type=About)
     except (msgspec.DecodeError, AttributeError) as error:
         raise EmbeddingError(f"{path}: its head cannot be read ({error})") from None
-    return said, hashlib.sha256(data).hexdigest()
 
 
-def read(path: Path) -> Held:
-    """The embedding of *path*. Raises EmbeddingError."""
-    from models import embeddings
-
-    said, sha256 = about(path)
-    try:
-        found = embeddings.read(said.what, said.plain, safetensors.numpy.load_file(path))
-    except (ValueError, OSError, safetensors.SafetensorError) as error:
-        raise EmbeddingError(f"{path}: {error}") from None
-    return Held(said, sha256, found)
+def _digest(tensors: Tensors) -> str:
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype.str} {value.shape} ".encode())
+        found.update(value.tobytes())
+    return found.hexdigest()
 
 
 def require_fit(path: Path, said: About, size: tuple[int, int], dtype: str) -> None:

@@ -40,6 +40,7 @@ class Taxonomy(NamedTuple):
     pixels: npt.NDArray[Any]  # (n, h, w) small pictures of the events' peak frames
     changes: tuple[Happened, ...] = ()  # oldest first
     normals: Floats | None = None  # (k, d) points of normal frames, to compare with
+    embedding: str = ""  # sha256 of that by which they were made; empty: residuals as they are
 
 
 class Exemplars(NamedTuple):
@@ -89,9 +90,10 @@ def exemplars(given: Taxonomy, kind: Kind) -> Exemplars:
 def too_few(given: Taxonomy) -> Ids:
     """Rows of events in groups too small to be a kind: first what is farthest from every kind, in radii of it."""
     rows = np.flatnonzero(given.cut.labels == FEW)
-    if not given.kinds.alive:
+    somewhere = [kind for kind in given.kinds.alive if np.isfinite(kind.centre).all()]
+    if not somewhere:
         return rows
-    distances = [np.linalg.norm(given.points[rows] - kind.centre, axis=1) / kind.radius for kind in given.kinds.alive]
+    distances = [np.linalg.norm(given.points[rows] - kind.centre, axis=1) / kind.radius for kind in somewhere]
     return rows[np.argsort(-np.min(distances, axis=0), kind="stable")]
 
 

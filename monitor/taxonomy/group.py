@@ -1,4 +1,4 @@
-"""Grouping: samples become points by the bundle's network, points become kinds, and kinds those that were known.
+"""Grouping: samples become points by bundle and embedding, points become kinds, and kinds those that were known.
 
 A process of its own, `python -m monitor.taxonomy.group`, told what to do on its standard input. It reads at leisure and
 writes in one transaction, in which it matches what it found with the kinds as they are at that moment: a name that was
@@ -18,17 +18,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models.scorer import Scorer
 from models.taxonomy import identity
 from models.taxonomy.cut import Candidate, Cut, CutSettings, find_kinds
-from models.taxonomy.embedding import embed
 from models.taxonomy.identity import Change, Kind, Kinds
 from models.taxonomy.naming import Extent, Namer, extent
 from models.taxonomy.tree import POINTS_MAX
-from monitor.bundle import Bundle, BundleError
-from monitor.bundle import read as read_bundle
+from monitor.bundle import BundleError
 from monitor.taxonomy.config import Taxonomy
+from monitor.taxonomy.embedding import EmbeddingError
 from monitor.taxonomy.launcher import Task
+from monitor.taxonomy.points import Means, means_of
 from monitor.taxonomy.records import ChangeRow, Counts, KindRow, Run, Sample
 from monitor.taxonomy.store import WAIT_S, Store, StoreError, page_of
 from monitor.taxonomy.telling import Told, write_page
@@ -41,7 +40,7 @@ Points = npt.NDArray[np.float32]
 
 
 class Embedded(NamedTuple):
-    """Samples as points (n, d) of a bundle's network, in the order of their ids."""
+    """Samples as points (n, d), in the order of their ids."""
 
     samples: list[Sample]
     points: Points
@@ -55,20 +54,20 @@ class Embedded(NamedTuple):
 def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], int] = time.time_ns) -> Run:
     """Group the samples of *task*'s file, and write kinds and run.
 
-    Raises StoreError, BundleError, and sqlite3.Error where the disk refuses; OSError where kinds and run are written,
-    and their page cannot be.
+    Raises StoreError, BundleError, EmbeddingError, and sqlite3.Error where the disk refuses; OSError where kinds and
+    run are written, and their page cannot be.
     """
     began_s = clock()
-    bundle = read_bundle(Path(task.bundle))
+    means = means_of(task)
     store = Store(Path(task.store), task.camera, wait_s=WAIT_S)
     try:
-        scorer, ever = _scorer(bundle), store.counts()
-        events = embedded(store, bundle, scorer, store.samples("normal = 0")[-POINTS_MAX:])
+        ever = store.counts()
+        events = embedded(store, means, store.samples("normal = 0")[-POINTS_MAX:])
         cut = find_kinds(events.points, settings_of(task.settings))
         with store.transaction():
             took_s = clock() - began_s
-            run = _settle(store, bundle, events, cut, task.settings, ever, took_s, wall_clock())
-        normals = embedded(store, bundle, scorer, store.samples("normal = 1"))
+            run = _settle(store, means, events, cut, task.settings, ever, took_s, wall_clock())
+        normals = embedded(store, means, store.samples("normal = 1"))
         told = Told(task.camera, run, cut, events.samples, events.points, normals.points)
         write_page(page_of(Path(task.store)), store, told)
         return run
@@ -77,30 +76,22 @@ def group(task: Task, clock: Callable[[], float] = time.monotonic, wall_clock: C
 
 
 def settings_of(given: Taxonomy) -> CutSettings:
-    return CutSettings(linkage=given.linkage, rule=given.rule, share=given.share, least=given.least)
+    """As the configuration has it; points of an embedding have few coordinates, in which halves of a kind lie apart."""
+    again = given.embedding is None
+    return CutSettings(linkage=given.linkage, rule=given.rule, share=given.share, least=given.least, again=again)
 
 
-def _scorer(bundle: Bundle) -> Scorer:
-    held = bundle.manifest
-    try:
-        return Scorer(bundle.tensors, held.height, held.width)
-    except ValueError as error:
-        raise BundleError(f"{bundle.path}: {error}; calibrate anew") from None
-
-
-def embedded(store: Store, bundle: Bundle, scorer: Scorer, samples: list[Sample]) -> Embedded:
+def embedded(store: Store, means: Means, samples: list[Sample]) -> Embedded:
     """Those of *samples* that fit the bundle as points: a few frames are in memory at a time."""
-    held = bundle.manifest
+    held = means.bundle.manifest
     fitting = [one for one in samples if (one.height, one.width, one.dtype) == (held.height, held.width, held.dtype)]
-    placed = scorer.parts.preparation.alignment is not None
     found: list[Sample] = []
     points: list[Points] = []
     for first in range(0, len(fitting), AT_ONCE):
         some = [(one, store.pixels(one.id)) for one in fitting[first : first + AT_ONCE]]
         there = [(one, pixels) for one, pixels in some if pixels is not None]  # the others were dropped meanwhile
         if there:
-            seen = scorer.deviations(np.stack([pixels for _, pixels in there]))
-            points.append(embed(seen.latent, seen.residual, placed=placed))
+            points.append(means.points(np.stack([pixels for _, pixels in there])))
             found += [one for one, _ in there]
     whole = np.concatenate(points) if points else np.empty((0, 1), np.float32)
     return Embedded(found, whole, len(samples) - len(fitting))
@@ -108,7 +99,7 @@ def embedded(store: Store, bundle: Bundle, scorer: Scorer, samples: list[Sample]
 
 def _settle(
     store: Store,
-    bundle: Bundle,
+    means: Means,
     events: Embedded,
     cut: Cut,
     settings: Taxonomy,
@@ -118,17 +109,18 @@ def _settle(
 ) -> Run:
     """Within a transaction: match with the kinds as they are now, and write it all."""
     rows = {row.id: row for row in store.kinds()}
-    before = _on_these_points(rows, store.next_kind(), events, bundle.sha256)
+    before = _on_these_points(rows, store.next_kind(), events, means.space)
     after, changes = matched(before, cut, events)
     last = store.runs()
     number = last[0].number + 1 if last else 1
     run = Run(
-        number, t_ns, took_s, bundle.sha256, len(events.samples), events.left_out + int((cut.labels == -2).sum()),
+        number, t_ns, took_s, means.bundle.sha256, len(events.samples), events.left_out + int((cut.labels == -2).sum()),
         ever.events, ever.next_id - 1, len(after.alive), cut.discrete, cut.silhouette, cut.why,
         msgspec.to_builtins(settings), [_candidate(one) for one in cut.candidates],
+        means.embedding,
     )  # fmt: skip
     kind_of = {member: kind.id for kind in after.alive for member in kind.members}
-    store.put_kinds(_rows_of(after, rows, events, bundle.sha256, t_ns), after.next_id)
+    store.put_kinds(_rows_of(after, rows, events, means.space, t_ns), after.next_id)
     store.assign(_assigned(after, events, kind_of))
     told = [ChangeRow(number, one.what, one.id, one.others) for one in changes]
     store.put_run(run, told)
@@ -143,8 +135,8 @@ def matched(before: Kinds, cut: Cut, events: Embedded) -> tuple[Kinds, list[Chan
     return identity.match(before, identity.clusters_of(cut.labels, events.ids, events.points))
 
 
-def _on_these_points(rows: Mapping[int, KindRow], next_id: int, events: Embedded, bundle: str) -> Kinds:
-    """Kinds with centres among these points: of another bundle's, what their samples have become says where they are.
+def _on_these_points(rows: Mapping[int, KindRow], next_id: int, events: Embedded, space: str) -> Kinds:
+    """Kinds with centres among these points: of those in another space, what their samples have become says where.
 
     One that has no sample left is nowhere: it is found again by nothing, rather than by a distance that means nothing.
     """
@@ -152,7 +144,7 @@ def _on_these_points(rows: Mapping[int, KindRow], next_id: int, events: Embedded
     kinds = []
     for row in rows.values():
         centre, radius = row.centre, row.radius
-        if row.bundle != bundle or len(centre) != events.points.shape[1]:
+        if row.space != space or len(centre) != events.points.shape[1]:
             held = [place[member] for member in row.members if member in place]
             points = events.points[held]
             points = points[np.isfinite(points).all(axis=1)]
@@ -166,7 +158,7 @@ def _on_these_points(rows: Mapping[int, KindRow], next_id: int, events: Embedded
     return Kinds(tuple(kinds), next_id)
 
 
-def _rows_of(after: Kinds, before: Mapping[int, KindRow], events: Embedded, bundle: str, t_ns: int) -> list[KindRow]:
+def _rows_of(after: Kinds, before: Mapping[int, KindRow], events: Embedded, space: str, t_ns: int) -> list[KindRow]:
     times = {one.id: one.t_ns for one in events.samples}
     rows = []
     for kind in after.kinds:
@@ -177,7 +169,7 @@ def _rows_of(after: Kinds, before: Mapping[int, KindRow], events: Embedded, bund
         rows.append(
             KindRow(
                 kind.id, kind.state, kind.name, kind.notes, kind.priority, kind.parent, kind.merged_into,
-                bundle if somewhere or old is None else old.bundle,
+                space if somewhere or old is None else old.space,
                 kind.centre.astype(np.float64) if somewhere or old is None else old.centre,
                 kind.radius, kind.members,
                 t_ns if old is None else old.born_t_ns,
@@ -234,7 +226,7 @@ def main() -> int:
         _end_with(task.parent_pid)
     try:
         group(task)
-    except (StoreError, BundleError, sqlite3.Error, MemoryError, ValueError) as error:
+    except (StoreError, BundleError, EmbeddingError, sqlite3.Error, MemoryError, ValueError) as error:
         sys.stderr.write(f"{str(error) or type(error).__name__}\n")
         return 1
     except OSError as error:

@@ -31,6 +31,7 @@ class Task(msgspec.Struct, frozen=True):
     bundle: str  # folder
     settings: Taxonomy
     parent_pid: int  # whose death ends it; 0: nobody's
+    embedding: str | None = None  # sha256 that the file of the settings must have; None: whatever it has
 
 
 class Known(NamedTuple):
@@ -38,7 +39,7 @@ class Known(NamedTuple):
 
     held: int  # samples of events
     new: int  # events since the last grouping
-    of_bundle: bool  # the kinds are those of the bundle that judges now
+    of_space: bool  # the kinds are those of the bundle that judges now, and of the embedding
 
 
 class Finished(NamedTuple):
@@ -53,7 +54,7 @@ def due(settings: Taxonomy, known: Known, since_ns: int | None, took_ns: int) ->
         return False
     if since_ns is not None and since_ns < max(REST_NS, REST_TIMES * took_ns):
         return False
-    if not known.of_bundle:
+    if not known.of_space:
         return True
     many = settings.every_events is not None and known.new >= settings.every_events
     late = settings.period_s is not None and (since_ns is None or since_ns >= settings.period_s * 1e9)

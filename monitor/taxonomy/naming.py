@@ -18,6 +18,21 @@ from monitor.types import Kind, Pixels, Place, Priority
 _log: Final = logging.getLogger("framewatch.hot")
 
 
+def namer_of(held: Table) -> Namer:
+    """What finds the nearest of the kinds of *held*."""
+    extents = zip(held.centres.astype(float), held.radii.tolist(), strict=True)
+    return Namer([Extent(centre, radius) for centre, radius in extents])
+
+
+def kind_at(point: npt.NDArray[np.float32], held: Table, namer: Namer) -> Kind | None:
+    """The kind of *held* that one *point* (1, d) is of, by its *namer*; None where it is of none that is known."""
+    named = namer(point)
+    if not named.known[0]:
+        return None
+    index = int(named.kind[0])
+    return Kind(held.ids[index], shown_name(held.ids[index], held.names[index]), float(named.distance[0]))
+
+
 class EventNamer:
     """Names frames by the kinds of one bundle. For the thread that scores: the scorer's scratch memory is one.
 
@@ -31,7 +46,7 @@ class EventNamer:
         self._kinds = kinds
         self._bundle = bundle
         self._version = 0
-        self._table: Table | None = None  # None: there is none, or it is another bundle's
+        self._table: Table | None = None  # None: there is none, or it is of another space
         self._namer = Namer([])
         self._failed = False
         self._priorities: Mapping[str, Priority] = {}
@@ -74,11 +89,10 @@ class EventNamer:
         if found is None:
             return
         self._version, held = found
-        if held.bundle != self._bundle or not held.ids:  # another network's centres mean nothing to this one
+        if held.space != self._bundle or not held.ids:  # centres in another space mean nothing to this network
             self._table, self._priorities = None, {}
             return
-        extents = zip(held.centres.astype(float), held.radii.tolist(), strict=True)
-        self._namer = Namer([Extent(centre, radius) for centre, radius in extents])
+        self._namer = namer_of(held)
         self._table, self._priorities = held, held.priority_of
 
     def _points(self, frame: Pixels, where: Place | None = None) -> npt.NDArray[np.float32]:
@@ -86,8 +100,4 @@ class EventNamer:
         return embed(deviations.latent, deviations.residual, placed=self._placed)
 
     def _nearest(self, frame: Pixels, held: Table, where: Place | None) -> Kind | None:
-        named = self._namer(self._points(frame, where))
-        if not named.known[0]:
-            return None
-        index = int(named.kind[0])
-        return Kind(held.ids[index], shown_name(held.ids[index], held.names[index]), float(named.distance[0]))
+        return kind_at(self._points(frame, where), held, self._namer)

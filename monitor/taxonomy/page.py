@@ -43,7 +43,7 @@ def render(given: Taxonomy) -> str:
     grey = grey_range(given.pixels)
     parts = [
         f"<h1>{text(title)}</h1>",
-        f'<p class="quiet">{text(moment(given.t_ns))} · bundle {text(given.bundle[:SHA_DIGITS])}</p>',
+        f'<p class="quiet">{text(moment(given.t_ns))} · bundle {text(given.bundle[:SHA_DIGITS])}{_by(given)}</p>',
         _headline(given),
         *_few(given, grey),
         *_kinds(given, grey),
@@ -62,6 +62,10 @@ def render(given: Taxonomy) -> str:
         + "\n".join(parts)
         + "\n</body>\n</html>\n"
     )
+
+
+def _by(given: Taxonomy) -> str:
+    return f" · embedding {text(given.embedding[:SHA_DIGITS])}" if given.embedding else ""
 
 
 def _headline(given: Taxonomy) -> str:

@@ -1,6 +1,7 @@
 """The arguments of `framewatch taxonomy`."""
 
 import argparse
+import importlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,9 +27,9 @@ def add(taxonomy: argparse.ArgumentParser) -> None:
     """The commands below *taxonomy*."""
     below = taxonomy.add_subparsers(metavar="COMMAND", required=True, parser_class=type(taxonomy))
 
-    def command(name: str, function: str, does: str) -> Any:
+    def command(name: str, function: str, does: str, module: str = "commands") -> Any:
         parser = below.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
-        parser.set_defaults(command=_late(function))
+        parser.set_defaults(command=_late(module, function))
         parser.add_argument("--config", required=True, help="the daemon's configuration")
         parser.add_argument("--json", action="store_true", help="print JSON")
         return parser
@@ -44,6 +45,10 @@ def add(taxonomy: argparse.ArgumentParser) -> None:
     named.add_argument("--by", help="who says so (default: the user of this machine)")
     run = command("run", "run", "group the events that are kept now, and say what was found")
     run.add_argument("--by", help="who asks (default: the user of this machine)")
+    learn = command(
+        "learn", "learn", "learn an embedding by which kinds are told apart, from frames of events", "learn"
+    )
+    _add_learning(learn)
     _add_compare(
         command("compare", "compare", "other ways to group, and other embeddings, side by side; changes nothing")
     )
@@ -76,13 +81,45 @@ def groups(given: str) -> int:
     return found
 
 
-def _late(function: str) -> Callable[[argparse.Namespace], int]:
-    """That of `monitor.taxonomy.commands`, which is loaded when it runs: no other command is to wait for it."""
+def _add_learning(learn: argparse.ArgumentParser) -> None:
+    learn.add_argument("--out", required=True, metavar="FILE", help="file to write, for taxonomy.embedding")
+    learn.add_argument(
+        "--embedding",
+        required=True,
+        choices=("invariant", "texture", "backbone"),
+        help="an object or defect whichever way it is turned; a surface; somebody else's frozen network",
+    )
+    learn.add_argument(
+        "--from",
+        dest="paths",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="recorded frames of anomalies, as calibrate takes them (default: the frames kept beside the journal)",
+    )
+    learn.add_argument("--steps", type=take.count, metavar="N", help="invariant: steps of training (default 600)")
+    learn.add_argument(
+        "--seed",
+        type=take.seed,
+        default=0,
+        metavar="N",
+        help="invariant: the same frames and seed give the same embedding (default 0)",
+    )
+    learn.add_argument("--contents", type=take.count, metavar="P", help="invariant: numbers a frame (default 8)")
+    learn.add_argument("--network", metavar="NAME", help="backbone: resnet18, ...")
+    learn.add_argument("--weights", metavar="FILE", help="backbone: its weights, safetensors or a state saved by torch")
+    learn.add_argument(
+        "--library", choices=("torchvision", "timm"), default="torchvision", help="backbone: which knows the network"
+    )
+
+
+def _late(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """That of a module of `monitor.taxonomy`, which is loaded when it runs: no other command is to wait for it."""
 
     def run(options: argparse.Namespace) -> int:
-        from monitor.taxonomy import commands
-
-        found: Callable[[argparse.Namespace], int] = getattr(commands, function)
+        found: Callable[[argparse.Namespace], int] = getattr(
+            importlib.import_module(f"monitor.taxonomy.{module}"), function
+        )
         return found(options)
 
     return run

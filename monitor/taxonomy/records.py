@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from monitor.taxonomy.embedding import space
 from monitor.types import Pixels, Priority
 
 Key = tuple[str, int]
@@ -65,7 +66,7 @@ class KindRow(NamedTuple):
     priority: str | None
     parent: int | None
     merged_into: int | None
-    bundle: str  # sha256 of the one by which centre and radius were made
+    space: str  # in which centre and radius are: `monitor.taxonomy.embedding.space`
     centre: npt.NDArray[np.float64]  # (d,)
     radius: float
     members: frozenset[int]  # ids of samples, of which some may be gone
@@ -102,6 +103,12 @@ class Run(NamedTuple):
     why: str
     settings: dict[str, Any]
     candidates: list[dict[str, Any]]  # cuts that were looked at, with their silhouettes
+    embedding: str = ""  # sha256; empty: residuals as they are
+
+    @property
+    def space(self) -> str:
+        """In which its points are."""
+        return space(self.bundle, self.embedding or None)
 
 
 class Act(NamedTuple):

@@ -46,6 +46,7 @@ def to_json(given: Taxonomy) -> bytes:
             "v": 1,
             "camera": given.camera,
             "bundle": given.bundle,
+            "embedding": given.embedding or None,
             "t_ns": given.t_ns,
             "events": len(given.ids),
             "discrete": cut.discrete,

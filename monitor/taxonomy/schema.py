@@ -4,7 +4,7 @@ from typing import Final
 
 from monitor.taxonomy.records import Sample
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION: Final = 0x66776B64
 """By which the file is told from those of other programs, and from this one's others."""
 
@@ -19,7 +19,7 @@ CREATE TABLE samples (
 CREATE INDEX samples_kinds ON samples (kind) WHERE normal = 0;
 CREATE TABLE kinds (
     id INTEGER PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, notes TEXT NOT NULL, priority TEXT,
-    parent INTEGER, merged_into INTEGER, bundle TEXT NOT NULL, centre BLOB NOT NULL, radius REAL NOT NULL,
+    parent INTEGER, merged_into INTEGER, space TEXT NOT NULL, centre BLOB NOT NULL, radius REAL NOT NULL,
     members BLOB NOT NULL, born_t_ns INTEGER NOT NULL, first_t_ns INTEGER NOT NULL, last_t_ns INTEGER NOT NULL,
     gone INTEGER NOT NULL, told INTEGER NOT NULL
 );
@@ -28,7 +28,7 @@ CREATE TABLE runs (
     points INTEGER NOT NULL, left_out INTEGER NOT NULL, events INTEGER NOT NULL, upto INTEGER NOT NULL,
     kinds INTEGER NOT NULL,
     discrete INTEGER NOT NULL, silhouette REAL NOT NULL, why TEXT NOT NULL, settings TEXT NOT NULL,
-    candidates TEXT NOT NULL
+    candidates TEXT NOT NULL, embedding TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE changes (run INTEGER NOT NULL, what TEXT NOT NULL, id INTEGER NOT NULL, others TEXT NOT NULL);
 CREATE INDEX changes_kinds ON changes (id, run);
@@ -42,5 +42,14 @@ CREATE TABLE state (
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 """
+
+FROM_1: Final = """
+ALTER TABLE runs ADD COLUMN embedding TEXT NOT NULL DEFAULT '';
+ALTER TABLE kinds RENAME COLUMN bundle TO space;
+PRAGMA user_version = 2;
+"""
+
+AS_FROM_1: Final = "CREATE TEMP VIEW runs AS SELECT *, '' AS embedding FROM main.runs"
+"""Lets a connection see a file of version 1 as one of today, and write nothing into it."""
 
 INSERT_SAMPLE: Final = f"INSERT INTO samples VALUES ({', '.join('?' * (len(Sample._fields) + 1))})"

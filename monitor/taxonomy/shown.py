@@ -59,6 +59,8 @@ class RunShown(msgspec.Struct, frozen=True):
     discrete: bool
     silhouette: float
     why: str
+    bundle: str = ""  # sha256
+    embedding: str = ""  # sha256; empty: by residuals as they are
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -179,5 +181,6 @@ def _sample(one: Sample) -> SampleShown:
 
 def _run(run: Run) -> RunShown:
     return RunShown(
-        run.number, run.t_ns, run.seconds, run.points, run.left_out, run.kinds, run.discrete, run.silhouette, run.why
-    )
+        run.number, run.t_ns, run.seconds, run.points, run.left_out, run.kinds, run.discrete, run.silhouette, run.why,
+        run.bundle, run.embedding,
+    )  # fmt: skip

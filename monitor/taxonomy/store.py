@@ -114,6 +114,8 @@ class Store:
             self._db.execute("PRAGMA synchronous = NORMAL")
         if version == 0:
             self._make(camera)
+        if version == 1:
+            self._renew(read_only)
         if check and (problem := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise StoreError(f"{self._path}: is damaged ({problem.splitlines()[0]}); move it away")
         if not read_only:
@@ -130,6 +132,16 @@ class Store:
             for statement in schema.TABLES.split(";"):
                 self._db.execute(statement)
             self._db.execute("INSERT INTO state VALUES (?, 1, 0, 0, 1)", (camera,))
+
+    def _renew(self, read_only: bool) -> None:
+        """Make a file of version 1 one of today, or see it as one."""
+        if read_only:
+            self._db.execute(schema.AS_FROM_1)
+            return
+        with self.transaction():
+            if self._number("PRAGMA user_version") == 1:  # of two that find it, one renews it
+                for statement in schema.FROM_1.split(";"):
+                    self._db.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -249,8 +261,11 @@ class Store:
 
     def put_run(self, run: Run, changes: Iterable[ChangeRow]) -> None:
         """Within a transaction of the caller."""
-        row = [*run[:-2], *(msgspec.json.encode(one).decode() for one in run[-2:])]
-        self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(row))})", row)
+        lies = {name: msgspec.json.encode(getattr(run, name)).decode() for name in ("settings", "candidates")}
+        row = run._asdict() | lies
+        self._db.execute(
+            f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+        )
         told = [(one.run, one.what, one.id, msgspec.json.encode(one.others).decode()) for one in changes]
         self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?)", told)
         for table, column in (("runs", "number"), ("changes", "run")):
@@ -340,9 +355,11 @@ def _as_row(kind: KindRow) -> tuple[object, ...]:
 
 
 def _run(row: Sequence[Any]) -> Run:
-    run = Run(*row)
+    run, lies = Run(*row), dict(zip(Run._fields, row, strict=True))
     return run._replace(
-        discrete=bool(run.discrete), settings=msgspec.json.decode(row[-2]), candidates=msgspec.json.decode(row[-1])
+        discrete=bool(run.discrete),
+        settings=msgspec.json.decode(lies["settings"]),
+        candidates=msgspec.json.decode(lies["candidates"]),
     )
 
 

@@ -24,7 +24,7 @@ _KIND: Final = np.dtype([("id", "<i8"), ("radius", "<f8"), ("priority", "i1"), (
 _HEAD: Final = np.dtype(
     [
         ("version", "<i8"),
-        ("bundle", "S64"),
+        ("space", "S64"),
         ("count", "<i4"),
         ("coordinates", "<i4"),
         ("kinds", _KIND, (KINDS_MAX,)),
@@ -35,7 +35,7 @@ _HEAD: Final = np.dtype(
 class Table(NamedTuple):
     """K kinds that events may be of. Names are made for people: see `shown_name`."""
 
-    bundle: str  # sha256 of the one whose network the centres are of
+    space: str  # in which centres are: `monitor.taxonomy.embedding.space`
     ids: tuple[int, ...]
     names: tuple[str, ...]  # empty: nobody has named it
     priorities: tuple[Priority | None, ...]  # what an operator gave
@@ -78,12 +78,12 @@ def write(arrays: Arrays, table: Table) -> None:
         raise ValueError(f"centres of {table.centres.shape[1]} coordinates: at most {COORDINATES_MAX} are held")
     if len({len(part) for part in table[1:]}) > 1:
         raise ValueError("each kind has an id, a name, a priority, a centre and a radius")
-    table = Table._make((table.bundle, *(part[:KINDS_MAX] for part in table[1:])))
+    table = Table._make((table.space, *(part[:KINDS_MAX] for part in table[1:])))
     count, coordinates = table.centres.shape
     version = int(arrays["version"][0]) + 1
     half = version % 2
     head = np.zeros((), _HEAD)
-    head["version"], head["bundle"] = version, table.bundle.encode()
+    head["version"], head["space"] = version, table.space.encode()
     head["count"], head["coordinates"] = count, coordinates
     kinds = head["kinds"][:count]
     kinds["id"], kinds["radius"] = table.ids, table.radii
@@ -124,7 +124,7 @@ def read(arrays: Arrays, known_version: int) -> tuple[int, Table] | None:
 def _table(head: Any, centres: npt.NDArray[np.float32]) -> Table:
     kinds = head["kinds"][: len(centres)]
     return Table(
-        bundle=bytes(head["bundle"]).decode(),
+        space=bytes(head["space"]).decode(),
         ids=tuple(kinds["id"].tolist()),
         names=tuple(name.decode() for name in kinds["name"].tolist()),
         priorities=tuple(None if rank < 0 else PRIORITIES[rank] for rank in kinds["priority"].tolist()),

@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +22,10 @@ from monitor.orders import Memory, Orders
 from monitor.ring import Ring
 from monitor.taxonomy import shown
 from monitor.taxonomy.collector import Collector
+from monitor.taxonomy.embedding import space
 from monitor.taxonomy.launcher import Known, Launcher, Task, due
-from monitor.taxonomy.publish import Write, publish
+from monitor.taxonomy.namer_feed import Named, NamerFeed
+from monitor.taxonomy.publish import Write, nameable, publish
 from monitor.taxonomy.records import Kept, KindRow, Naming
 from monitor.taxonomy.shown import KindInFull, Overview
 from monitor.taxonomy.store import Store, beside, page_of
@@ -49,7 +52,8 @@ class TaxonomyStatus(msgspec.Struct, frozen=True):
     normals: int
     events: int
     missed: int
-    failures: int  # of groupings, and of writes, since the start
+    failures: int  # of groupings, of writes, and of what names events, since the start
+    unnamed: int = 0  # frames that waited to be named in vain
 
 
 class Taxonomist:
@@ -71,13 +75,18 @@ class Taxonomist:
         assert given.bundle is not None
         config = given.config
         self._settings, self._bundle = config.taxonomy, given.bundle.sha256
+        self._space = space(self._bundle, given.embedding)
         self._frame = (given.height, given.width), given.dtype
         path = beside(Path(config.journal))
         self.page = page_of(path)  # that of the last grouping; not there before the first
         self._store = Store(path, config.camera, check=True)
         self._collector = Collector(Ring(memory.ring), self._store, config.taxonomy)
-        task = Task(str(path), config.camera, str(config.bundle), config.taxonomy, os.getpid())
+        self._task = task = Task(
+            str(path), config.camera, str(config.bundle), config.taxonomy, os.getpid(), given.embedding
+        )
         self._raised, self._table = raised, write
+        self._feed: NamerFeed | None = None  # None: the hot process names events, or there are no kinds yet
+        self._wake = partial(os.eventfd_write, given.wake_fd, 1)
         self._asked = False
         self._given: set[int] = set()  # kinds that were told of, and are not marked so yet
         self._refused = False  # the disk, lately
@@ -95,11 +104,26 @@ class Taxonomist:
 
     def see(self, records: Iterable[EventRecord], t_ns: int) -> None:
         """Copy frames of events while the ring holds them. Waits for nothing."""
+        records = list(records)
         self._collector.see(records, t_ns)
+        if self._feed is None:
+            return
+        for record in records:
+            if self._feed.wants(record) and (frame := self._collector.frame_of(record)) is not None:
+                self._feed.offer(record, frame)
 
     def follow(self, revisions: Sequence[Revision]) -> None:
         """Learn which alarms they raised."""
         self._collector.follow(revisions)
+        if self._feed is not None:
+            self._feed.follow(revisions)
+
+    def named(self, t_ns: int) -> list[Named]:
+        """Events of which it is known by now of what kind they are, where a process of its own names them."""
+        found = [] if self._feed is None else self._feed.named(t_ns)
+        for record, _ in found:
+            self._collector.name((record.epoch, record.event), None if record.kind is None else record.kind.id)
+        return found
 
     def news(self, t_ns: int) -> list[EventRecord]:
         """Events of source `new_kind`: each begins and is over at once, since there is nothing that could end."""
@@ -170,12 +194,15 @@ class Taxonomist:
             normals=self._collector.held(normal=True),
             events=self._collector.counts.events,
             missed=self._collector.counts.missed,
-            failures=self._failures,
+            failures=self._failures + (self._feed.failures if self._feed is not None else 0),
+            unnamed=self._feed.dropped if self._feed is not None else 0,
         )
 
     def close(self) -> None:
         """End the grouping, and close the file."""
         self._launcher.close()
+        if self._feed is not None:
+            self._feed.close()
         self._store.close()
 
     def _look(self, mono_ns: int) -> None:
@@ -200,8 +227,8 @@ class Taxonomist:
     def _due(self, mono_ns: int) -> bool:
         counts, last = self._collector.counts, self._last
         new = counts.events - (last.events if last else 0)
-        of_bundle = last is None or last.bundle == self._bundle
-        known = Known(self._collector.held(normal=False), new, of_bundle)
+        of_space = last is None or last.space == self._space
+        known = Known(self._collector.held(normal=False), new, of_space)
         ended_ns = self._launcher.ended_ns
         since_ns = None if ended_ns is None else mono_ns - ended_ns
         return due(self._settings, known, since_ns, self._launcher.took_ns)
@@ -214,7 +241,9 @@ class Taxonomist:
         self._kinds = self._store.kinds()
         self._collector.reload()
         if self._table is not None:
-            publish(self._kinds, self._bundle, self._table)
+            publish(self._kinds, self._space, self._table, centres=self._settings.embedding is None)
+        if self._settings.embedding is not None and self._feed is None and nameable(self._space, self._kinds):
+            self._feed = NamerFeed(self._task, self._wake)
 
     def _forget_told(self) -> None:
         """A process that was killed may have told of a kind and not have marked it so: the journal knows."""

@@ -50,7 +50,7 @@ def _taxonomy(store: Store, told: Told) -> found.Taxonomy:
         camera=told.camera,
         bundle=told.run.bundle,
         t_ns=told.run.t_ns,
-        kinds=Kinds(tuple(map(_kind, store.kinds())), store.next_kind()),
+        kinds=Kinds(tuple(_kind(row, told) for row in store.kinds()), store.next_kind()),
         cut=told.cut,
         ids=np.array([one.id for one in samples], np.int64),
         points=told.points,
@@ -58,6 +58,7 @@ def _taxonomy(store: Store, told: Told) -> found.Taxonomy:
         pixels=np.stack(pictures) if pictures else np.empty((0, 1, 1), np.uint8),
         changes=_changes(store),
         normals=told.normals if len(told.normals) else None,
+        embedding=told.run.embedding,
     )
 
 
@@ -73,9 +74,11 @@ def small(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return frames[..., ::step, ::step]
 
 
-def _kind(row: KindRow) -> Kind:
+def _kind(row: KindRow, told: Told) -> Kind:
+    """As `models.taxonomy.identity` has it; one that is in another space is nowhere among these points."""
+    centre = row.centre if row.space == told.run.space else np.full(told.points.shape[1], np.nan)
     return Kind(
-        row.id, row.centre, row.radius, row.members, row.state, row.name, row.notes, row.priority, row.parent,
+        row.id, centre, row.radius, row.members, row.state, row.name, row.notes, row.priority, row.parent,
         row.merged_into,
     )  # fmt: skip
 

@@ -160,6 +160,15 @@ def test_a_few_points_that_stand_alone_in_a_large_kind_are_a_kind() -> None:
     assert (cut.labels == cut.labels[-1]).sum() == 6
 
 
+def test_of_few_coordinates_kinds_are_not_split_again_where_that_is_not_wanted() -> None:
+    rng = np.random.default_rng(5)
+    line = np.concatenate((rng.uniform(0, 1, 40), rng.uniform(9, 10, 40)))[:, None] * (1.0, 0.0)
+    points = line + rng.normal(0, 0.01, (80, 2))
+    assert len(set(find_kinds(points).labels.tolist())) > 2
+    plain = find_kinds(points, CutSettings(again=False))
+    assert same(plain.labels, np.repeat((0, 1), 40))
+
+
 def test_kinds_are_numbered_by_their_size() -> None:
     points, _ = groups((10, 40, 20))
     assert np.bincount(find_kinds(points).labels).tolist() == [40, 20, 10]

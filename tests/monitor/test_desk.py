@@ -17,11 +17,12 @@ from monitor import eventlog, recordlog, unitlog
 from monitor.alarms.acts import Acknowledge, Shelve
 from monitor.alarms.alarm import Alarm
 from monitor.config import Config
-from monitor.desk import SETTLE_NS, SLOW_DISK_NS, TELL_NS, Desk
+from monitor.desk import SETTLE_NS, SLOW_DISK_NS, Desk
 from monitor.eventlog import SLOTS
 from monitor.journal.store import Journal
 from monitor.layers import LayerCount, RateSummary
 from monitor.orders import Memory, Orders, StopPromise
+from monitor.standin import TELL_NS
 from monitor.status import LOST_WHY
 from monitor.taxonomy import table
 from monitor.types import Kind

@@ -186,6 +186,25 @@ def test_a_daemon_whose_file_of_kinds_is_another_programs_does_not_start(
         Desk(*daemon, journal, NOW_NS, T_NS)
 
 
+def test_kinds_of_another_embedding_are_grouped_anew_at_once(
+    daemon: tuple[Orders, Memory], journal: Journal, store: Store
+) -> None:
+    from test_taxonomy_store import RUN
+
+    given, memory = daemon
+    settings = Taxonomy(least_events=2, every_events=None, period_s=None, embedding="turned.safetensors")
+    config = msgspec.structs.replace(given.config, taxonomy=settings)
+    store.write(written([kept(1), kept(2)]))
+    with store.transaction():
+        store.put_run(RUN._replace(t_ns=T_NS - 100 * S, events=2, embedding="cd" * 32), [])
+    for embedding, is_due in (("cd" * 32, False), ("ef" * 32, True)):
+        orders = msgspec.structs.replace(given, config=config, embedding=embedding)
+        with closing(Desk(orders, memory, journal, NOW_NS, T_NS)) as desk:
+            assert desk.taxonomist is not None
+            work(desk)
+            assert desk.taxonomist._launcher.running is is_due
+
+
 def test_it_is_due_by_the_time_of_the_last_grouping_also_after_a_restart(
     daemon: tuple[Orders, Memory], journal: Journal, store: Store
 ) -> None:

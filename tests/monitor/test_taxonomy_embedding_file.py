@@ -42,6 +42,16 @@ def test_a_file_that_is_no_embedding_is_refused_by_name(tmp_path: Path) -> None:
         files.read(path)
 
 
+def test_a_file_of_which_one_bit_has_changed_is_damaged(tmp_path: Path, learned: Embedding) -> None:
+    path = tmp_path / "e.safetensors"
+    files.write(path, ABOUT, learned)
+    whole = path.read_bytes()
+    for spoilt in (whole[:-1], whole[:-5] + bytes([whole[-5] ^ 4]) + whole[-4:]):
+        path.write_bytes(spoilt)
+        with pytest.raises(EmbeddingError, match=r"e\.safetensors: is damaged"):
+            files.about(path)
+
+
 def test_a_newer_format_and_missing_tensors_are_refused(tmp_path: Path, learned: Embedding) -> None:
     path = tmp_path / "e.safetensors"
     files.write(path, msgspec.structs.replace(ABOUT, format=2), learned)

@@ -1,5 +1,6 @@
 """Grouping as it runs, on real frames through a real network: kinds last, and so does what people say of them."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,13 +12,16 @@ from typing import get_args
 import msgspec
 import numpy as np
 import pytest
+from embedding_example import learned
 from frames import brighter, normal, with_spot
 from taxonomy_example import kept, store_of, written
 
 from models.taxonomy import cut, tree
 from monitor.bundle import Bundle
 from monitor.taxonomy import config, group, shown, telling
+from monitor.taxonomy import embedding as files
 from monitor.taxonomy.config import Taxonomy
+from monitor.taxonomy.embedding import EmbeddingError
 from monitor.taxonomy.found import FARTHEST, NEAREST
 from monitor.taxonomy.launcher import Task
 from monitor.taxonomy.publish import publish
@@ -134,14 +138,50 @@ def test_kinds_survive_another_bundle_by_their_samples(task: Task, store: Store,
     group.group(task)
     store.act(1, Naming("ann", "spatter"), 5)
     with store.transaction():  # as an older network with fewer latents would have left them
-        rows = [kind._replace(bundle="cd" * 32, centre=np.zeros(3)) for kind in store.kinds()]
+        rows = [kind._replace(space="cd" * 32, centre=np.zeros(3)) for kind in store.kinds()]
         rows.append(rows[0]._replace(id=9, state="dormant", members=frozenset((999,)), name="gone"))
         store.put_kinds(rows, 10)
     group.group(task)
     found = {kind.id: kind for kind in store.kinds()}
-    assert (found[1].name, found[1].state, found[1].bundle) == ("spatter", "alive", small_bundle.sha256)
-    assert (found[9].name, found[9].state, found[9].bundle, len(found[9].centre)) == ("gone", "dormant", "cd" * 32, 3)
+    assert (found[1].name, found[1].state, found[1].space) == ("spatter", "alive", small_bundle.sha256)
+    assert (found[9].name, found[9].state, found[9].space, len(found[9].centre)) == ("gone", "dormant", "cd" * 32, 3)
     assert len(found) == 3
+
+
+def test_kinds_outlive_another_embedding_by_their_samples_and_the_page_names_it(
+    task: Task, store: Store, small_bundle: Bundle, tmp_path: Path
+) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    group.group(task)
+    store.act(1, Naming("ann", "spatter"), 5)
+    before = {kind.id: kind.members for kind in store.kinds()}
+    path = learned(tmp_path / "turned.safetensors", small_bundle)
+    by_it = msgspec.structs.replace(task, settings=Taxonomy(embedding=str(path)))
+    run = group.group(by_it)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (run.kinds, run.bundle, run.embedding) == (2, small_bundle.sha256, sha256)
+    assert run.space not in (small_bundle.sha256, sha256)
+    found = {kind.id: kind for kind in store.kinds()}
+    assert {number: kind.members for number, kind in found.items()} == before
+    assert (found[1].name, found[1].state, found[1].space, len(found[1].centre)) == ("spatter", "alive", run.space, 3)
+    assert f"embedding {sha256[:12]}" in page_of(Path(task.store)).read_text()
+    assert group.group(task).space == small_bundle.sha256, "and back"
+    assert {kind.id: kind.members for kind in store.kinds()} == before
+
+
+def test_an_embedding_that_was_replaced_or_is_for_other_frames_groups_nothing_and_says_so(
+    task: Task, store: Store, small_bundle: Bundle, tmp_path: Path
+) -> None:
+    add(store, *events(1, 12, "spot"))
+    path = learned(tmp_path / "turned.safetensors", small_bundle)
+    settings = Taxonomy(embedding=str(path))
+    with pytest.raises(EmbeddingError, match="was replaced while the daemon ran"):
+        group.group(msgspec.structs.replace(task, settings=settings, embedding="ab" * 32))
+    held = files.read(path)
+    files.write(path, msgspec.structs.replace(held.about, height=64), held.embedding)
+    with pytest.raises(EmbeddingError, match="is for frames of 64 x 32 uint8"):
+        group.group(msgspec.structs.replace(task, settings=settings))
+    assert store.runs() == []
 
 
 def test_points_without_discrete_kinds_are_one_kind_but_never_in_the_place_of_several(task: Task, store: Store) -> None:
@@ -190,7 +230,9 @@ def test_living_kinds_of_the_bundle_become_a_table(task: Task, store: Store, sma
     told = []
     publish(store.kinds(), small_bundle.sha256, lambda *columns: told.append(columns))
     publish(store.kinds(), "ef" * 32, lambda *columns: told.append(columns))
-    (sha256, ids, names, priorities, centres, radii), other = told
+    publish(store.kinds(), small_bundle.sha256, lambda *columns: told.append(columns), centres=False)
+    (sha256, ids, names, priorities, centres, radii), other, nowhere = told
+    assert (nowhere[1:4], nowhere[4].shape) == ((ids, names, priorities), (2, 0))
     assert (sha256, ids, names, priorities) == (small_bundle.sha256, (1, 2), ("", "flash"), (None, "low"))
     assert (centres.dtype, len(centres), radii.shape) == (np.float32, 2, (2,))
     assert other[1] == (), "centres of another network mean nothing"

@@ -11,7 +11,7 @@ from monitor.taxonomy.config import Taxonomy
 from monitor.taxonomy.launcher import REST_NS, Finished, Known, Launcher, Task, due
 
 S = 10**9
-MANY = Known(held=100, new=50, of_bundle=True)
+MANY = Known(held=100, new=50, of_space=True)
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ MANY = Known(held=100, new=50, of_bundle=True)
         (MANY._replace(held=19), 10_000, 1, False),
         (MANY, 59, 1, False),
         (MANY, 100, 11, False),
-        (MANY._replace(new=0, of_bundle=False), 100, 1, True),
-        (MANY._replace(new=0, of_bundle=False), 59, 1, False),
+        (MANY._replace(new=0, of_space=False), 100, 1, True),
+        (MANY._replace(new=0, of_space=False), 59, 1, False),
     ],
 )
 def test_it_is_due_after_many_events_or_long_enough_and_never_without_a_rest(

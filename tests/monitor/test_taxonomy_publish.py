@@ -34,7 +34,7 @@ def test_dormant_kinds_come_after_living_ones_those_first_that_were_seen_last() 
 
 
 def test_neither_what_went_into_another_kind_nor_what_died_by_another_network_names_events() -> None:
-    other = gone(2, 0, bundle="cd" * 32, centre=np.zeros(3))
+    other = gone(2, 0, space="cd" * 32, centre=np.zeros(3))
     assert handed_on(kind_row(1, state="merged", merged_into=3), other, kind_row(3)).ids == (3,)
     assert handed_on(other).centres.shape == (0, 0)
 

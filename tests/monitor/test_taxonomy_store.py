@@ -30,6 +30,37 @@ def kinds(path: Path) -> Iterator[Store]:
         yield made
 
 
+def as_version_1(path: Path) -> None:
+    """The file at *path* as the program before embeddings would have written it."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "ALTER TABLE runs DROP COLUMN embedding; ALTER TABLE kinds RENAME COLUMN space TO bundle;"
+            "PRAGMA user_version = 1;"
+        )
+
+
+def test_a_file_of_version_1_is_read_as_it_is_and_renewed_by_who_writes(path: Path) -> None:
+    with closing(Store(path, "melt")) as made:
+        made.write(written([kept(1), kept(2)]))
+        put(made, kind_row(1, (1, 2), name="splash"))
+        with made.transaction():
+            made.put_run(RUN, [])
+    as_version_1(path)
+    before = path.read_bytes()
+    with closing(Store(path, "melt", read_only=True)) as read:
+        assert read.runs() == [RUN]
+        assert [(kind.name, kind.space) for kind in read.kinds()] == [("splash", "ab" * 32)]
+    assert path.read_bytes() == before
+    new = RUN._replace(number=2, embedding="cd" * 32)
+    with closing(Store(path, "melt")) as renewed:
+        with renewed.transaction():
+            renewed.put_run(new, [])
+        assert renewed.runs(2) == [new, RUN]
+    assert RUN.space == RUN.bundle != new.space
+    with closing(Store(path, "melt", check=True)) as again:
+        assert [(kind.name, kind.space) for kind in again.kinds()] == [("splash", "ab" * 32)]
+
+
 def test_it_lies_beside_the_journal() -> None:
     assert beside(Path("/data/laser-1.db")) == Path("/data/laser-1.kinds.db")
 
