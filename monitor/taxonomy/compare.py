@@ -37,6 +37,7 @@ class Maker(NamedTuple):
     about: str
     points: Points
     most: int | None = None  # principal components that are kept; None: points as they are
+    again: bool = True  # kinds are split again where they are two, as `CutSettings` has it
 
 
 class Grouped(NamedTuple):
@@ -76,11 +77,18 @@ class Comparison(NamedTuple):
     seconds: float
 
 
-def makers(bundle: Bundle, scorer: Scorer, files: Sequence[Path]) -> list[Maker]:
-    """The embeddings that are always there, and those of *files*, which load torch. Raises EmbeddingError."""
+BY_DAEMON: Final = "as the daemon groups events"
+
+
+def makers(bundle: Bundle, scorer: Scorer, files: Sequence[Path], configured: Path | None = None) -> list[Maker]:
+    """The embeddings that are always there, and those of *files*, which load torch. Raises EmbeddingError.
+
+    The one that is *configured* for the daemon is among them, named or not.
+    """
     held = bundle.manifest
+    usual = BY_DAEMON if configured is None else f"{BY_DAEMON} where no embedding is configured"
     found = [
-        Maker("residual and latent", "as the daemon groups events", points_by(scorer)),
+        Maker("residual and latent", usual, points_by(scorer)),
         Maker("latent", "the autoencoder's own latent, whitened", latents_by(scorer)),
         Maker(
             "pixels",
@@ -89,14 +97,17 @@ def makers(bundle: Bundle, scorer: Scorer, files: Sequence[Path]) -> list[Maker]
             PIXEL_COMPONENTS,
         ),
     ]
-    for path in files:
+    ours = [] if configured is None else [configured]
+    for path in [*ours, *(one for one in files if one.resolve() not in {mine.resolve() for mine in ours})]:
         said, _ = embeddings.about(path)
         embeddings.require_fit(path, said, (held.height, held.width), held.dtype)
         embedding = embeddings.read(path).embedding
         about = f"{said.what}, {embedding.size} numbers, from {path}"
         if embedding.of_residuals and said.bundle != bundle.sha256:
             about += ": learned from the residuals of another bundle"
-        found.append(Maker(_unused(path.stem, found), about, points_by(scorer, embedding)))
+        if path == configured:
+            about = f"{BY_DAEMON}: {about}"
+        found.append(Maker(_unused(path.stem, found), about, points_by(scorer, embedding), again=False))
     return found
 
 
@@ -177,7 +188,7 @@ def _grouped(
     found = []
     for name in NAMES:
         began_s = clock()
-        way = group(points, name, settings, numbers)
+        way = group(points, name, settings._replace(again=maker.again), numbers)
         seconds = clock() - began_s
         found.append(Grouped(way, against(way.labels, labelled.labels) if labelled else None, seconds))
     return Embedded(maker.name, maker.about, points, tuple(found))

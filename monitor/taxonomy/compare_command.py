@@ -44,7 +44,8 @@ def compare(options: argparse.Namespace) -> int:
     bundle = read_bundle(Path(config.bundle))
     recordings = groups(options.paths)
     require_fit(bundle, recordings)
-    made_by = comparison.makers(bundle, load_scorer(bundle), [Path(one) for one in options.embedding])
+    configured = None if config.taxonomy.embedding is None else Path(config.taxonomy.embedding)
+    made_by = comparison.makers(bundle, load_scorer(bundle), [Path(one) for one in options.embedding], configured)
     found = comparison.compare(
         config.camera,
         bundle,

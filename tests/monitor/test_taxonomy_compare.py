@@ -17,7 +17,7 @@ from monitor.camera.recordings import Recording
 from monitor.score import load_scorer
 from monitor.taxonomy import compare as comparison
 from monitor.taxonomy import embedding as files
-from monitor.taxonomy.compare import PIXEL_COMPONENTS, Comparison, Maker, as_bytes, makers
+from monitor.taxonomy.compare import BY_DAEMON, PIXEL_COMPONENTS, Comparison, Maker, as_bytes, makers
 from monitor.taxonomy.compare_page import render
 from monitor.taxonomy.embedding import About, EmbeddingError
 from monitor.taxonomy.events import CompareError, Event, Pieces, recorded
@@ -103,6 +103,11 @@ def test_an_embedding_from_a_file_stands_beside_the_others(small_bundle: Bundle,
     given = compared(small_bundle, recorded(recordings), made_by=made_by)
     np.testing.assert_array_equal(given.embeddings[3].points, given.embeddings[4].points)
     assert given.embeddings[3].points.shape == (EVENTS, learned.size)
+    ours = makers(small_bundle, load_scorer(small_bundle), paths[1:], paths[0])
+    assert [one.name for one in ours] == [one.name for one in made_by]
+    assert [one.about.startswith(BY_DAEMON) for one in ours] == [True, False, False, True, False]
+    assert [one.again for one in ours] == [True, True, True, False, False]
+    assert len(makers(small_bundle, load_scorer(small_bundle), paths[:1], paths[0])) == 4, "named twice, made once"
     files.write(paths[0], msgspec.structs.replace(about, height=64), learned)
     with pytest.raises(EmbeddingError, match="is for frames of 64 x 32"):
         makers(small_bundle, load_scorer(small_bundle), paths)
