@@ -5,6 +5,8 @@ import re
 from importlib.resources import files
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pytest
 from starlette.applications import Starlette
 
@@ -63,3 +65,49 @@ def test_every_element_that_a_script_looks_for_is_in_the_page(name: str) -> None
 @pytest.mark.parametrize("name", sorted(PARTS))
 def test_a_part_is_short_enough_to_be_read(name: str) -> None:
     assert PARTS[name].count("\n") <= 400
+
+
+HUES = dict(re.findall(r"--(\w+): #([0-9a-f]{6});", PARTS["page.css"]))
+
+# Machado, Oliveira and Fernandes 2009, "A physiologically-based model for simulation of color vision deficiency",
+# severity 1: on linear RGB.
+SEEN_BY = {
+    "everybody else": np.eye(3),
+    "protanopes": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopes": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopes": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+
+
+def linear(hue: str) -> npt.NDArray[np.float64]:
+    """A colour of the page as linear RGB (IEC 61966-2-1)."""
+    shown = np.array([int(HUES[hue][at : at + 2], 16) / 255 for at in (0, 2, 4)])
+    return np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """CIELAB under D65."""
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb.clip(0, 1)
+    ratio = xyz / np.array([0.9505, 1.0, 1.089])
+    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("ground", ["ground", "panel", "raised"])
+@pytest.mark.parametrize("hue", sorted(set(HUES) - {"ground", "panel", "raised", "line"}))
+def test_every_text_stands_out_from_its_ground(hue: str, ground: str) -> None:
+    light, dark = (float(linear(one) @ (0.2126, 0.7152, 0.0722)) for one in (hue, ground))
+    assert (light + 0.05) / (dark + 0.05) >= 4.5, "WCAG 2.2, 1.4.3"
+
+
+@pytest.mark.parametrize("who", SEEN_BY)
+def test_what_is_well_and_what_is_not_look_apart_to_all_eyes(who: str) -> None:
+    seen = {hue: lab(SEEN_BY[who] @ linear(hue)) for hue in ("good", "warn", "bad", "critical", "low")}
+    for one, other in (("good", "bad"), ("good", "critical"), ("good", "warn"), ("warn", "bad"), ("low", "critical")):
+        assert np.linalg.norm(seen[one] - seen[other]) > 20, f"{one} and {other}"
