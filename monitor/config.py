@@ -12,6 +12,7 @@ import msgspec
 
 from calibration.family import Method
 from monitor.alarms.config import Alarms
+from monitor.recorder.config import Recorder
 from monitor.sinks.config import WANTED as WANTED_OF_SINKS
 from monitor.sinks.config import Sinks
 from monitor.sinks.opcua.settings import Opcua
@@ -321,6 +322,7 @@ class Config(_Section, frozen=True):
     permit: Permit = Permit()
     alarms: Alarms = Alarms()
     taxonomy: Taxonomy = Taxonomy()
+    recorder: Recorder = Recorder()
     outputs: Outputs = Outputs()
     sinks: Sinks = Sinks()
     opcua: Opcua | None = None
@@ -363,6 +365,7 @@ def read(path: Path) -> Config:
             clients=_beside(here, security.clients),
             camera_key=_beside(here, security.camera_key),
         ),
+        recorder=config.recorder.beside(here),
         sinks=config.sinks.beside(here),
         opcua=None if config.opcua is None else config.opcua.beside(here),
     )
