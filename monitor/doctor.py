@@ -25,6 +25,7 @@ from monitor.journal.reading import Wanted
 from monitor.journal.store import JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError
+from monitor.recorder import check as recordings
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
 from monitor.sinks import check as sinks
@@ -47,6 +48,7 @@ def examine(config: Config) -> list[Finding]:
         *_security(config),
         _journal(config),
         _disk(config),
+        recordings.examine(config),
         *sinks.examine(config.sinks, config.camera),
         *(opcuas.examine(config.opcua) if config.opcua is not None else ()),
         _clock(),

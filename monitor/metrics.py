@@ -18,6 +18,7 @@ from monitor import vitals
 from monitor.alarms.figures import Figures
 from monitor.keeping import JobStatus
 from monitor.orders import Orders, StopPromise
+from monitor.recorder.board import Counts
 from monitor.shared import Arrays
 from monitor.sinks.pump import Statistics
 from monitor.sinks.retry import CircuitState
@@ -48,7 +49,8 @@ class Metrics(Collector):
     """The metrics of one daemon.
 
     *look* gives its status, *raised* how many alarms were ever raised by source and priority, *sinks* what became of
-    their changes, *figures* how good the alarms of the last day were, *taxonomy* how kinds of anomaly stand.
+    their changes, *figures* how good the alarms of the last day were, *taxonomy* how kinds of anomaly stand,
+    *recorder* what is recorded of events.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Metrics(Collector):
         sinks: Callable[[], Sequence[Statistics]] = tuple,
         figures: Callable[[], Figures | None] | None = None,
         taxonomy: Callable[[], TaxonomyStatus] | None = None,
+        recorder: Callable[[], Counts] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -69,6 +72,7 @@ class Metrics(Collector):
         self._look = look
         self._raised = raised
         self._sinks, self._figures, self._taxonomy = sinks, figures, taxonomy
+        self._recorder = recorder
         self._torch = torch_version()
         self._registry = registry
         registry.register(self)
@@ -93,6 +97,7 @@ class Metrics(Collector):
         yield from self._promise(status)
         yield from self._alarms(status)
         yield from self._kinds()
+        yield from self._recordings()
         yield from self._deliveries()
         yield from self._state(status)
 
@@ -239,6 +244,27 @@ class Metrics(Collector):
         yield self._counter("taxonomy_events_missed_total", text, (), [((), found.missed)])
         text = "Groupings that came to nothing, and writes that the disk refused"
         yield self._counter("taxonomy_failures_total", text, (), [((), found.failures)])
+
+    def _recordings(self) -> Iterator[Metric]:
+        if self._recorder is None:
+            return
+        found = self._recorder()
+        for name, text, value in (
+            ("recordings", "Recordings of events in the folder", found.recordings),
+            ("recordings_bytes", "Bytes that they take", found.nbytes),
+            ("recordings_pinned", "Recordings that no budget removes", found.pinned),
+            ("recorder_archive_bytes", "Bytes of the archive of scores", found.archive_bytes),
+        ):
+            yield self._gauge(name, text, (), [((), value)])
+        text = "Events that have no recording"
+        yield self._counter("recordings_failed_total", text, ("reason",), _by_label(found.failed))
+        for name, text, value in (
+            ("recordings_written", "Recordings written", found.written),
+            ("recorder_frames_missing", "Frames around events that are in no recording", found.missing),
+            ("recorder_frames_archived", "Frames whose scores are archived", found.archived),
+            ("recorder_archive_missing", "Frames whose scores could not be archived", found.archive_missing),
+        ):
+            yield self._counter(f"{name}_total", text, (), [((), value)])
 
     def _deliveries(self) -> Iterator[Metric]:
         sinks = self._sinks()

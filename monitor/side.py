@@ -36,6 +36,8 @@ from monitor.keys import KeyFileError
 from monitor.live import Live
 from monitor.orders import Memory, Orders
 from monitor.people import People
+from monitor.recorder.linking import Linker
+from monitor.recorder.shelf import Shelf
 from monitor.sinks.build import opcua_route, routes
 from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.sink import SinkError
@@ -83,6 +85,7 @@ class _Shell:
         publisher: Broadcast,
         clerk: Clerk | None,
         dispatch: Dispatch,
+        linker: Linker | None,
     ) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
@@ -90,6 +93,7 @@ class _Shell:
         self._publisher = publisher
         self._clerk = clerk
         self._dispatch = dispatch
+        self._linker = linker
         self._live = Live(given, memory)
         self._supervisor = given.supervisor_pid
         self._closed = threading.Event()
@@ -139,10 +143,14 @@ class _Shell:
             await loop.run_in_executor(thread, self._tend, True)
 
     def _step(self, last: bool = False) -> list[Telegram]:
+        if last and self._linker is not None:
+            self._linker.tend(time.monotonic_ns(), last=True)
         return self._desk.step(time.monotonic_ns(), time.time_ns(), last)
 
     def _tend(self, last: bool = False) -> None:
         self._desk.tend(time.monotonic_ns(), time.time_ns(), last)
+        if self._linker is not None:
+            self._linker.tend(time.monotonic_ns())  # what it asks of the desk is done at the next step
 
     def _send(self, telegrams: list[Telegram]) -> None:
         self._publisher.listen()  # who subscribed before it got a snapshot hears all that this one did not show
@@ -220,7 +228,10 @@ def run(given: Orders) -> None:
                 timeout_graceful_shutdown=1,
             )
         )
-        _serve(lambda: _Shell(given, memory, desk, publisher, clerk, dispatch), server, listener)
+        linker = None
+        if config.recorder.on:
+            linker = Linker(memory.recorder, Shelf(config.recorder.place(config.journal)), journal, desk.ask)
+        _serve(lambda: _Shell(given, memory, desk, publisher, clerk, dispatch, linker), server, listener)
     finally:
         if keeper is not None:
             keeper.close()

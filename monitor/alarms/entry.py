@@ -12,7 +12,7 @@ from monitor.alarms.modes import Modes
 from monitor.types import State
 
 What = Literal[
-    "kept", "given_up", "raised", "changed", "cleared", "acknowledged", "judged", "commented",
+    "kept", "given_up", "raised", "changed", "cleared", "acknowledged", "judged", "commented", "recorded",
     "shelved", "unshelved", "suppressed", "unsuppressed", "out_of_service", "in_service",
 ]  # fmt: skip
 """What a revision is about."""

@@ -20,6 +20,11 @@ class Judged(NamedTuple):
     latents: npt.NDArray[np.float32]  # (n, p)
     t2: npt.NDArray[np.float32]
 
+    def part(self, lo: int, hi: int) -> "Judged":
+        """Of frames *lo* to *hi*."""
+        some = slice(lo, hi)
+        return Judged(self.stream[some], self.context[some], self.judged[some], self.latents[some], self.t2[some])
+
 
 def judged_of(records: npt.NDArray[np.void], latents: npt.NDArray[np.float32]) -> Judged:
     """A copy of what lies beside frames in the ring."""

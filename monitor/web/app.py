@@ -14,7 +14,7 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
-from monitor.web import alarms, taxonomy
+from monitor.web import alarms, recordings, taxonomy
 from monitor.web.answers import answer
 
 READY: Final = (State.OK, State.IDLE)
@@ -36,7 +36,7 @@ PAGE_HEADERS: Final = {
 }
 
 
-class View(alarms.View, taxonomy.View, Protocol):
+class View(alarms.View, taxonomy.View, recordings.View, Protocol):
     """What the application shows. Called in worker threads."""
 
     def status(self) -> Status: ...
@@ -83,7 +83,12 @@ def application(view: View, allowed: alarms.Allowed | None = None) -> Starlette:
     }
     shown = [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
     return Starlette(
-        routes=[*shown, *alarms.routes(view, allowed), *taxonomy.routes(view, allowed)],
+        routes=[
+            *shown,
+            *alarms.routes(view, allowed),
+            *taxonomy.routes(view, allowed),
+            *recordings.routes(view, allowed),
+        ],
         exception_handlers={
             JournalError: _unreadable,
             sqlite3.Error: _refused,

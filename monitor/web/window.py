@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
+from monitor.recorder import board
+from monitor.recorder.shelf import Shelf
 from monitor.sinks.dispatch import Dispatch
 from monitor.status import Status
 from monitor.sweep import Swept
@@ -42,6 +45,7 @@ class Window:
         self._desk = desk
         self._reader = reader
         self._wake_fd = given.wake_fd
+        self._shelf = Shelf(given.config.recorder.place(given.config.journal))
         self._latest: tuple[int, Figures | None] | None = None
         self._metrics = Metrics(
             CollectorRegistry(),
@@ -52,6 +56,7 @@ class Window:
             lambda: dispatch.statistics,
             self._of_the_last_day,
             None if desk.taxonomist is None else desk.taxonomist.status,
+            partial(board.counts, memory.recorder) if given.config.recorder.on else None,
         )
 
     def status(self) -> Status:
@@ -113,6 +118,9 @@ class Window:
         if self._desk.taxonomist is None:
             raise NoKindsError("nothing is judged without a bundle, so there are no kinds")
         return self._desk.taxonomist
+
+    def recordings(self) -> Shelf:
+        return self._shelf
 
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)
