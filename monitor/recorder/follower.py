@@ -28,6 +28,7 @@ URGENT: Final = 0.75
 """Share of the ring behind the writer from which on frames are copied whether they are judged or not."""
 
 KNOWN_MOST: Final = 4096
+FAR: Final = 2**62
 
 _log = logging.getLogger("monitor.recorder")
 
@@ -204,6 +205,7 @@ class Follower:
             lo = hi
         take.scanned = max(take.scanned, ready)
         end, most = take.last + self._extent.after + 1, take.head.lo + self._extent.longest
+        most = min(most, self._next_begins(take))
         take.head.end = max(take.head.end, min(end, most))
         if end > most:
             take.full = True
@@ -217,8 +219,13 @@ class Follower:
         """The frames around *position* too, as far as no other stretch has them."""
         take.around.pop(what, None)
         lo = max(position - self._extent.before, *(one.end for one in take.stretches), 0)
-        if (end := position + self._extent.after + 1) > lo:
+        if (end := min(position + self._extent.after + 1, self._next_begins(take))) > lo:
             take.around[what] = self._stretch(lo, end)
+
+    def _next_begins(self, take: Take) -> int:
+        """Where the recording after *take* begins: no frame is in two."""
+        later = (one.head.lo for one in self._takes if one.head.lo > take.head.lo)
+        return min(later, default=FAR)
 
     def _copy(self, take: Take, stretch: Stretch, ready: int, now_ns: int) -> None:
         before, each = stretch.copied, self._ring.pixels[0].nbytes

@@ -89,7 +89,7 @@ class Stretch:
     @property
     def nbytes(self) -> int:
         """Memory that its pixels take."""
-        return sum(block.nbytes for block in self._blocks)
+        return self._filled * self.frame_bytes  # of a block's other pages the system has given none
 
     @property
     def frames(self) -> int:
