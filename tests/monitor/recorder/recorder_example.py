@@ -55,7 +55,7 @@ class Clock:
 
 def as_type(frames: Pixels, dtype: str) -> Pixels:
     """The same picture as another camera sends it."""
-    return (frames * {"uint8": 1, "uint16": 200, "float32": 0.5}[dtype]).astype(dtype)
+    return (frames * np.float64({"uint8": 1, "uint16": 200, "float32": 0.5}[dtype])).astype(dtype)
 
 
 def remembering_bundle(folder: Path, dtype: str = "uint8") -> Bundle:
@@ -117,7 +117,8 @@ class Plant:
 
     def send(self, frames: Pixels, *, stream: str = "one", **header: Any) -> None:
         """The camera sends *frames* in one message, a millisecond apart, and they are judged."""
-        parts = native.encode("cam", stream, self.seq, T_NS + self.seq * 10**6, frames, dt_ns=10**6, **header)
+        facts = {"context": "hatch", **header}
+        parts = native.encode("cam", stream, self.seq, T_NS + self.seq * 10**6, frames, dt_ns=10**6, **facts)
         self.ingest.take(parts, self.clock())
         self.seq += len(frames)
         self.judge()
