@@ -70,8 +70,8 @@ class Archive:
         self._waiting: list[Group] = []
         self._rows = 0
         self._since_ns = 0
-        self._queue: queue.Queue[Group | None] = queue.Queue(WAITING_MOST)
-        self._files = _Files(settings, place / FOLDER, about, board, wall_clock, clock)
+        self.groups: queue.Queue[Group | None] = queue.Queue(WAITING_MOST)
+        self.files = Files(settings, place / FOLDER, about, board, wall_clock, clock)
         self._thread = threading.Thread(target=self.run, name="archive", daemon=True)
 
     def start(self) -> None:
@@ -95,23 +95,23 @@ class Archive:
     def close(self, patience_s: float) -> None:
         """Finish what was handed on, within so long: what is left is finished at the next start."""
         with suppress(queue.Full):
-            self._queue.put(None, timeout=patience_s)
+            self.groups.put(None, timeout=patience_s)
             self._thread.join(patience_s)
 
     def run(self) -> None:
         """Write until `close`."""
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        self._files.recover()
+        self.files.recover()
         while True:
             try:
-                group = self._queue.get(timeout=LOOK_S)
+                group = self.groups.get(timeout=LOOK_S)
             except queue.Empty:
-                self._files.look()
+                self.files.look()
                 continue
             if group is None:
                 break
-            self._files.add(group)
-        self._files.finish()
+            self.files.add(group)
+        self.files.finish()
 
     def _copy(self, lo: int, hi: int) -> None:
         records, latents = self._ring.records(lo, hi).copy(), self._ring.latents(lo, hi).copy()
@@ -126,7 +126,7 @@ class Archive:
         group = Group(*map(np.concatenate, zip(*self._waiting, strict=True)))
         self._waiting, self._rows = [], 0
         try:
-            self._queue.put_nowait(group)
+            self.groups.put_nowait(group)
         except queue.Full:
             self._board["archive_missing"][0] += len(group.records)
 
@@ -142,7 +142,7 @@ class _Open(NamedTuple):
     rows: int
 
 
-class _Files:
+class Files:
     """The files of the archive. Used by one thread; a disk that refuses costs rows, and one line."""
 
     def __init__(
@@ -190,6 +190,12 @@ class _Files:
         age_s = (self._clock() - self._open.began_ns) / 1e9
         if self._open.rows >= self._settings.archive_rows or age_s >= self._settings.archive_s:
             self.finish()
+
+    def drop(self) -> None:
+        """Leave the file that is open as it is, as a kill would."""
+        if self._open is not None:
+            self._open.file.close()
+            self._open = None
 
     def finish(self) -> None:
         """Finish the file that is open."""

@@ -3,6 +3,7 @@
 import logging
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -88,11 +89,11 @@ class Writer:
                 self._make_room(round(self._packed * take.nbytes))
             self._shelf.put(name, lambda path: self._fill(path, take), self._make_room)
         except ShelfError as error:
-            self._refuse(f"{name} is not kept: {error} (recorder.mib)")
+            self._refuse("budget", f"{name} is not kept: {error} (recorder.mib)")
             self._fail(take, "budget")
             return
         except (OSError, RuntimeError) as error:  # h5py has either
-            self._refuse(f"{name} cannot be written: {getattr(error, 'strerror', None) or error}")
+            self._refuse("disk", f"{name} cannot be written: {_reason(error)}")
             self._fail(take, "disk")
             return
         self._refused = ""
@@ -150,12 +151,17 @@ class Writer:
     def _fail(self, take: Take, reason: str) -> None:
         self._board["failed"][REASONS.index(reason)] += len(take.episodes)
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, kind: str, why: str) -> None:
         """One line, however many recordings a full disk refuses."""
-        kind = why.partition(" ")[2]
         if kind != self._refused:
             _log.error("%s", why)
         self._refused = kind
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """Of an error of the system, or of HDF5, which puts the system's into a text of many words."""
+    inside = re.search(r"error message = '([^']+)'", str(error))
+    return inside[1] if inside else " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def _first(take: Take) -> Episode:

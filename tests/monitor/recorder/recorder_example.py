@@ -1,4 +1,4 @@
-"""Ring, engine, event log and recorder in one process, without threads and sockets: frames go in, recordings come out."""
+"""Ring, engine, event log and recorder in one process, no threads and no sockets: frames go in, recordings come out."""
 
 import os
 from collections.abc import Iterator
