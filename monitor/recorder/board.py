@@ -56,7 +56,7 @@ def fields() -> Fields:
         "pid": ("i8", (1,)),
         "beat_ns": ("i8", (1,)),
         "cursor": ("i8", (1,)),  # records of the event log whose events are all recorded, or given up
-        "began_at": ("i8", (1,)),  # the cursor at which the last process began, and one: 0 is before the first
+        "began_at": ("i8", (1,)),  # the cursor at which the last process went on with what one left, and one; 0: none
         "failed": ("i8", (len(REASONS),)),
         **dict.fromkeys(numbers, ("i8", (1,))),
         **log,

@@ -64,7 +64,7 @@ def first_cursor(memory: Memory) -> int:
         arrays["failed"][REASONS.index("killed")] += len(events)
         _log.error("the recorder was killed twice at the same events: %d are not recorded", len(events))
         cursor = arrays["cursor"][0] = end
-    arrays["began_at"][0] = cursor + 1
+    arrays["began_at"][0] = cursor + 1 if cursor < end else 0
     return cursor
 
 
