@@ -57,6 +57,7 @@ def fields() -> Fields:
         "beat_ns": ("i8", (1,)),
         "cursor": ("i8", (1,)),  # records of the event log whose events are all recorded, or given up
         "began_at": ("i8", (1,)),  # the cursor at which the last process went on with what one left, and one; 0: none
+        "began_to": ("i8", (1,)),  # ... and up to where
         "failed": ("i8", (len(REASONS),)),
         **dict.fromkeys(numbers, ("i8", (1,))),
         **log,

@@ -59,12 +59,14 @@ def first_cursor(memory: Memory) -> int:
     arrays, log = memory.recorder, memory.log
     cursor, end = int(arrays["cursor"][0]), int(log["count"][0])
     if cursor < end and int(arrays["began_at"][0]) == cursor + 1:
-        records, end, _ = eventlog.read(log, cursor)
+        tried = int(arrays["began_to"][0]) - cursor
+        records = eventlog.read(log, cursor)[0][:tried]
         events = {(one.epoch, one.event) for one in records if one.phase != "settled"}
         arrays["failed"][REASONS.index("killed")] += len(events)
         _log.error("the recorder was killed twice at the same events: %d are not recorded", len(events))
-        cursor = arrays["cursor"][0] = end
-    arrays["began_at"][0] = cursor + 1 if cursor < end else 0
+        cursor += tried
+        arrays["cursor"][0] = cursor
+    arrays["began_at"][0], arrays["began_to"][0] = cursor + 1 if cursor < end else 0, end
     return cursor
 
 
