@@ -95,6 +95,7 @@ def test_every_command_of_the_readme_exists() -> None:
         "doctor",
         "bench",
         "keys",
+        "recordings",
         "taxonomy",
     }
     assert named & known == known
@@ -173,6 +174,7 @@ def test_no_document_names_what_is_not_there() -> None:
         "CONTRIBUTING.md",
         "docs/alarms.md",
         "docs/cameras.md",
+        "docs/recorder.md",
         "docs/sinks.md",
         "docs/taxonomy_running.md",
     ):

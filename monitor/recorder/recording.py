@@ -1,6 +1,6 @@
 """One recording as an HDF5 file: what stands in it, with units, is in docs/recorder.md.
 
-Frames are compressed by Bitshuffle with LZ4, which writes three times as fast as what packs them a quarter smaller
+Frames are compressed by Bitshuffle with LZ4, which writes twice as fast as what packs them a quarter smaller
 (`tests/benchmarks/recording_codecs.py`): the cores belong to the frames that are judged meanwhile.
 """
 
