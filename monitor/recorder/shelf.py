@@ -19,6 +19,7 @@ from monitor.recorder.recording import attributes_of
 SUFFIX: Final = ".h5"
 PIN: Final = ".pin"
 PART: Final = ".part"
+KNOWN_MOST: Final = 4096
 
 _NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{3}Z_[0-9a-z-]{1,8}_\d{1,19}(?:-\d{1,6})?\.h5")
 _HALF_WRITTEN: Final = re.compile(r"\..+\.(?:h5|pin)\.part")
@@ -120,6 +121,8 @@ class Shelf:
             raise ShelfError(f"there is no recording {name!r}") from None
         key = name, stat.st_size, stat.st_mtime_ns
         if key not in self._known:
+            if len(self._known) >= KNOWN_MOST:  # of files that are gone, too
+                self._known.clear()
             self._known[key] = _shown(path, stat.st_size)
         return msgspec.structs.replace(self._known[key], pinned=self.pin_of(name))
 
