@@ -175,11 +175,14 @@ class _Lane:
         return Scores(latent, charts[0], charts[1], charts[2], charts[3], where)
 
     def deviations(self, frames: npt.NDArray[Any]) -> Deviations:
-        """Likewise their latents and residuals."""
+        """Likewise their latents and residuals, and what is drawn of them."""
         patches, _ = self._prepared(frames)
         latent, drawn = self._through(patches)
-        residual = (patches - drawn.view(np.float32) - self._through.center) * self._inverse_scale
-        return Deviations(latent, of_patches(residual, self._through.patch_px, self._size))
+        drawn_here = drawn.view(np.float32) + self._through.center
+        residual = (patches - drawn_here) * self._inverse_scale
+        shift, share = self._normal
+        shown = (of_patches(one, self._through.patch_px, self._size) for one in (residual, drawn_here / share + shift))
+        return Deviations(latent, *shown)
 
     def pictures(self, frames: npt.NDArray[Any]) -> Pictures:
         """Likewise what is seen and drawn."""

@@ -35,6 +35,7 @@ class Deviations(NamedTuple):
 
     latent: Float32s  # (n, p), whitened: from the mean of normal frames
     residual: Float32s  # (n, H, W), as the network sees them, in units of residual_scale
+    drawn: Float32s  # (n, H, W), as the network draws them, in the unit of the frames' pixels
 
 
 class Pictures(NamedTuple):

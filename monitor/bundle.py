@@ -77,6 +77,11 @@ class Bundle(NamedTuple):
         return None if rule is None else times(self.context_limits, rule.limit)
 
     @property
+    def latent(self) -> int:
+        """Size of the network's latents."""
+        return len(self.tensors["charts.latent_mean"])
+
+    @property
     def memory(self) -> MemoryChart | None:
         return self.manifest.memory.as_memory() if self.manifest.memory else None
 

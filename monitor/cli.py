@@ -70,6 +70,7 @@ def _status_of(error: Exception) -> int | None:
     from monitor.journal.store import JournalError
     from monitor.keys import KeyFileError
     from monitor.operators.reach import AlarmError
+    from monitor.recorder.shelf import ShelfError
     from monitor.taxonomy.embedding import EmbeddingError
     from monitor.taxonomy.events import CompareError
     from monitor.taxonomy.store import StoreError
@@ -90,7 +91,7 @@ def _status_of(error: Exception) -> int | None:
         | KeyFileError,
     ):
         return USAGE
-    if isinstance(error, AlarmError | CalibrationError | TruthError | BenchError | OSError):
+    if isinstance(error, AlarmError | ShelfError | CalibrationError | TruthError | BenchError | OSError):
         return FAILED
     return None
 
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_daemon(commands)
     _add_alarms(commands)
     _add_taxonomy(commands)
+    _add_recordings_of_events(commands)
     _add_keys(commands)
     _add_bench(commands)
     return parser
@@ -267,7 +269,10 @@ def _add_cameras(commands: "_Commands[_Parser]") -> None:
     )
     for camera in (replay, simulate):
         camera.add_argument("--endpoint", type=take.own_endpoint, required=True)
-        camera.add_argument("--rate", type=take.rate, required=True, metavar="HZ")
+        more = " (recordings of events: without it as they were exposed)" if camera is replay else ""
+        camera.add_argument(
+            "--rate", type=take.rate, required=camera is simulate, metavar="HZ", help=f"frames a second{more}"
+        )
         camera.add_argument("--camera", type=take.camera, default="camera", help="the camera's name (default camera)")
         camera.add_argument("--socket", choices=("pub", "push"), default="pub")
         camera.add_argument("--connect", action="store_true", help="connect to the endpoint instead of binding it")
@@ -325,6 +330,13 @@ def _add_taxonomy(commands: "_Commands[_Parser]") -> None:
 
     does = "kinds of anomaly: which there are, what they are called"
     parser.add(commands.add_parser("taxonomy", help=does, description=does[0].upper() + does[1:] + "."))
+
+
+def _add_recordings_of_events(commands: "_Commands[_Parser]") -> None:
+    from monitor.recorder import parser
+
+    does = "recordings of the frames around events: which there are, which are kept"
+    parser.add(commands.add_parser("recordings", help=does, description=does[0].upper() + does[1:] + "."))
 
 
 def _add_bench(commands: "_Commands[_Parser]") -> None:

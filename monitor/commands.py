@@ -176,9 +176,28 @@ def replay(options: argparse.Namespace) -> int:
 
     if not (options.paths or options.inside):
         return _usage(NO_FRAMES)
-    credentials = _camera_keys(options)
+    recordings, credentials = _recorded(options), _camera_keys(options)
+    if all(one.recorded is not None for one in recordings):
+        from monitor.camera.player import play
+
+        sent = play(
+            recordings,
+            options.endpoint,
+            options.rate,
+            loop=options.loop,
+            camera=options.camera,
+            socket=options.socket,
+            connect=options.connect,
+            frames_per_message=options.frames_per_message,
+            credentials=credentials,
+            wait_s=options.wait,
+            stop=_stop_asked(),
+        )
+        return _tell_sent(sent)
+    if options.rate is None:
+        return _usage("give a --rate: only recordings of events say when their frames were exposed")
     sent = publisher.replay(
-        _recorded(options),
+        recordings,
         options.endpoint,
         options.rate,
         loop=options.loop,

@@ -26,6 +26,7 @@ from monitor.journal.reading import Wanted
 from monitor.journal.store import JournalError
 from monitor.keeping import RATE_APART
 from monitor.keys import KeyFileError
+from monitor.recorder import check as recordings
 from monitor.score import load_scorer
 from monitor.service import MEMORY_SHARE, available_bytes, ring_bytes, ring_slots
 from monitor.sinks import check as sinks
@@ -53,6 +54,7 @@ def examine(config: Config) -> list[Finding]:
         kinds.examine(config, _frame_bytes(bundle)),
         _disk(config),
         *_embedding(config, bundle),
+        recordings.examine(config),
         *sinks.examine(config.sinks, config.camera),
         *(opcuas.examine(config.opcua) if config.opcua is not None else ()),
         _clock(),

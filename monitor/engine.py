@@ -12,6 +12,7 @@ import numpy.typing as npt
 from monitor.backlog import Backlog
 from monitor.judge import Judge, SourcedChange, Verdicts
 from monitor.promise import Witness
+from monitor.recorder.notes import NoteBook
 from monitor.ring import FrameBatch
 from monitor.shared import Arrays
 from monitor.types import Pixels, Unjudged
@@ -42,9 +43,11 @@ class Engine:
         clock: Callable[[], int],  # monotonic ns
         wall_clock: Callable[[], int],  # Unix ns
         witness: Witness | None = None,  # of all judged time; None: the limits are per frame
+        notes: NoteBook | None = None,  # of what the chart that remembers holds; None: nobody asks for them
     ) -> None:
         self._backlog = backlog
         self._witness = witness
+        self._notes = notes
         self._ring = backlog.ring
         self._judge = judge
         self._board = board
@@ -105,6 +108,8 @@ class Engine:
             self._observe(batch, chosen, verdicts, started_ns)
             if self._witness is not None:
                 self._witness.gather(verdicts.rows)
+        if self._notes is not None and self._judge is not None:
+            self._notes.keep(hi, self._judge.stream, self._judge.remembered)
 
     def _judge_intact(
         self, batch: FrameBatch, to_judge: npt.NDArray[np.intp], lo: int
@@ -147,14 +152,18 @@ class Engine:
                 unjudged[Unjudged.CAMERA_FAULT] = unjudged.get(Unjudged.CAMERA_FAULT, 0) + faults
                 not_finite = len(chosen) - faults - judged
                 unjudged[Unjudged.NOT_FINITE] = unjudged.get(Unjudged.NOT_FINITE, 0) + not_finite
-            self._write_scores(batch, chosen, verdicts)
+            self._write_scores(lo, hi, batch, chosen, verdicts)
         self._backlog.settle(lo, hi, judged, unjudged, overrun)
 
-    def _write_scores(self, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts) -> None:
+    def _write_scores(
+        self, lo: int, hi: int, batch: FrameBatch, chosen: npt.NDArray[np.intp], verdicts: Verdicts
+    ) -> None:
         """Leave the scores beside the pixels, for the recorder and the page."""
         scored = _scored(batch, chosen, verdicts)
         for index, chart in enumerate(self._judge.charts if self._judge else ()):
             getattr(batch, chart)[scored] = verdicts.values[:, index]
+        if self._ring.keeps_latents:
+            self._ring.latents(lo, hi)[scored] = verdicts.scores.latent
         batch.judged_ns[scored] = self._clock()
         batch.joint[scored] = verdicts.joint  # after the others: who follows takes a frame that shows it for whole
         batch.where[scored] = verdicts.scores.where  # last: who reads the ring takes it that the scores are there then

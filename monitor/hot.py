@@ -150,6 +150,7 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     from monitor.engine import Engine
     from monitor.handover import Handover
     from monitor.promise import witness_of
+    from monitor.recorder import notes
 
     config = received.config
     ring = Ring(memory.ring)
@@ -175,7 +176,8 @@ def _build(received: Orders, memory: Memory, bundle: Bundle | None, epoch: str, 
     witness = None
     if bundle:
         witness = witness_of(config, bundle.manifest, epoch, memory.vitals, memory.blocks, memory.units)
-    engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns, witness)
+    book = notes.of_arrays(memory.notes, ring.slots, ring.written)
+    engine = Engine(backlog, judge, memory.vitals, report, time.monotonic_ns, time.time_ns, witness, book)
     if judge is not None and judge.scorer.tiling is None:
         engine.idle_frames = idle_frames(WARM_FRAMES, received.height, received.width, received.dtype)
     silence_ns = int(config.input.silence_s * 1e9)

@@ -130,6 +130,16 @@ class Judge:
         self._faults = {fault: start(self._fault_rule) for fault in FAULTS}
         self._stream = b""
 
+    @property
+    def remembered(self) -> memories.State:
+        """What the chart that remembers holds by now, by context."""
+        return self._remembered
+
+    @property
+    def stream(self) -> bytes:
+        """Of the frame judged last."""
+        return self._stream
+
     def snapshot(self) -> tuple[object, ...]:
         """What the judge carries, to be given back to `restore` where a batch turns out to be torn."""
         return self._camera, self._charts, self._stopped, self._remembered, dict(self._faults), self._stream

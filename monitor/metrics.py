@@ -19,6 +19,7 @@ from monitor.alarms.figures import Figures
 from monitor.journal.room import JournalStatus
 from monitor.keeping import JobStatus
 from monitor.orders import Orders, StopPromise
+from monitor.recorder.board import Counts
 from monitor.shared import Arrays
 from monitor.sinks.pump import Statistics
 from monitor.sinks.retry import CircuitState
@@ -50,7 +51,8 @@ class Metrics(Collector):
 
     *look* gives its status, *raised* how many alarms were ever raised by source and priority, *sinks* what became of
     their changes, *figures* how good the alarms of the last day were, *taxonomy* how kinds of anomaly stand, *missed*
-    how many judged frames the history of the charts has not seen, *journal* whether the disk takes it.
+    how many judged frames the history of the charts has not seen, *journal* whether the disk takes it, *recorder*
+    what is recorded of events.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Metrics(Collector):
         taxonomy: Callable[[], TaxonomyStatus] | None = None,
         missed: Callable[[], int] | None = None,
         journal: Callable[[], JournalStatus] | None = None,
+        recorder: Callable[[], Counts] | None = None,
     ) -> None:
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
@@ -73,7 +76,7 @@ class Metrics(Collector):
         self._look = look
         self._raised = raised
         self._sinks, self._figures, self._taxonomy = sinks, figures, taxonomy
-        self._missed, self._journal = missed, journal
+        self._missed, self._journal, self._recorder = missed, journal, recorder
         self._torch = torch_version()
         self._registry = registry
         registry.register(self)
@@ -99,6 +102,7 @@ class Metrics(Collector):
         yield from self._alarms(status)
         yield from self._kinds()
         yield from self._history()
+        yield from self._recordings()
         yield from self._deliveries()
         yield from self._room()
         yield from self._state(status)
@@ -253,6 +257,27 @@ class Metrics(Collector):
         if self._missed is not None:
             text = "Judged frames overwritten before the charts' history had read their scores"
             yield self._counter("history_frames_missed_total", text, (), [((), self._missed())])
+
+    def _recordings(self) -> Iterator[Metric]:
+        if self._recorder is None:
+            return
+        found = self._recorder()
+        for name, text, value in (
+            ("recordings", "Recordings of events in the folder", found.recordings),
+            ("recordings_bytes", "Bytes that they take", found.nbytes),
+            ("recordings_pinned", "Recordings that no budget removes", found.pinned),
+            ("recorder_archive_bytes", "Bytes of the archive of scores", found.archive_bytes),
+        ):
+            yield self._gauge(name, text, (), [((), value)])
+        text = "Events that have no recording"
+        yield self._counter("recordings_failed_total", text, ("reason",), _by_label(found.failed))
+        for name, text, value in (
+            ("recordings_written", "Recordings written", found.written),
+            ("recorder_frames_missing", "Frames around events that are in no recording", found.missing),
+            ("recorder_frames_archived", "Frames whose scores are archived", found.archived),
+            ("recorder_archive_missing", "Frames whose scores could not be archived", found.archive_missing),
+        ):
+            yield self._counter(f"{name}_total", text, (), [((), value)])
 
     def _deliveries(self) -> Iterator[Metric]:
         sinks = self._sinks()

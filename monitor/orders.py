@@ -9,6 +9,7 @@ from monitor import blocklog, eventlog, unitlog, vitals
 from monitor.config import Config
 from monitor.ledger import Ledger
 from monitor.manifest import FittedRates
+from monitor.recorder import board, notes
 from monitor.ring import Ring
 from monitor.shared import Arrays, Fields, attach
 from monitor.taxonomy import table
@@ -51,6 +52,8 @@ class BundleFacts(msgspec.Struct, frozen=True):
     own_limits: dict[str, dict[str, float]] = {}  # context -> chart -> limit, of contexts that have their own
     rates: FittedRates | None = None  # the chart of rates; None: there is none
     stops: StopPromise | None = None  # None: events of the charts withhold the permit by their priority
+    latent: int = 0  # size of the latents that the ring keeps; 0: none, since nothing is recorded
+    memories: int = 0  # of the chart that remembers, of which notes are kept; 0: none likewise
 
     def limits_of(self, context: str) -> dict[str, float]:
         """Chart -> the limit that holds for frames of *context*."""
@@ -83,11 +86,15 @@ class Memory(NamedTuple):
     blocks: Arrays
     units: Arrays
     kinds: Arrays
+    recorder: Arrays
+    notes: Arrays
     ring: Arrays
 
 
-def layout(charts: int, slots: int, height: int, width: int, dtype: PixelType) -> tuple[Fields, ...]:
-    """The fields of every part of the shared memory, in order."""
+def layout(
+    charts: int, slots: int, height: int, width: int, dtype: PixelType, latent: int = 0, memories: int = 0
+) -> tuple[Fields, ...]:
+    """The fields of every part of the shared memory, in order. *latent* and *memories* as `BundleFacts` has them."""
     return (
         vitals.fields(charts),
         Ledger.fields(),
@@ -95,15 +102,18 @@ def layout(charts: int, slots: int, height: int, width: int, dtype: PixelType) -
         blocklog.fields(),
         unitlog.fields(),
         table.fields(),
-        Ring.fields(slots, height, width, dtype),
+        board.fields(),
+        notes.fields(memories, latent),
+        Ring.fields(slots, height, width, dtype, latent),
     )
 
 
 def open_memory(orders: Orders, *, read_only: bool = False) -> Memory:
     """The shared memory that *orders* name."""
-    charts = len(orders.bundle.limits) if orders.bundle else 0
-    parts = layout(charts, orders.slots, orders.height, orders.width, orders.dtype)
-    return Memory(*attach(orders.memory_fd, *parts, read_only=read_only))
+    facts = orders.bundle
+    kept = (len(facts.limits), facts.latent, facts.memories) if facts else (0, 0, 0)
+    shape = orders.slots, orders.height, orders.width, orders.dtype
+    return Memory(*attach(orders.memory_fd, *layout(kept[0], *shape, *kept[1:]), read_only=read_only))
 
 
 def receive() -> Orders:

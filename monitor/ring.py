@@ -99,10 +99,12 @@ class Ring:
     """The ring behind *arrays*, for its one writer and for any number of readers in any process."""
 
     @staticmethod
-    def fields(slots: int, height: int, width: int, dtype: npt.DTypeLike) -> Fields:
+    def fields(slots: int, height: int, width: int, dtype: npt.DTypeLike, latent: int = 0) -> Fields:
+        """*latent*: size of the latents that are kept of each frame; 0: none are."""
         return {
             "pixels": (dtype, (slots, height, width)),
             "records": (RECORD, (slots,)),
+            "latents": (np.float32, (slots, latent)),
             "reserved": (np.int64, (1,)),
             "written": (np.int64, (1,)),
         }
@@ -115,6 +117,8 @@ class Ring:
         self.slots, self.height, self.width = self.pixels.shape
         self.dtype = self.pixels.dtype.name
         records = arrays["records"]
+        self._records, self._latents = records, arrays["latents"]
+        self.keeps_latents = self._latents.shape[1] > 0
         self._columns = [records[name] for name in _COLUMNS]
         self._column = dict(zip(_COLUMNS, self._columns, strict=True))
         self._numbers, self._xy, self._scores = (_rows(records, *names) for names in (NUMBERS, ("xy",), SCORES))
@@ -161,6 +165,16 @@ class Ring:
         piece = slice(slot, slot + hi - lo)
         rest = (self._column[name][piece] for name in Followed._fields[3:])
         return Followed(self._numbers[:, piece], self._xy[:, piece], self._scores[:, piece], *rest)
+
+    def records(self, lo: int, hi: int) -> npt.NDArray[np.void]:
+        """What lies beside the pixels of frames in one piece, as `RECORD`, a view."""
+        slot = lo % self.slots
+        return self._records[slot : slot + hi - lo]
+
+    def latents(self, lo: int, hi: int) -> npt.NDArray[np.float32]:
+        """Whitened latents (n, p) of frames in one piece, a view. Of frames that were not judged they mean nothing."""
+        slot = lo % self.slots
+        return self._latents[slot : slot + hi - lo]
 
     def codes(self, lo: int, hi: int) -> npt.NDArray[np.uint8]:
         """Why frames that lie in one piece are not to be judged, a view."""

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ import pyarrow.parquet
 
 from calibration import memory
 from calibration.evaluation import Counts, Estimate, Performance, auroc, count, performance
-from calibration.scale import JointScale
+from calibration.scale import ContextScale
 from models.scorer import Scorer
 from models.scores import Scores
 from monitor.bundle import Bundle, BundleError
 from monitor.camera.recordings import Recording, RecordingError
+from monitor.recorder.notes import Note
+from monitor.recorder.recording import Recorded
+from monitor.recorder.remembering import Judged, after
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -72,16 +76,39 @@ def chart_values(bundle: Bundle, context: str, scores: Scores) -> npt.NDArray[np
     return np.column_stack((values, memory.step(chart, {}, scores.latent, scores.t2, shown)[1]))
 
 
+def values_as_recorded(bundle: Bundle, recorded: Recorded, scores: Scores) -> npt.NDArray[np.float64]:
+    """Likewise of frames that the daemon has recorded: a chart that remembers goes on with what it held before them.
+
+    Of frames that were not judged then it says nothing (NaN), and it does not remember them.
+    """
+    values = scores.values.astype(np.float64)
+    chart = bundle.memory
+    if chart is None:
+        return values
+    of_bundle = recorded.attributes["bundle"] == bundle.sha256  # of other latents, what was held means nothing
+    notes = recorded.notes if of_bundle else {}
+    columns, remembered = recorded.columns, np.empty(len(values))
+    frames = Judged(columns["stream"], columns["context"], columns["judged_ns"] > 0, scores.latent, scores.t2)
+    note = Note(0, b"", {})
+    for lo, hi in pairwise(sorted({0, *notes, len(values)})):
+        note, remembered[lo:hi] = after(chart, notes.get(lo, note), frames.part(lo, hi))
+    return np.column_stack((values, remembered))
+
+
 def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
     """As `score_table`, from the *scores* of all frames of *recording*."""
-    values, charts = chart_values(bundle, recording.context, scores), bundle.manifest.charts
-    limits = bundle.context_limits.of(recording.context)
-    joint_scores, source = JointScale(limits)(values)
-    count_frames = len(values)
+    charts, count_frames = bundle.manifest.charts, len(recording.frames)
+    sequence, contexts = np.arange(count_frames, dtype=np.int64), np.full(count_frames, recording.context.encode())
+    if recording.recorded is None:
+        values = chart_values(bundle, recording.context, scores)
+    else:
+        values = values_as_recorded(bundle, recording.recorded, scores)
+        sequence, contexts = (recording.recorded.columns[name] for name in ("seq", "context"))
+    joint_scores, source, limits = ContextScale(bundle.context_limits)(values, contexts)
     columns: dict[str, object] = {
         "group": pa.array([recording.name] * count_frames),
-        "context": pa.array([recording.context] * count_frames),
-        "sequence": np.arange(count_frames, dtype=np.int64),
+        "context": pa.array([bytes(context).decode(errors="replace") for context in contexts]),
+        "sequence": sequence,
         **{chart: values[:, index] for index, chart in enumerate(charts)},
         "local_row": scores.where[:, 0],
         "local_column": scores.where[:, 1],
@@ -89,9 +116,9 @@ def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
         "source": pa.array([charts[index] for index in source]),
         "flag": joint_scores > 1,
     }
-    for index, (chart, limit) in enumerate(zip(charts, limits, strict=True)):
-        columns[f"{chart}_limit"] = np.full(count_frames, limit.value)
-        columns[f"{chart}_flag"] = ~(values[:, index] <= limit.value)  # what is no number cannot be called normal
+    for index, chart in enumerate(charts):
+        columns[f"{chart}_limit"] = limits[:, index]
+        columns[f"{chart}_flag"] = ~(values[:, index] <= limits[:, index])  # what is no number cannot be called normal
     return pa.table(columns)
 
 

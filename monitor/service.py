@@ -1,8 +1,9 @@
-"""The supervisor: reads the configuration, makes the shared memory, starts both processes, restarts whichever dies.
+"""The supervisor: reads the configuration, makes the shared memory, starts the processes, restarts whichever dies.
 
 It touches no frame and holds no state that a restart would need: that lies in the shared memory and in the journal.
 """
 
+import errno
 import logging
 import os
 import secrets
@@ -37,6 +38,7 @@ RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Before the first restart, the second, ...; a process that ran for `STEADY_S` starts again at the beginning."""
 STEADY_S: Final = 30.0
 SIDE_STOP_S: Final = 10.0
+RECORDER_STOP_S: Final = 10.0
 USAGE: Final = 2
 MEMORY_SHARE: Final = 0.8
 """Most of the machine's available memory that the ring may take."""
@@ -52,7 +54,7 @@ log = logging.getLogger("framewatch")
 
 
 class Child:
-    """One of the two processes."""
+    """One of the processes."""
 
     def __init__(self, name: str, orders: Orders, environment: dict[str, str]) -> None:
         self.name = name
@@ -130,14 +132,20 @@ def run(config: Config, source: str) -> int:
     _stop_on_signals(stopping)
     notifier = notify.of_this_process()
     side, hot = Child("side", orders, {}), Child("hot", orders, MALLOC)
+    recorded = config.recorder.on and bundle is not None
+    recorder = Child("recorder.process", orders, {}) if recorded else None
     side.start(time.monotonic())
     hot.start(time.monotonic())
+    if recorder is not None:
+        recorder.start(time.monotonic())
     welcome = f"camera {config.camera}, frames from {config.input.endpoint}, page http://{config.http.host}:{config.http.port}/"
     try:
-        return _supervise(side, hot, memory, stopping, welcome, notifier)
+        return _supervise(side, hot, recorder, memory, stopping, welcome, notifier)
     finally:
         notifier.stopping()
         hot.stop(config.drain_s + 10.0)
+        if recorder is not None:
+            recorder.stop(RECORDER_STOP_S)  # before the side process, which tells which alarm has a recording
         side.stop(SIDE_STOP_S)
 
 
@@ -156,7 +164,14 @@ def ring_slots(config: Config) -> int:
 def ring_bytes(config: Config, bundle: Bundle | None) -> int:
     """Bytes of the shared memory that the daemon takes besides the two processes' own."""
     charts = len(bundle.manifest.limits) if bundle else 0
-    return size_of(*layout(charts, ring_slots(config), *frame_of(bundle)))
+    return size_of(*layout(charts, ring_slots(config), *frame_of(bundle), *_kept(config, bundle)))
+
+
+def _kept(config: Config, bundle: Bundle | None) -> tuple[int, int]:
+    """Size of the latents that the ring keeps, and how many memories notes are kept of: none where none is recorded."""
+    if bundle is None or not config.recorder.on:
+        return 0, 0
+    return bundle.latent, len(bundle.memory.seconds) if bundle.memory is not None else 0
 
 
 def available_bytes() -> int:
@@ -210,6 +225,8 @@ def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
     keys.of_daemon(config.security)  # what is wrong with a file is told before anything starts
     if config.http.token_file:
         token.read(Path(config.http.token_file))
+    if config.recorder.on and bundle is not None:
+        _make_folder(config.recorder.place(config.journal))
     height, width, dtype = frame_of(bundle)
     if max(height, width) > config.input.max_frame_px:
         raise ConfigError(
@@ -231,7 +248,15 @@ def prepare(config: Config, source: str, bundle: Bundle | None) -> Orders:
             raise ConfigError(str(error)) from None
         limits, own = _values(held.limits), {context: _values(own) for context, own in held.own_limits.items()}
         facts = BundleFacts(
-            bundle.sha256, limits, held.extrapolated, held.created_ns, _promise(held), own, held.rates, _stops(held)
+            bundle.sha256,
+            limits,
+            held.extrapolated,
+            held.created_ns,
+            _promise(held),
+            own,
+            held.rates,
+            _stops(held),
+            *_kept(config, bundle),
         )
     embedding = _embedding(config, bundle)
     wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
@@ -258,8 +283,25 @@ def _embedding(config: Config, bundle: Bundle | None) -> str | None:
     return sha256
 
 
+def _make_folder(folder: Path) -> None:
+    """Where recordings are to lie. A disk that is full is no reason not to watch."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise ConfigError(
+                f"recorder.folder: {folder} cannot be made ({error.strerror}); name another, or set recorder.mib to 0"
+            ) from None
+
+
 def _supervise(
-    side: Child, hot: Child, memory: Memory, stopping: threading.Event, welcome: str, notifier: notify.Notifier
+    side: Child,
+    hot: Child,
+    recorder: Child | None,
+    memory: Memory,
+    stopping: threading.Event,
+    welcome: str,
+    notifier: notify.Notifier,
 ) -> int:
     """Until *stopping*, or until a process says that the configuration cannot be carried out: the exit status."""
     announced = False
@@ -271,6 +313,8 @@ def _supervise(
             log.info("running: %s", welcome)
             notifier.ready()
         notifier.turn(memory, time.monotonic_ns())
+        if recorder is not None and (status := recorder.look(time.monotonic())) is not None:
+            log.error("the recorder ended with status %d and is restarted; frames are judged all the same", status)
         for child in (side, hot):
             status = child.look(time.monotonic())
             if status is None:

@@ -37,6 +37,8 @@ from monitor.keys import KeyFileError
 from monitor.live import Live
 from monitor.orders import Memory, Orders
 from monitor.people import People
+from monitor.recorder.linking import Linker
+from monitor.recorder.shelf import Shelf
 from monitor.sinks.build import opcua_route, routes
 from monitor.sinks.dispatch import Dispatch
 from monitor.sinks.sink import SinkError
@@ -87,6 +89,7 @@ class _Shell:
         dispatch: Dispatch,
         follower: Follower | None,
         hub: Hub,
+        linker: Linker | None,
     ) -> None:
         self._wake_fd = given.wake_fd
         self._vitals = memory.vitals
@@ -94,7 +97,7 @@ class _Shell:
         self._publisher = publisher
         self._clerk = clerk
         self._dispatch = dispatch
-        self._follower, self._hub = follower, hub
+        self._follower, self._hub, self._linker = follower, hub, linker
         self._live = Live(given, memory)
         self._supervisor = given.supervisor_pid
         self._closed = threading.Event()
@@ -147,10 +150,14 @@ class _Shell:
             await loop.run_in_executor(thread, self._tend, True)
 
     def _step(self, last: bool = False) -> list[Telegram]:
+        if last and self._linker is not None:
+            self._linker.tend(time.monotonic_ns(), last=True)
         return self._desk.step(time.monotonic_ns(), time.time_ns(), last)
 
     def _tend(self, last: bool = False) -> None:
         self._desk.tend(time.monotonic_ns(), time.time_ns(), last)
+        if self._linker is not None:
+            self._linker.tend(time.monotonic_ns())  # what it asks of the desk is done at the next step
 
     def _send(self, telegrams: list[Telegram]) -> None:
         self._publisher.listen()  # who subscribed before it got a snapshot hears all that this one did not show
@@ -231,7 +238,10 @@ def run(given: Orders) -> None:
                 timeout_graceful_shutdown=1,
             )
         )
-        shell = partial(_Shell, given, memory, desk, publisher, clerk, dispatch, follower, hub)
+        linker = None
+        if config.recorder.on:
+            linker = Linker(memory.recorder, Shelf(config.recorder.place(config.journal)), journal, desk.ask)
+        shell = partial(_Shell, given, memory, desk, publisher, clerk, dispatch, follower, hub, linker)
         _serve(shell, server, listener)
     finally:
         if keeper is not None:

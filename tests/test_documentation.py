@@ -95,6 +95,7 @@ def test_every_command_of_the_readme_exists() -> None:
         "doctor",
         "bench",
         "keys",
+        "recordings",
         "taxonomy",
     }
     assert named & known == known
@@ -175,6 +176,7 @@ def test_no_document_names_what_is_not_there() -> None:
         "docs/cameras.md",
         "docs/deploy.md",
         "docs/runbook.md",
+        "docs/recorder.md",
         "docs/sinks.md",
         "docs/taxonomy_compare.md",
         "docs/taxonomy_running.md",

@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.alarms import modes
 from monitor.alarms.alarm import SOURCES, Verdict
-from monitor.alarms.life import Entry, Life, Moment, Revision, Rules, What, acknowledge, change_modes, comment
+from monitor.alarms.life import Entry, Life, Moment, Revision, Rules, What, acknowledge, change_modes, comment, recorded
 from monitor.alarms.modes import Mode, ModeName
 from monitor.types import Source
 
@@ -47,6 +47,14 @@ class Comment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Text
 
 
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The recorder has written the frames of the alarm to the file at *path*."""
+
+    path: str
+    by: str = ""
+    reason: Text = ""
+
+
 class Shelve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Alarms of the source are not to be told for so long. Shelved again, the new end holds."""
 
@@ -78,7 +86,7 @@ class PutBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Text = ""
 
 
-Asked = Acknowledge | Comment | Shelve | Suppress | TakeOut | PutBack
+Asked = Acknowledge | Comment | Record | Shelve | Suppress | TakeOut | PutBack
 
 BEGUN: Final[dict[type[Asked], tuple[ModeName, What]]] = {
     Shelve: ("shelved", "shelved"),
@@ -90,6 +98,9 @@ ENDED: Final[dict[ModeName, What]] = {
     "suppressed": "unsuppressed",
     "out_of_service": "in_service",
 }
+
+
+_SAID: Final[dict[type[Asked], What]] = {Comment: "commented", Record: "recorded"}
 
 
 class Refused(NamedTuple):
@@ -116,9 +127,11 @@ def do(
     *find* gives alarms that are over already. An acknowledgement of what is acknowledged changes nothing, and is well.
     """
     entry = life.entries.get(target) or find(target)
-    if isinstance(asked, Acknowledge | Comment):
+    if isinstance(asked, Acknowledge | Comment | Record):
         if entry is None or entry.told is None:
             return Refused(f"there is no alarm {target!r}", "unknown")
+        if isinstance(asked, Record):
+            return Outcome(*recorded(life, entry, asked.path))
         if isinstance(asked, Comment):
             return Outcome(*comment(life, entry, asked.by, asked.reason))
         return Outcome(*acknowledge(rules, life, entry, asked.by, asked.verdict, asked.reason, at))
@@ -158,6 +171,6 @@ def acknowledge_each(
 
 def what_of(asked: Asked) -> What:
     """The word for *asked* in the journal."""
-    if isinstance(asked, Acknowledge | Comment):
-        return "acknowledged" if isinstance(asked, Acknowledge) else "commented"
+    if isinstance(asked, Acknowledge | Comment | Record):
+        return "acknowledged" if isinstance(asked, Acknowledge) else _SAID[type(asked)]
     return ENDED[asked.mode] if isinstance(asked, PutBack) else BEGUN[type(asked)][1]

@@ -1,5 +1,6 @@
 """What an alarm is: a value with a revision, and how urgent it is."""
 
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Literal, NamedTuple, get_args
@@ -99,6 +100,11 @@ class Alarm(msgspec.Struct, frozen=True):
 def id_of(stamp_ns: int, suffix: int) -> str:
     """The id of an alarm: a *stamp_ns* that no other of the daemon has, the time where the clock goes forward."""
     return f"{stamp_ns:016x}-{suffix:08x}"
+
+
+def suffix_of(epoch: str, event: int) -> int:
+    """What the id of an event's alarm ends with; 0 is that of flood alarms."""
+    return zlib.crc32(f"{epoch} {event}".encode()) or 1
 
 
 def stamp_of(alarm_id: str) -> int:

@@ -4,7 +4,6 @@ One event is one alarm. Its identity is made from the record that raised it, so 
 the same book again gets the same alarms: an unsaved stretch can be repeated after a crash without a second alarm.
 """
 
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -21,6 +20,7 @@ from monitor.alarms.alarm import (
     id_of,
     priority_of,
     stamp_of,
+    suffix_of,
 )
 from monitor.eventlog import SERVICE_SETTLED, SLOTS, EventRecord
 from monitor.types import Kind, Peak, Priority
@@ -163,10 +163,9 @@ def family(source: str) -> str:
 
 
 def _raised(book: Book, record: EventRecord) -> Case:
-    suffix = zlib.crc32(f"{record.epoch} {record.event}".encode()) or 1  # 0 is that of flood alarms
     alarm = Alarm(
         # Ids sort as alarms were raised, though a clock be set back meanwhile: no two events have one stamp.
-        id=id_of(max(record.t_ns, book.stamp_ns + 1), suffix),
+        id=id_of(max(record.t_ns, book.stamp_ns + 1), suffix_of(record.epoch, record.event)),
         rev=1,
         camera=book.camera,
         stream=record.stream,

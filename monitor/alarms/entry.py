@@ -12,8 +12,8 @@ from monitor.alarms.modes import Modes
 from monitor.types import Priority, State
 
 What = Literal[
-    "kept", "given_up", "raised", "changed", "cleared", "acknowledged", "judged", "commented",
-    "shelved", "unshelved", "suppressed", "unsuppressed", "out_of_service", "in_service", "named",
+    "kept", "given_up", "raised", "changed", "cleared", "acknowledged", "judged", "commented", "recorded", "named",
+    "shelved", "unshelved", "suppressed", "unsuppressed", "out_of_service", "in_service",
 ]  # fmt: skip
 """What a revision is about."""
 

@@ -149,6 +149,16 @@ def name(
     return life, [Revision(msgspec.structs.replace(named, told=alarm), "named", was=told.priority)]
 
 
+def recorded(life: Life, entry: Entry, path: str) -> tuple[Life, list[Revision]]:
+    """The frames of the alarm of *entry*, cleared or not, are in the file at *path*."""
+    told = entry.told
+    if told is None or told.recording == path:
+        return life, []
+    kept = msgspec.structs.replace(entry, told=msgspec.structs.replace(told, recording=path, rev=told.rev + 1))
+    life = _with(life, told.id, kept) if told.id in life.entries else life
+    return life, [Revision(kept, "recorded")]
+
+
 def change_modes(
     rules: Rules, life: Life, changed: Modes, what: What, by: str, reason: str, at: Moment
 ) -> tuple[Life, list[Revision]]:
@@ -228,7 +238,7 @@ def _content(entry: Entry) -> Alarm:
         seen = gone_on(entry.before, seen)
     return msgspec.structs.replace(
         seen, id=told.id, rev=told.rev, raised_t_ns=told.raised_t_ns, acked=told.acked, verdict=told.verdict,
-        group=told.group,
+        group=told.group, recording=told.recording,
     )  # fmt: skip
 
 

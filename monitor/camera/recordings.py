@@ -9,13 +9,16 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from monitor.camera.tiff import read_tiff
+
+if TYPE_CHECKING:
+    from monitor.recorder.recording import Recorded
 
 Frames = npt.NDArray[Any]
 
@@ -44,6 +47,7 @@ class Recording(NamedTuple):
     frames: Frames
     context: str = ""  # of all its frames: which of several kinds of normal they show; empty: not stated
     layer: str = ""  # which one, of which job and stream, all its frames are of; empty: not stated
+    recorded: "Recorded | None" = None  # what the daemon's recorder kept beside the frames; None: they are another's
 
 
 def groups(paths: Iterable[str], by_context: Iterable[tuple[str, Sequence[str]]] = ()) -> list[Recording]:
@@ -70,13 +74,17 @@ def groups(paths: Iterable[str], by_context: Iterable[tuple[str, Sequence[str]]]
 def read(path: str) -> Recording:
     """The frames behind *path*: a folder of images, a file, or `file.h5:/path`. Raises RecordingError."""
     try:
-        raw = _load(path)
+        recorded = _recorded(path)
+        raw = _load(path) if recorded is None else recorded.frames
     except RecordingError:
         raise
     except Exception as error:  # decoders of damaged files raise whatever comes up, from OSError to KeyError
         raise RecordingError(f"{path}: cannot be read ({_one_line(error)}); check or replace the file") from error
     # The name goes into manifest and report, which are UTF-8; a file's name may be any bytes.
-    return Recording(path.encode("utf-8", "replace").decode(), _as_frames(path, raw))
+    name = path.encode("utf-8", "replace").decode()
+    if recorded is not None:
+        return Recording(name, raw, recorded=recorded)  # as they came, whatever a camera sends
+    return Recording(name, _as_frames(path, raw))
 
 
 def constant_frames(frames: Frames) -> list[int]:
@@ -250,6 +258,15 @@ def _hdf5(path: str, inside: str | None) -> Frames:
         if not isinstance(file.get(inside), h5py.Dataset):
             raise RecordingError(f"{path}: has no dataset '{inside}'; it has {_listed(_datasets(file))}")
         return np.asarray(file[inside][()])
+
+
+def _recorded(path: str) -> "Recorded | None":
+    """The recording of an event that the daemon has written to *path*; None of any other file."""
+    if Path(path).suffix.lower() not in HDF5 or not Path(path).is_file():
+        return None
+    from monitor.recorder import recording
+
+    return recording.read(Path(path)) if recording.is_recording(Path(path)) else None
 
 
 def _only_dataset(path: str, file: Any) -> str:

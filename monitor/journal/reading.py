@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from monitor.alarms import life
-from monitor.alarms.alarm import Alarm, Verdict
+from monitor.alarms.alarm import Alarm, Verdict, id_of, suffix_of
 from monitor.alarms.figures import Lived
 from monitor.alarms.modes import Key, Mode, Modes
 from monitor.journal.age import machine_boot
@@ -26,6 +26,10 @@ _PARTS: Final[Mapping[Which | None, tuple[tuple[str, str], ...]]] = {
     "unacknowledged": ((_ACTIVE, _UNSEEN), (_CLEARED, _UNSEEN)),
 }
 # In each part the index has the alarms in their order, so that the latest are found without looking at all the others.
+
+LATEST: Final = 1000
+BUMPED_NS: Final = 1_000_000_000
+"""Ids of alarms that came at one moment are as many nanoseconds apart as there are of them."""
 
 _alarm_decoder = msgspec.json.Decoder(Alarm)
 _entry_decoder = msgspec.json.Decoder(life.Entry)
@@ -146,6 +150,24 @@ class Records:
             "GROUP BY job, verdict ORDER BY min(rowid)"
         )
         return [(job, verdict, count) for job, verdict, count in self._rows(query, [*sources, t_ns])]
+
+    def of_event(self, epoch: str, event: int, began_t_ns: int) -> str | None:
+        """The id of the alarm that an event has made, or goes on with; None where none is known, or not told yet.
+
+        *began_t_ns*: when it was told of first (Unix), by which alarms that have gone on with another event are found.
+        """
+        latest = self._rows(
+            "SELECT id FROM (SELECT id, entry, rev FROM alarms ORDER BY rowid DESC LIMIT ?) WHERE rev > 0 "
+            "AND json_extract(entry, '$.event') = ? AND json_extract(entry, '$.epoch') = ?",
+            [LATEST, event, epoch],
+        )
+        if latest:
+            return str(latest[0][0])
+        first, last = id_of(began_t_ns, 0), id_of(began_t_ns + BUMPED_NS, 0)
+        end = f"%-{suffix_of(epoch, event):08x}"
+        query = "SELECT id FROM alarms WHERE id >= ? AND id <= ? AND id LIKE ? AND rev > 0 ORDER BY id LIMIT 1"
+        found = self._rows(query, [first, last, end])
+        return str(found[0][0]) if found else None
 
     def changes(self, alarm_id: str) -> list[Told]:
         """Every revision of one alarm, first to last."""

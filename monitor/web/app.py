@@ -13,7 +13,7 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.status import Status
 from monitor.types import TEXT_BYTES, State
-from monitor.web import alarms, history, live, page, pictures, taxonomy
+from monitor.web import alarms, history, live, page, pictures, recordings, taxonomy
 from monitor.web.answers import answer
 
 READY: Final = (State.OK, State.IDLE)
@@ -26,7 +26,7 @@ class LayerQuery(msgspec.Struct, frozen=True):
     job: Annotated[str, msgspec.Meta(max_length=TEXT_BYTES)] | None = None
 
 
-class View(alarms.View, taxonomy.View, pictures.View, history.View, Protocol):
+class View(alarms.View, taxonomy.View, pictures.View, history.View, recordings.View, Protocol):
     """What the application shows. Called in worker threads, but for what is awaited."""
 
     def status(self) -> Status: ...
@@ -78,6 +78,7 @@ def application(view: View, allowed: alarms.Allowed | None = None, hub: live.Hub
             *taxonomy.routes(view, allowed),
             *pictures.routes(view),
             *history.routes(view),
+            *recordings.routes(view, allowed),
             *(live.routes(hub) if hub is not None else ()),
         ],
         exception_handlers={

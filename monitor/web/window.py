@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ from monitor.journal.store import JournalError
 from monitor.layers import RateSummary
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders
+from monitor.recorder import board
+from monitor.recorder.shelf import Shelf
 from monitor.sinks.dispatch import Dispatch
 from monitor.status import Status
 from monitor.sweep import Swept
@@ -62,6 +65,7 @@ class Window:
         self._events: tuple[int, str, list[tuple[int | None, str, int]]] | None = None  # when, and of which job
         self._reader = reader
         self._wake_fd = given.wake_fd
+        self._shelf = Shelf(given.config.recorder.place(given.config.journal))
         self._latest: tuple[int, Figures | None] | None = None
         self.viewer = Viewer(given)  # of the event loop
         self._pictures = AlarmPictures(self.viewer, self._kept)
@@ -76,6 +80,7 @@ class Window:
             None if desk.taxonomist is None else desk.taxonomist.status,
             None if follower is None else lambda: follower.missed,
             lambda: look(Path(given.config.journal), *desk.unwritten),
+            partial(board.counts, memory.recorder) if given.config.recorder.on else None,
         )
 
     def status(self) -> Status:
@@ -160,6 +165,9 @@ class Window:
     def _kept(self, alarm: Alarm) -> Kept | None:
         taxonomist = self._desk.taxonomist
         return None if taxonomist is None or alarm.peak is None else taxonomist.kept(alarm.id, alarm.stream, alarm.peak)
+
+    def recordings(self) -> Shelf:
+        return self._shelf
 
     def layers(self, job: str | None) -> RateSummary:
         return self._desk.layers(job)

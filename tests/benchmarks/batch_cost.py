@@ -33,6 +33,7 @@ from monitor.ingest import Ingest
 from monitor.judge import Judge
 from monitor.ledger import Ledger
 from monitor.promise import witness_of
+from monitor.recorder import notes
 from monitor.ring import Ring
 from monitor.score import load_scorer
 from monitor.shared import lay_out, size_of
@@ -61,23 +62,27 @@ class Known:
 class Line:
     """Ingest, ring, backlog, engine and witness on one thread, fed with *frames* one after the other."""
 
-    def __init__(self, bundle: Bundle, scorer: object, frames: Pixels) -> None:
+    def __init__(self, bundle: Bundle, scorer: object, frames: Pixels, *, recorded: bool = False) -> None:
+        """*recorded*: latents and notes are left for the recorder, as they are where there is one."""
         held, config = bundle.manifest, Config()
+        memories = len(bundle.memory.seconds) if recorded and bundle.memory else 0
         fields = (
-            Ring.fields(SLOTS, held.height, held.width, held.dtype),
+            Ring.fields(SLOTS, held.height, held.width, held.dtype, bundle.latent if recorded else 0),
             Ledger.fields(),
             vitals.fields(len(held.charts)),
             blocklog.fields(),
             unitlog.fields(),
+            notes.fields(memories, bundle.latent),
         )
-        ring, ledger, board, blocks, units = lay_out(bytearray(size_of(*fields)), *fields)
+        ring, ledger, board, blocks, units, noted = lay_out(bytearray(size_of(*fields)), *fields)
         self._backlog = Backlog(Ring(ring), Ledger(ledger), max(BATCHES), 0)
         self._ingest = Ingest("cam", bundle.admission, WireLimits(), 10**12, self._backlog)
         limits, rule = bundle.context_limits, held.rule_for(config.events)
         judge = Judge(scorer, held.charts, limits, bundle.camera_limits, rule, bundle.memory)  # type: ignore[arg-type]  # a scorer or what is known of one
         self._witness = witness_of(config, held, "bench", board, blocks, units)
         clocks = time.monotonic_ns, time.time_ns
-        self._engine = Engine(self._backlog, judge, board, lambda changes: None, *clocks, self._witness)
+        book = notes.of_arrays(noted, SLOTS, 0)
+        self._engine = Engine(self._backlog, judge, board, lambda changes: None, *clocks, self._witness, book)
         self._frames, self._seq = frames, 0
 
     def batch(self, count: int) -> tuple[float, float]:
@@ -109,11 +114,12 @@ def main() -> None:
         settings = Calibration(max_steps=200, memories_s=(20 / RATE_HZ,))
         bundle = calibrate(runs, settings, Path(name) / "bundle", stretches=clean, rate_hz=RATE_HZ)
     scorer, frames = load_scorer(bundle), normal_frames(256, 7, side, side)
-    line = Line(bundle, Known(scorer), frames)
-    say(f"{side} px beside scoring\n| batch | us a batch | us a frame |\n|---|---|---|\n")
+    line, recorded = (Line(bundle, Known(scorer), frames, recorded=kept) for kept in (False, True))
+    say(f"{side} px beside scoring\n| batch | us a batch | us a frame | us with the recorder |\n|---|---|---|---|\n")
     for count in BATCHES:
-        found = [line.batch(count)[0] for _ in range(TIMED + 20)][20:]
-        say(f"| {count} | {np.mean(found) * 1e6:.0f} | {np.mean(found) * 1e6 / count:.1f} |\n")
+        found = np.array([[one.batch(count)[0] * 1e6 for one in (line, recorded)] for _ in range(TIMED + 20)])[20:]
+        plain, kept = found.mean(axis=0)
+        say(f"| {count} | {plain:.0f} | {plain / count:.1f} | {kept:.0f} |\n")
     whole = Line(bundle, scorer, frames)
     steady = [whole.batch(8)[1] * 1e3 for _ in range(100)][20:]
     say(f"\nbatches of 8 with scoring: median {np.median(steady):.2f} ms, 95 % {np.quantile(steady, 0.95):.2f}\n")

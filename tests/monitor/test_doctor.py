@@ -51,7 +51,8 @@ def with_output(config: Config, **outputs: str | None) -> Config:
 
 def test_it_looks_at_everything_once_and_leaves_nothing(config: Config, tmp_path: Path) -> None:
     findings = examine(config)
-    assert [finding.check for finding in findings] == [*CHECKS, *SECURITY, "journal", "kinds", "disk", "clock"]
+    wanted = [*CHECKS, *SECURITY, "journal", "kinds", "disk", "recordings", "clock"]
+    assert [finding.check for finding in findings] == wanted
     assert not [finding for finding in findings if finding.grade == "fault"]
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,219 @@
+"""The recorder under load and under kills: every frame of every window is there, and what was half written is not."""
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from daemon import Camera, Daemon
+from daemon_example import some_config
+from frames import normal, with_spot
+from side_example import wait_for
+
+from monitor import eventlog, service
+from monitor.alarms.alarm import Alarm
+from monitor.bundle import Bundle
+from monitor.config import Config
+from monitor.eventlog import EventRecord
+from monitor.orders import Memory, Orders, open_memory
+from monitor.recorder import board, recording
+from monitor.recorder.board import Counts
+from monitor.recorder.config import Recorder
+from monitor.ring import Ring
+from monitor.types import Peak
+from monitor.wire import native
+from monitor.wire.native import WireLimits, decode
+
+KILLS = 40
+LONGEST_S = (0.02, 0.4)  # after the first byte, in turn: within the write, and mostly after it
+RATE_HZ = 10_000
+SECONDS = 12
+BURST = 1000  # frames that come at once
+EVENT_EVERY, EVENT_FRAMES = 4000, 20
+
+
+class Process:
+    """A recorder's process and those around it: frames are judged by hand, events told by hand."""
+
+    def __init__(self, given: Orders, memory: Memory) -> None:
+        self.given, self.memory, self.ring = given, memory, Ring(memory.ring)
+        self.folder = given.config.recorder.place(given.config.journal)
+        self.seq = self.events = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "monitor.recorder.process"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(self.given.memory_fd, self.given.wake_fd),
+        )
+        assert process.stdin is not None
+        process.stdin.write(msgspec.json.encode(self.given))
+        process.stdin.close()
+        self._process = process
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def show(self, count: int) -> int:
+        """Frames whose pixels are their number, judged; the position of the first."""
+        numbers = np.arange(self.seq, self.seq + count).astype(np.uint8)
+        pixels = np.broadcast_to(numbers[:, None, None], (count, 32, 32))
+        message = decode(native.encode("melt", "s", self.seq, 1000 * self.seq, pixels), WireLimits())
+        first, hi = self.ring.write(message, 0, count, 0, 77)
+        lo = first
+        while lo < hi:
+            end = self.ring.until_wrap(lo, hi)
+            records = self.ring.records(lo, end)
+            records["joint"], records["t2"], records["judged_ns"] = 0.5, 1.0, 5
+            lo = end
+        self.seq += count
+        return first
+
+    def have_an_event(self) -> None:
+        self.show(1500)
+        first = self.show(3)
+        self.show(1500)
+        self.events += 1
+        for phase in ("began", "ended"):
+            eventlog.append(
+                self.memory.log,
+                EventRecord(
+                    phase,
+                    "hot-1",
+                    self.events,
+                    "t2",
+                    10**18 + self.events * 10**9,
+                    stream="s",
+                    first_seq=self.seq - 1503,
+                    last_seq=self.seq - 1501,
+                    peak=Peak(self.seq - 1503, 9.0, 3.0, 3.0),
+                    position=first,
+                    mono_ns=5,
+                ),
+            )
+
+    def runs(self) -> bool:
+        """Whether it has taken its place, and removed what an earlier one left half written."""
+        return self._process is not None and int(self.memory.recorder["pid"][0]) == self._process.pid
+
+    @property
+    def done(self) -> bool:
+        """Whether of each event there is a recording, or it is counted."""
+        return self.counts.written + sum(self.counts.failed.values()) >= self.events
+
+    def files(self, pattern: str = "*.h5") -> list[Path]:
+        return sorted(self.folder.glob(pattern))
+
+    @property
+    def counts(self) -> Counts:
+        return board.counts(self.memory.recorder)
+
+
+@pytest.fixture
+def process(tmp_path: Path, small_bundle: Bundle) -> Iterator[Process]:
+    recorder = Recorder(before_frames=1400, after_frames=1400)
+    config: Config = msgspec.structs.replace(some_config(tmp_path), bundle=str(small_bundle.path), recorder=recorder)
+    given = service.prepare(config, "framewatch.yaml", small_bundle)
+    made = Process(given, open_memory(given))
+    yield made
+    with contextlib.suppress(AssertionError):
+        made.kill()
+    os.close(given.memory_fd)
+    os.close(given.wake_fd)
+
+
+def require_whole(path: Path) -> None:
+    held = recording.read(path)
+    seq = held.columns["seq"]
+    assert np.array_equal(seq, np.arange(seq[0], seq[0] + 2803))
+    assert np.array_equal(held.frames, np.broadcast_to(seq.astype(np.uint8)[:, None, None], held.frames.shape))
+    assert held.attributes["gaps"] == 0
+
+
+def test_killed_at_random_moments_it_leaves_files_that_open_or_none(process: Process) -> None:
+    chance, never, half = random.Random(7), threading.Event(), 0
+    for kill in range(KILLS):
+        process.start()
+        process.have_an_event()
+        wait_for(process.runs, 30)
+        wait_for(lambda: process.files(".*.part") or process.done, 30)
+        never.wait(chance.uniform(0, LONGEST_S[kill % 2]))
+        process.kill()
+        half += bool(process.files(".*.part"))
+        for path in process.files():
+            require_whole(path)
+    process.start()
+    process.have_an_event()
+    wait_for(lambda: process.done and process.files()[-1].name.endswith(f"_{process.events}.h5"), 30)
+    assert process.files(".*.part") == []
+    assert half > KILLS / 8, "some were really killed while they wrote"
+    assert len(process.files()) + process.counts.failed["killed"] >= process.events, "each is there, or counted"
+    assert len(process.files()) > KILLS / 10, "and others once they had"
+    for path in process.files():
+        require_whole(path)
+
+
+def frames_with_events() -> np.ndarray:
+    """All that the camera shows: events every so often, the last ones close together."""
+    frames = np.tile(normal(2000, 5), (RATE_HZ * SECONDS // 2000, 1, 1))
+    for first in range(EVENT_EVERY, len(frames) - 2000, EVENT_EVERY):
+        frames[first : first + EVENT_FRAMES] = with_spot(frames[first : first + EVENT_FRAMES])
+    return frames
+
+
+def test_at_ten_thousand_frames_a_second_in_bursts_every_frame_of_every_window_is_there(
+    tmp_path: Path, small_bundle: Bundle
+) -> None:
+    frames = frames_with_events()
+    sections = {
+        "events": {"k": 2, "n": 3, "clear_frames": 200},
+        "input": {"rate_hz": RATE_HZ, "buffer_s": 4, "frames_per_message": 50},
+        "recorder": {"before_s": 0.15, "after_s": 0.1},
+        "alarms": {"flood": None},
+    }
+    with Daemon(tmp_path, small_bundle.path, **sections) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_until_listening()
+        never, begun = threading.Event(), time.monotonic()
+        for first in range(0, len(frames), BURST):
+            camera.send(frames[first : first + BURST], per_message=50)
+            never.wait(max(0.0, begun + (first + BURST) / RATE_HZ - time.monotonic()))
+        took_s = time.monotonic() - begun
+        ledger = daemon.wait_until_judged(len(frames)).ledger
+        shown = len(range(EVENT_EVERY, len(frames) - 2000, EVENT_EVERY))
+
+        def recorded() -> list[Alarm]:
+            return [one for one in daemon.last_of_each().values() if one.recording is not None]
+
+        daemon.wait_until(lambda: len(recorded()) >= shown, "recordings of all that was shown")
+        found = daemon.metrics()
+        assert daemon.stop() == 0
+    assert took_s < SECONDS * 1.2, "the camera kept its rate"
+    assert ledger.judged == len(frames), "and every frame was judged"
+    assert found["framewatch_recorder_frames_missing_total",] == 0
+    assert sum(value for key, value in found.items() if key[0] == "framewatch_recordings_failed_total") == 0
+    kept = 0
+    covered: set[int] = set()
+    for path in sorted((tmp_path / "journal.db.recordings").glob("*.h5")):
+        held, tables = recording.read(path), recording.tables(path)
+        seq = held.columns["seq"]
+        assert tables["gaps"] == []
+        assert np.array_equal(seq, np.arange(seq[0], seq[-1] + 1))
+        assert np.array_equal(held.frames, frames[seq])
+        for event in tables["events"]:
+            window = range(max(event["first_seq"] - 1500, 0), min(event["last_seq"] + 1001, len(frames)))
+            covered |= set(seq.tolist())
+            assert set(window) <= covered, "of windows that overlap, the frames before lie in the recording before"
+            kept += 1
+    assert kept >= shown

@@ -1,0 +1,149 @@
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from frames import normal
+from recorder_example import T_NS, Plant, plant
+
+from monitor.bundle import Bundle
+from monitor.config import Config
+from monitor.recorder import board
+from monitor.recorder.archive import FOLDER, GROUP_NS, Archive
+from monitor.recorder.config import Recorder
+from monitor.recorder.process import about_of
+
+SETTINGS = Recorder(archive=True)
+
+
+class Kept:
+    """An archive beside a plant, whose files are written at once."""
+
+    def __init__(self, works: Plant, bundle: Bundle, folder: Path, **settings: Any) -> None:
+        self.works, self.folder = works, folder / FOLDER
+        given = msgspec.structs.replace(SETTINGS, **settings)
+        self.t_ns = T_NS
+        about = about_of(Config(camera="cam"), bundle)
+        self.archive = Archive(works.ring, given, folder, about, works.counts, self.wall_clock, works.clock)
+
+    def wall_clock(self) -> int:
+        self.t_ns += 10**9
+        return self.t_ns
+
+    def take_in(self, *, last: bool = False) -> None:
+        """All frames up to now, in one group."""
+        self.works.clock.now_ns += GROUP_NS
+        self.archive.turn(self.works.ring.written, self.works.clock(), last=last)
+        self.works.clock.now_ns += GROUP_NS
+        self.archive.turn(self.works.ring.written, self.works.clock(), last=last)
+        while not self.archive.groups.empty():
+            group = self.archive.groups.get()
+            assert group is not None
+            self.archive.files.add(group)
+
+    def finish(self) -> list[Path]:
+        self.archive.files.finish()
+        return self.files()
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.parquet"))
+
+
+@pytest.fixture
+def kept(small_bundle: Bundle, tmp_path: Path) -> Any:
+    (tmp_path / "kept").mkdir()
+    with plant(small_bundle, tmp_path / "kept") as works:
+        yield Kept(works, small_bundle, tmp_path / "kept")
+
+
+def test_all_frames_are_archived_with_their_scores_by_job(kept: Kept, small_bundle: Bundle) -> None:
+    works = kept.works
+    works.send(normal(100, 1), context="", job="one", layer=3, xy=None)
+    works.send(normal(20, 2), context="", job="one", active=False)
+    kept.take_in()
+    works.send(normal(50, 3), context="", job="two/../x")
+    kept.take_in()
+    one, two = kept.finish()
+    assert [one.name.split("_")[1], two.name.split("_")[1]] == ["one.parquet", "two-..-x.parquet"]
+    table = parquet.read_table(one)
+    assert table["seq"].to_pylist() == list(range(120))
+    assert table["layer"].to_pylist() == [3] * 100 + [None] * 20
+    records = works.ring.records(0, 120)
+    np.testing.assert_array_equal(table["t2"].to_pylist()[:100], records["t2"][:100])
+    assert table["t2"].null_count == table["joint"].null_count == 20
+    limit = small_bundle.limits[0].value
+    np.testing.assert_allclose(table["t2_ratio"].to_pylist()[:100], records["t2"][:100] / limit, rtol=1e-5)
+    latents = np.array(table["latents"].to_pylist()[:100])
+    np.testing.assert_allclose(np.square(latents).sum(axis=1), records["t2"][:100], rtol=1e-4)
+    assert table.schema.metadata[b"bundle"].decode() == small_bundle.sha256
+    assert parquet.read_table(two)["seq"].to_pylist() == list(range(120, 170))
+    assert board.counts(works.counts).archived == 170
+    assert board.counts(works.counts).archive_files == 2
+
+
+def test_a_kill_loses_the_last_group_at_most(kept: Kept, small_bundle: Bundle, tmp_path: Path) -> None:
+    works = kept.works
+    for seed in (1, 2, 3):
+        works.send(normal(40, seed), context="")
+        kept.take_in()
+    (stream,) = kept.folder.glob(".*.arrows.part")
+    whole = stream.read_bytes()
+    kept.archive.files.drop()
+    for cut, rows in ((len(whole) - 100, 80), (len(whole) // 2, 40), (700, 0)):
+        stream.write_bytes(whole[:cut])
+        found = Kept(works, small_bundle, tmp_path / "kept")
+        found.archive.files.recover()
+        files = found.files()
+        assert [parquet.read_table(one).num_rows for one in files] == ([rows] if rows else [])
+        assert not list(found.folder.glob(".*"))
+        for one in files:
+            one.unlink()
+
+
+def test_a_job_goes_on_in_another_file_after_so_many_frames_or_seconds(small_bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    with plant(small_bundle, tmp_path / "kept") as works:
+        kept = Kept(works, small_bundle, tmp_path / "kept", archive_rows=1000, archive_s=100.0)
+        for seed in range(4):
+            works.send(normal(400, seed), context="")
+            kept.take_in()
+        assert [parquet.read_table(one).num_rows for one in kept.files()] == [1200]
+        works.clock.now_ns += 100 * 10**9
+        kept.archive.files.look()
+        assert [parquet.read_table(one).num_rows for one in kept.files()] == [1200, 400]
+
+
+def test_the_oldest_files_give_way(small_bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    with plant(small_bundle, tmp_path / "kept") as works:
+        kept = Kept(works, small_bundle, tmp_path / "kept", archive_mib=0.05)
+        for number in range(5):
+            works.send(normal(100, number), context="", job=f"job{number}")
+            kept.take_in()
+        names = [one.name for one in kept.finish()]
+        assert names[-1].endswith("job4.parquet")
+        assert 1 <= len(names) < 5
+        assert sum(one.stat().st_size for one in kept.files()) <= 0.05 * 2**20
+
+
+def test_what_the_disk_does_not_take_in_time_is_counted(small_bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    with plant(small_bundle, tmp_path / "kept") as works:
+        kept = Kept(works, small_bundle, tmp_path / "kept")
+        for seed in range(20):
+            works.send(normal(10, seed), context="")
+            works.clock.now_ns += GROUP_NS
+            kept.archive.turn(works.ring.written, works.clock())
+            works.clock.now_ns += GROUP_NS
+            kept.archive.turn(works.ring.written, works.clock())
+        assert board.counts(works.counts).archive_missing == 40
+
+
+def test_its_files_are_plain_parquet(kept: Kept) -> None:
+    kept.works.send(normal(30, 1), context="", job="part 7")
+    kept.take_in(last=True)
+    (path,) = kept.finish()
+    assert pa.types.is_fixed_size_list(parquet.read_schema(path).field("latents").type)

@@ -1,0 +1,134 @@
+import contextlib
+import logging
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from frames import normal, with_spot
+from recorder_example import Plant, failed, plant
+
+from monitor.bundle import Bundle
+from monitor.recorder import board, recording
+from monitor.recorder.shelf import Pin
+from monitor.score import load_scorer
+
+
+def show_an_event(works: Plant, seed: int, before: int = 30) -> None:
+    works.send(normal(before, seed), context="", job=f"job {seed}", layer=seed, xy=None)
+    works.send(with_spot(normal(4, seed + 100)), context="", job=f"job {seed}", layer=seed)
+    works.send(normal(40, seed + 200), context="", job=f"job {seed}", layer=seed)
+
+
+@pytest.fixture
+def works(small_bundle: Bundle, tmp_path: Path) -> Iterator[Plant]:
+    with plant(small_bundle, tmp_path / "kept") as made:
+        yield made
+
+
+def test_a_recording_says_of_what_it_is(works: Plant, small_bundle: Bundle) -> None:
+    show_an_event(works, 1)
+    (name,) = works.record()
+    path = works.shelf.path(name)
+    held, tables = recording.read(path), recording.tables(path)
+    said = held.attributes
+    assert (said["bundle"], said["camera"], said["stream"]) == (small_bundle.sha256, "cam", "one")
+    assert (said["job"], said["layer"], said["events"], said["gaps"]) == ("job 1", 1, 1, 0)
+    (event,) = tables["events"]
+    assert (event["epoch"], event["event"], event["source"]) == ("hot-1", 0, said["source"])
+    assert (event["first_seq"], event["last_seq"], event["ended"]) == (30, 33, 1)
+    assert event["ratio"] == pytest.approx(event["score"] / event["limit"])
+    assert tables["gaps"] == []
+
+
+def test_it_shows_what_the_network_makes_of_the_peak(works: Plant, small_bundle: Bundle) -> None:
+    import h5py
+
+    show_an_event(works, 1)
+    (name,) = works.record()
+    with h5py.File(works.shelf.path(name)) as file:
+        index, residual, drawn = file["peak"].attrs["index"], file["peak/residual"][()], file["peak/drawn"][()]
+        frame = file["frames"][index : index + 1]
+    seen = load_scorer(small_bundle).deviations(frame)
+    np.testing.assert_allclose(residual, seen.residual[0], rtol=1e-5)
+    scale = load_scorer(small_bundle).parts
+    as_seen = drawn + residual * scale.charts.residual_scale * scale.preparation.scale
+    np.testing.assert_allclose(as_seen, frame[0], atol=0.01)
+
+
+def test_limits_are_those_of_the_bundle(works: Plant, small_bundle: Bundle) -> None:
+    import h5py
+
+    show_an_event(works, 1)
+    (name,) = works.record()
+    with h5py.File(works.shelf.path(name)) as file:
+        for chart, limit in zip(small_bundle.manifest.charts, small_bundle.limits, strict=True):
+            assert set(file[f"limits/{chart}"][()].tolist()) == {limit.value}
+
+
+def test_every_event_of_it_is_told(works: Plant) -> None:
+    show_an_event(works, 1)
+    (name,) = works.record()
+    notices, _ = board.news(works.counts, board.START)
+    assert [(one.epoch, one.event, one.name) for one in notices] == [("hot-1", 0, name)]
+    counts = board.counts(works.counts)
+    assert (counts.written, counts.recordings, counts.pinned) == (1, 1, 0)
+    assert counts.nbytes == works.shelf.files()[0].nbytes
+
+
+def test_the_oldest_gives_way_and_pinned_ones_stay(small_bundle: Bundle, tmp_path: Path) -> None:
+    with plant(small_bundle, tmp_path / "kept", mib=0.5) as works:
+        show_an_event(works, 1)
+        (first,) = works.record()
+        works.shelf.pin(first, Pin("ann"))
+        for seed in range(2, 8):
+            show_an_event(works, seed)
+            works.record()
+        names = [one.name for one in works.shelf.files()]
+        assert names[0] == first
+        assert 1 < len(names) < 7
+        assert sum(one.nbytes for one in works.shelf.files()) <= 0.5 * 2**20
+        assert failed(works.counts) == {}
+
+
+def test_one_that_is_larger_than_the_budget_is_refused_with_a_line(
+    small_bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with plant(small_bundle, tmp_path / "kept", mib=0.01) as works, caplog.at_level(logging.ERROR):
+        for seed in (1, 2, 3):
+            show_an_event(works, seed)
+            assert works.record() == []
+    assert failed(works.counts) == {"budget": 3}
+    assert "recorder.mib" in caplog.text
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few hundred kilobytes, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_once_and_counted_and_nothing_half_written_stays(
+    small_bundle: Bundle, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with plant(small_bundle, small_disk) as works, caplog.at_level(logging.ERROR):
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        for seed in (1, 2, 3):
+            show_an_event(works, seed)
+            assert works.record() == []
+        assert failed(works.counts) == {"disk": 3}
+        assert caplog.text.count("cannot be written") == 1
+        assert [one.name for one in small_disk.iterdir()] == ["ballast"]
+        ballast.unlink()
+        show_an_event(works, 4)
+        assert len(works.record()) == 1
