@@ -47,11 +47,11 @@ def measure(side_px: int) -> dict[str, float]:
     frames = normal_frames(BATCH, 5, side_px, side_px)
     placed = scorer.parts.preparation.alignment is not None
     deviations = scorer.deviations(frames[:1])
-    point = embed(*deviations, placed=placed)
+    point = embed(deviations.latent, deviations.residual, placed=placed)
     found = {
         "scoring a frame": microseconds(lambda: scorer(frames)),
         "deviations": microseconds(lambda: scorer.deviations(frames[:1]), 1),
-        "point": microseconds(lambda: embed(*deviations, placed=placed), 1),
+        "point": microseconds(lambda: embed(deviations.latent, deviations.residual, placed=placed), 1),
     }
     for count in KINDS:
         centres = point + np.random.default_rng(0).normal(0, 0.1, (count, point.shape[1])).astype(np.float32)
