@@ -172,31 +172,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def replay(options: argparse.Namespace) -> int:
-    from monitor.camera import publisher
+    from monitor.camera import player, publisher
 
     if not (options.paths or options.inside):
         return _usage(NO_FRAMES)
     recordings, credentials = _recorded(options), _camera_keys(options)
-    if all(one.recorded is not None for one in recordings):
-        from monitor.camera.player import play
-
-        sent = play(
-            recordings,
-            options.endpoint,
-            options.rate,
-            loop=options.loop,
-            camera=options.camera,
-            socket=options.socket,
-            connect=options.connect,
-            frames_per_message=options.frames_per_message,
-            credentials=credentials,
-            wait_s=options.wait,
-            stop=_stop_asked(),
-        )
-        return _tell_sent(sent)
-    if options.rate is None:
+    of_events = all(one.recorded is not None for one in recordings)
+    if options.rate is None and not of_events:
         return _usage("give a --rate: only recordings of events say when their frames were exposed")
-    sent = publisher.replay(
+    send: Callable[..., Sent] = player.play if of_events else publisher.replay
+    sent = send(
         recordings,
         options.endpoint,
         options.rate,

@@ -24,6 +24,7 @@ import pyarrow.parquet
 
 from monitor.recorder.config import Recorder
 from monitor.recorder.recording import About
+from monitor.recorder.shelf import sync
 from monitor.recorder.take import Records
 from monitor.ring import Ring
 from monitor.shared import Arrays
@@ -239,9 +240,9 @@ class Files:
                 rows = _write_parquet(file, scratch)
             if rows:
                 self._make_room(scratch.stat().st_size)
-                _sync(scratch)
+                sync(scratch)
                 scratch.replace(path)
-                _sync(self._folder)
+                sync(self._folder)
             stream.unlink(missing_ok=True)
         except _TooLargeError as error:
             stream.unlink(missing_ok=True)
@@ -338,11 +339,3 @@ def _write_parquet(stream: Any, path: Path) -> int:
         if writer is not None:
             writer.close()
     return rows
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

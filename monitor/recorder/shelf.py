@@ -194,13 +194,13 @@ class Shelf:
         scratch = path.with_name(f".{path.name}{PART}")
         try:
             write(scratch)
-            _sync(scratch)
+            sync(scratch)
             admit(scratch.stat().st_size)
             scratch.replace(path)
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync(path.parent)
 
     def _stray(self, name: str) -> bool:
         return name.endswith(SUFFIX + PIN) and not (self.folder / name.removesuffix(PIN)).exists()
@@ -214,7 +214,8 @@ def _shown(path: Path, nbytes: int) -> Shown:
     return Shown(path.name, str(path.absolute()), nbytes, None, t_ns=found.get("written_t_ns"), **named)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the file or folder at *path* on disk as it is now. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
