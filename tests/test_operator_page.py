@@ -105,6 +105,18 @@ def test_acknowledging_and_shelving_change_the_journal_and_a_wrong_token_changes
         tab.until(f"!document.querySelector('[data-alarm=\"{alarm}\"].new')")
 
 
+def test_the_recording_of_an_alarm_is_taken_from_its_sheet(running: tuple[Daemon, Stream]) -> None:
+    daemon, stream = running
+    with opened(daemon.url) as tab:
+        alarm = raise_alarm(tab, stream)
+        daemon.wait_until(lambda: any(one.id == alarm and one.recording for one in daemon.alarms), "a recording")
+        tab.page.wait_for_selector(f'[data-alarm="{alarm}"] .more:has-text("recorded")')
+        tab.page.click(f'[data-alarm="{alarm}"]')
+        with tab.page.expect_download() as download:
+            tab.page.click("dialog a[download]")
+        assert Path(download.value.path()).read_bytes().startswith(b"\x89HDF")
+
+
 def test_the_keyboard_is_enough(running: tuple[Daemon, Stream], capsys: pytest.CaptureFixture[str]) -> None:
     daemon, stream = running
     with opened(daemon.url) as tab:
