@@ -1,6 +1,7 @@
 """`framewatch demo`: the whole system on this machine, with a simulated camera and known anomalies."""
 
 import contextlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -221,7 +222,10 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
     path = scene.folder / "framewatch.yaml"
     journal = scene.folder / JOURNAL
     for old in scene.folder.glob(f"{Path(JOURNAL).stem}.*db*"):  # each demonstration tells of its own alarms only
-        old.unlink()
+        if old.is_dir():  # recordings
+            shutil.rmtree(old)
+        else:
+            old.unlink()
     path.write_text(
         "# Written by `framewatch demo`.\n"
         f"camera: {CAMERA}\n"

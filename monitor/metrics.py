@@ -4,6 +4,7 @@ Prefix `framewatch_`, base units, label `camera` and otherwise only labels from 
 from one snapshot of the ledger, so that they close in every scrape.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -266,9 +267,15 @@ class Metrics(Collector):
             ("recordings", "Recordings of events in the folder", found.recordings),
             ("recordings_bytes", "Bytes that they take", found.nbytes),
             ("recordings_pinned", "Recordings that no budget removes", found.pinned),
+            ("recordings_disk_free_bytes", "Room left on the file system of the recordings", found.disk_free),
+            ("recordings_disk_bytes", "Size of the file system of the recordings", found.disk),
             ("recorder_archive_bytes", "Bytes of the archive of scores", found.archive_bytes),
         ):
             yield self._gauge(name, text, (), [((), value)])
+        if found.beat_ns:  # there is none where nothing is judged
+            text = "Since the recorder last said that it goes on"
+            silent_s = max(time.monotonic_ns() - found.beat_ns, 0) / 1e9
+            yield self._gauge("recorder_silent_seconds", text, (), [((), silent_s)])
         text = "Events that have no recording"
         yield self._counter("recordings_failed_total", text, ("reason",), _by_label(found.failed))
         for name, text, value in (

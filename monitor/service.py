@@ -137,6 +137,7 @@ def run(config: Config, source: str) -> int:
     side.start(time.monotonic())
     hot.start(time.monotonic())
     if recorder is not None:
+        memory.recorder["beat_ns"][0] = time.monotonic_ns()  # its silence counts from here, if it never says a word
         recorder.start(time.monotonic())
     welcome = f"camera {config.camera}, frames from {config.input.endpoint}, page http://{config.http.host}:{config.http.port}/"
     try:
@@ -162,7 +163,7 @@ def ring_slots(config: Config) -> int:
 
 
 def ring_bytes(config: Config, bundle: Bundle | None) -> int:
-    """Bytes of the shared memory that the daemon takes besides the two processes' own."""
+    """Bytes of the shared memory that the daemon takes besides the processes' own."""
     charts = len(bundle.manifest.limits) if bundle else 0
     return size_of(*layout(charts, ring_slots(config), *frame_of(bundle), *_kept(config, bundle)))
 

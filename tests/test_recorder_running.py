@@ -51,6 +51,8 @@ def test_an_alarm_carries_the_path_of_its_frames_which_can_be_judged_and_played_
         found = daemon.metrics()
         assert found["framewatch_recordings",] == found["framewatch_recordings_written_total",] == 1
         assert found["framewatch_recorder_frames_missing_total",] == 0
+        assert found["framewatch_recorder_silent_seconds",] < 30.0
+        assert 0 < found["framewatch_recordings_disk_free_bytes",] <= found["framewatch_recordings_disk_bytes",]
         camera.send(normal(10, 3), job="job 11")
         daemon.wait_until_judged(camera.seq)
         assert daemon.stop() == 0

@@ -39,6 +39,9 @@ class Counts(NamedTuple):
     recordings: int  # files in the folder, and the next two of them
     nbytes: int
     pinned: int
+    disk_free: int  # bytes on the file system of the folder, and of which in all; 0 before they were asked for
+    disk: int
+    beat_ns: int  # when the recorder last said that it goes on, monotonic; 0: there is none
     written: int
     failed: Mapping[str, int]  # events without a recording, by each of REASONS
     missing: int  # frames of windows that were overwritten, or found no room in memory
@@ -54,7 +57,6 @@ def fields() -> Fields:
     numbers = [name for name in Counts._fields if name != "failed"]
     return {
         "pid": ("i8", (1,)),
-        "beat_ns": ("i8", (1,)),
         "cursor": ("i8", (1,)),  # records of the event log whose events are all recorded, or given up
         "began_at": ("i8", (1,)),  # the cursor at which the last process went on with what one left, and one; 0: none
         "began_to": ("i8", (1,)),  # ... and up to where

@@ -15,7 +15,11 @@ ALERTMANAGER = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 TESTS = ("rules_test.yml", "rules_slow_test.yml")
 SEVERITIES = {"critical", "warning", "info", "none"}
 AT_ONCE = {"FramewatchWatchdog", "FramewatchAlarmOpen", "FramewatchAlarmFlood", "FramewatchFramesDropped"} | {
-    f"Framewatch{name}" for name in ("PeersRefused", "SinkRefused", "TaxonomyFailing")
+    f"Framewatch{name}"
+    for name in (
+        *("PeersRefused", "SinkRefused", "TaxonomyFailing", "EventsUnnamed", "HistoryMissed"),
+        *("RecordingsFailed", "RecordingGaps", "ArchiveGaps"),
+    )
 }
 """What has happened or is over when it is told: there is nothing to wait for."""
 

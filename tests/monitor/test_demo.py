@@ -72,6 +72,11 @@ def test_a_demonstration_accounts_for_every_frame_and_finds_anomalies(
     assert {alarm.bundle for alarm in about_process} <= {bundle.sha256, ""}
     assert bundle.manifest.contexts == (("contour", "hatch") if name == "melt pool" else None)
     assert "uncalibrated" not in {alarm.source for alarm in alarms}, "the bundle knows the camera's contexts"
+    if name == "melt pool":  # once more, beside what the first one left
+        assert list((scene.folder / "journal.db.recordings").glob("*.h5")), "events were recorded"
+        assert show(scene) == 0, capsys.readouterr().out
+        assert "using the calibration of the last demonstration" in capsys.readouterr().out
+        assert not {alarm.id for alarm in alarms} & {alarm.id for alarm in alarms_of(scene.folder)}
 
 
 # The summary

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from monitor.journal.room import JournalStatus
 from monitor.keeping import PromiseStatus, StopStatus, _of_job
 from monitor.metrics import Metrics
 from monitor.orders import Memory, Orders, StopPromise
+from monitor.recorder import board
 from monitor.sinks.pump import Statistics
 from monitor.status import Status, look
 from monitor.types import Dropped, State, Unjudged
@@ -67,6 +69,17 @@ PROMISED = [
     "journal_bytes",
     "journal_disk_free_bytes",
     "journal_disk_bytes",
+    "recordings",
+    "recordings_bytes",
+    "recordings_pinned",
+    "recordings_disk_free_bytes",
+    "recordings_disk_bytes",
+    "recordings_failed_total",
+    "recordings_written_total",
+    "recorder_frames_missing_total",
+    "recorder_frames_archived_total",
+    "recorder_archive_missing_total",
+    "recorder_archive_bytes",
     "permit",
     "state",
     "build_info",
@@ -110,6 +123,7 @@ class Daemon:
             lambda: self.sinks,
             lambda: self.figures,
             journal=lambda: self.journal,
+            recorder=lambda: board.counts(memory.recorder),
         )
 
     def samples(self) -> Samples:
@@ -345,3 +359,11 @@ def test_a_file_system_that_does_not_tell_its_room_leaves_only_that_out(daemon: 
     daemon.journal = JournalStatus(True, 12, None, None, None)
     names = {name for name, _ in daemon.samples() if name.startswith("framewatch_journal")}
     assert names == {"framewatch_journal_refused", "framewatch_journal_unwritten"}
+
+
+def test_a_recorder_that_says_nothing_any_more_is_told_and_one_that_there_never_was_is_not(daemon: Daemon) -> None:
+    assert ("framewatch_recorder_silent_seconds", frozenset({("camera", "melt")})) not in daemon.samples()
+    daemon.memory.recorder["beat_ns"][0] = time.monotonic_ns() - 90_000_000_000
+    assert daemon.value("recorder_silent_seconds") == pytest.approx(90.0, abs=5.0)
+    daemon.memory.recorder["failed"][board.REASONS.index("disk")] = 3
+    assert daemon.value("recordings_failed_total", reason="disk") == 3
