@@ -36,6 +36,7 @@ WAIT_S: Final = 10.0
 """Whoever has time waits so long for the others."""
 
 RUNS_MOST: Final = 1000
+ID_MOST: Final = 2**63 - 1  # that the file can hold: SQLite refuses to look for more
 
 
 class StoreError(ValueError):
@@ -233,6 +234,8 @@ class Store:
         return [_kind(row) for row in self._rows("SELECT * FROM kinds ORDER BY id")]
 
     def kind(self, number: int) -> KindRow | None:
+        if number > ID_MOST:
+            return None
         found = self._rows("SELECT * FROM kinds WHERE id = ?", [number])
         return _kind(found[0]) if found else None
 
