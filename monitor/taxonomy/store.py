@@ -122,9 +122,14 @@ class Store:
         if not read_only:
             with self.transaction():  # shows at start whether the file can be written
                 pass
-        owner = self._db.execute("SELECT camera FROM state").fetchone()[0]
-        if owner != camera:
-            raise StoreError(f"{self._path}: holds the kinds of camera '{owner}', not '{camera}'; move it away")
+        owners = [owner for (owner,) in self._rows("SELECT camera FROM state")]
+        if len(owners) != 1:
+            raise StoreError(f"{self._path}: is damaged (it says of {len(owners)} cameras); move it away")
+        if owners[0] != camera:
+            raise StoreError(f"{self._path}: holds the kinds of camera '{owners[0]}', not '{camera}'; move it away")
+        if check:  # whether they can be read
+            self.kinds()
+            self.runs(RUNS_MOST)
 
     def _make(self, camera: str) -> None:
         with self.transaction():  # of two that find no file, one makes it
@@ -216,7 +221,8 @@ class Store:
         if not found:
             return None
         data, dtype, height, width = found[0]
-        return np.frombuffer(data, dtype).reshape(height, width)
+        with _sound(f"sample {number}"):
+            return np.frombuffer(data, dtype).reshape(height, width)
 
     def of_alarm(self, alarm: str, stream: str, seq: int) -> Kept | None:
         """Frame *seq* of *stream*, or the most extreme one of an *alarm*; None where neither was kept."""
@@ -329,6 +335,15 @@ UPDATE samples SET alarm = coalesce(?, alarm), kind = coalesce(?, kind), seq = ?
 """
 
 
+@contextmanager
+def _sound(what: str) -> Iterator[None]:
+    """SQLite sees damage to its pages, and none to what they hold."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:  # msgspec's are ValueErrors
+        raise sqlite3.DatabaseError(f"{what} is damaged ({error})") from None
+
+
 def _anew(one: Kept) -> tuple[object, ...]:
     new = one.sample
     return (
@@ -339,12 +354,13 @@ def _anew(one: Kept) -> tuple[object, ...]:
 
 def _kind(row: Sequence[Any]) -> KindRow:
     kind = KindRow(*row)
-    return kind._replace(
-        notes=tuple(msgspec.json.decode(row[3])),
-        centre=np.frombuffer(row[8], np.float64),
-        members=frozenset(np.frombuffer(row[10], np.int64).tolist()),
-        told=bool(row[15]),
-    )
+    with _sound(f"kind {kind.id}"):
+        return kind._replace(
+            notes=msgspec.json.decode(row[3], type=tuple[str, ...]),
+            centre=np.frombuffer(row[8], np.float64),
+            members=frozenset(np.frombuffer(row[10], np.int64).tolist()),
+            told=bool(row[15]),
+        )
 
 
 def _as_row(kind: KindRow) -> tuple[object, ...]:
@@ -359,11 +375,12 @@ def _as_row(kind: KindRow) -> tuple[object, ...]:
 
 def _run(row: Sequence[Any]) -> Run:
     run, lies = Run(*row), dict(zip(Run._fields, row, strict=True))
-    return run._replace(
-        discrete=bool(run.discrete),
-        settings=msgspec.json.decode(lies["settings"]),
-        candidates=msgspec.json.decode(lies["candidates"]),
-    )
+    with _sound(f"run {run.number}"):
+        return run._replace(
+            discrete=bool(run.discrete),
+            settings=msgspec.json.decode(lies["settings"]),
+            candidates=msgspec.json.decode(lies["candidates"]),
+        )
 
 
 def _reading(path: Path) -> str:

@@ -253,6 +253,35 @@ def test_a_damaged_file_is_refused_in_one_line(path: Path) -> None:
     refused(path)
 
 
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("UPDATE kinds SET notes = '{' WHERE id = 2", "kind 2 is damaged"),
+        ("UPDATE kinds SET centre = x'0102' WHERE id = 1", "kind 1 is damaged"),
+        ("UPDATE runs SET candidates = 'nope'", "run 1 is damaged"),
+        ("DELETE FROM state", "is damaged"),
+        ("DROP TABLE runs", "no such table: runs"),
+    ],
+)
+def test_damage_that_sqlite_does_not_see_is_refused_in_one_line(path: Path, damage: str, what: str) -> None:
+    with closing(Store(path, "melt")) as one:
+        put(one, kind_row(1), kind_row(2))
+        with one.transaction():
+            one.put_run(RUN, [])
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(damage)
+    assert what in refused(path)
+
+
+def test_a_sample_that_is_damaged_is_named(path: Path) -> None:
+    with closing(Store(path, "melt")) as one:
+        one.write(written([kept(7)]))
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("UPDATE samples SET pixels = x'0102'")
+        with pytest.raises(sqlite3.DatabaseError, match="sample 7 is damaged"):
+            one.pixels(7)
+
+
 def test_an_alarm_has_the_frame_of_its_peak_or_its_most_extreme_one_that_was_kept(path: Path) -> None:
     with closing(Store(path, "melt")) as store:
         store.write(
