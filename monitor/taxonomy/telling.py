@@ -45,15 +45,15 @@ def write_page(path: Path, store: Store, told: Told) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write *data* to *path*, whole or not at all. Raises OSError."""
+    """Write *data* to *path*, whole or not at all. Raises OSError, which names *path*."""
     scratch = path.with_name(f".{path.name}.new")
     try:
         scratch.write_bytes(data)
         os.replace(scratch, path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):  # a part of it would take room where there is none
             scratch.unlink()
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _taxonomy(store: Store, told: Told) -> found.Taxonomy:

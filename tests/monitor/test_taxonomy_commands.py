@@ -125,6 +125,11 @@ def test_without_a_daemon_run_groups_here(
     config.write_text(f"{config.read_text()}\nbundle: {small_bundle.path}\n")
     with closing(store_of(tmp_path)) as store:
         add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    page = page_of(beside(tmp_path / "journal.db"))
+    page.mkdir()
+    assert run(config, "run") == 1
+    assert f"they are grouped, but their page cannot be written: {page}: " in capsys.readouterr().err
+    page.rmdir()
     assert run(config, "run", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["run"]["points"], len(found["kinds"])) == (22, 2)

@@ -135,7 +135,7 @@ def test_a_page_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/page\.html'"):
         telling.write(tmp_path / "page.html", b"page")
     assert list(tmp_path.iterdir()) == []
 
