@@ -179,7 +179,7 @@ def test_kinds_that_are_gone_are_told_of() -> None:
 
 
 def test_a_kind_that_the_last_run_found_is_marked_as_born(given: Taxonomy) -> None:
-    after = int(given.seen_ns.max()) + 60 * 10**9
+    after = int(2 * given.seen_ns.max() - given.seen_ns.min())
     kind = given.kinds.alive[0].id
     drawn = over_time(given._replace(t_ns=after, changes=(Happened(after, Change("born", kind)),)))
     assert "<title>born " in drawn
