@@ -35,6 +35,10 @@ BUSY_S: Final = 0.2
 WAIT_S: Final = 10.0
 """Whoever has time waits so long for the others."""
 
+OPEN_WAIT_S: Final = 5.0
+"""Whoever opens the file waits so long at least: a grouping that outlived a killed daemon for a moment is to keep no new
+one from starting."""
+
 RUNS_MOST: Final = 1000
 ID_MOST: Final = 2**63 - 1  # that the file can hold: SQLite refuses to look for more
 
@@ -89,13 +93,19 @@ class Store:
         self._path = path
         try:
             where = _reading(path) if read_only else path.absolute().as_uri()
-            self._db = sqlite3.connect(where, timeout=wait_s, isolation_level=None, check_same_thread=False, uri=True)
+            patient_s = max(wait_s, OPEN_WAIT_S)
+            self._db = sqlite3.connect(
+                where, timeout=patient_s, isolation_level=None, check_same_thread=False, uri=True
+            )
         except sqlite3.Error as error:
             raise StoreError(f"{path}: cannot be opened: {error}") from None
         try:
             self._prepare(camera, check, read_only)
+            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * wait_s)}")
         except sqlite3.Error as error:
             self.close()
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise StoreError(f"{path}: another process has been writing it for long; try again") from None
             raise StoreError(f"{path}: cannot be used: {error}; move it away or mend the disk") from None
         except StoreError:
             self.close()

@@ -177,6 +177,30 @@ def test_two_that_write_at_once_wait_for_each_other(path: Path) -> None:
         assert [kind.name for kind in one.kinds()] == [f"kind {number}" for number in range(1, 21)]
 
 
+def test_whoever_opens_the_file_waits_for_who_writes_it_and_tells_nobody_to_move_it_away(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Store(path, "melt", wait_s=0.01)) as one:
+        writes, opened = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with one.transaction():
+                writes.set()
+                assert not opened.wait(0.1), "the other waits"
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert writes.wait(10)
+        with closing(Store(path, "melt", wait_s=0.01)) as other:
+            opened.set()
+            writer.join()
+            monkeypatch.setattr(store, "OPEN_WAIT_S", 0.01)
+            with other.transaction():
+                assert "another process has been writing it for long; try again" in refused(path)
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    one.mark_told([1])
+
+
 def test_whoever_is_killed_while_writing_leaves_whole_transactions(path: Path) -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
