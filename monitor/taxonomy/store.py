@@ -36,8 +36,7 @@ WAIT_S: Final = 10.0
 """Whoever has time waits so long for the others."""
 
 OPEN_WAIT_S: Final = 5.0
-"""Whoever opens the file waits so long at least: a grouping that outlived a killed daemon for a moment is to keep no new
-one from starting."""
+"""Whoever opens the file waits so long at least: a grouping whose daemon was killed is to keep no new one down."""
 
 RUNS_MOST: Final = 1000
 ID_MOST: Final = 2**63 - 1  # that the file can hold: SQLite refuses to look for more
@@ -93,10 +92,8 @@ class Store:
         self._path = path
         try:
             where = _reading(path) if read_only else path.absolute().as_uri()
-            patient_s = max(wait_s, OPEN_WAIT_S)
-            self._db = sqlite3.connect(
-                where, timeout=patient_s, isolation_level=None, check_same_thread=False, uri=True
-            )
+            wait = max(wait_s, OPEN_WAIT_S)
+            self._db = sqlite3.connect(where, timeout=wait, isolation_level=None, check_same_thread=False, uri=True)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: cannot be opened: {error}") from None
         try:
