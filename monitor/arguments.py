@@ -7,10 +7,13 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from monitor.exclusion import Exclusion
+
+WHOLE_MOST: Final = 2**63 - 1
+"""Neither the files nor torch take more."""
 
 
 def exclusion(text: str) -> "Exclusion":
@@ -77,6 +80,8 @@ def _whole(text: str, least: int) -> int:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
     if value < least:
         raise argparse.ArgumentTypeError(f"{text} must be at least {least}")
+    if value > WHOLE_MOST:
+        raise argparse.ArgumentTypeError(f"{text} must be at most {WHOLE_MOST}")
     return value
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,13 +29,16 @@ INDENT = 6  # of what a command tells below one of its steps
 
 LOG_WIDTH = 200  # characters of a table in a file or a pipe: no window wraps it there
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Names are people's: no `[red]` or `:warning:` in one is an order to the terminal.
+_console = partial(Console, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+out = _console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+err = _console(stderr=True)
 
 
 def say(line: str) -> None:
     """One plain line."""
-    out.print(line, markup=False)
+    out.print(line)
 
 
 @contextmanager

@@ -120,4 +120,4 @@ def _check_device(device: str) -> None:
 
 
 def _say(line: str) -> None:
-    screen.err.print(line, markup=False)
+    screen.err.print(line)

@@ -134,7 +134,7 @@ def tail(options: argparse.Namespace) -> int:
         Tail(context, config.camera, config.outputs.alarms, snapshot, lock).follow(
             lambda alarm: tell(alarm, alarm.raised_t_ns),
             lambda alarm: tell(alarm, time.time_ns()),
-            lambda line: screen.err.print(line, markup=False),
+            lambda line: screen.err.print(line),
         )
     except KeyboardInterrupt:
         return DONE

@@ -78,6 +78,13 @@ def bounded(asked: Kind) -> Kind:
         raise AlarmError(str(error)) from None
 
 
+def _encoded(asked: object) -> bytes:
+    try:
+        return msgspec.json.encode(asked)
+    except UnicodeEncodeError:  # the shell hands on any bytes
+        raise AlarmError("what is said is no text in UTF-8") from None
+
+
 def _address(config: Config) -> str:
     host = config.http.host
     return f"http://{f'[{host}]' if ':' in host else host}:{config.http.port}"
@@ -90,7 +97,7 @@ def by_daemon(config: Config, token: str | None, path: str, asked: object | None
     """
     request = urllib.request.Request(
         f"{_address(config)}/api/v1/{path}",
-        data=None if asked is None else msgspec.json.encode(asked),
+        data=None if asked is None else _encoded(asked),
         headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},
         method="GET" if asked is None else "POST",
     )

@@ -126,7 +126,11 @@ def _here(options: argparse.Namespace, config: Config, bundle: str) -> Overview:
     from monitor.taxonomy.group import group
 
     with _file(options) as store:
-        group(Task(str(beside(Path(config.journal))), config.camera, bundle, config.taxonomy, 0))
+        try:
+            group(Task(str(beside(Path(config.journal))), config.camera, bundle, config.taxonomy, 0))
+        except OSError as error:
+            where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise AlarmError(f"they are grouped, but their page cannot be written: {where}") from None
         return shown.overview(store)
 
 

@@ -52,10 +52,17 @@ class Held(NamedTuple):
 
 
 def write(path: Path, about: About, embedding: "Embedding") -> None:
-    """Write *embedding* to *path*, whole or not at all. Raises OSError."""
+    """Write *embedding* to *path*, whole or not at all. Raises OSError, which names *path*."""
     tensors = embedding.tensors
     said = msgspec.structs.replace(about, what=embedding.what, plain=dict(embedding.plain), tensors=_digest(tensors))
     data = safetensors.numpy.save(tensors, {KEY: msgspec.json.encode(said).decode()})
+    try:
+        _replace(path, data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

@@ -150,10 +150,13 @@ def kinds_below(cut: Cut, kinds: Ids) -> Ids:
 
 
 def bins_of(given: Taxonomy, count: int) -> tuple[Floats, Ids]:
-    """Edges (b + 1,) in Unix nanoseconds of *count* equal stretches of time, and each event's stretch (n,)."""
+    """Edges (b + 1,) in Unix nanoseconds of *count* equal stretches of time, and each event's stretch (n,).
+
+    They end with the run, in which kinds are born and die after their last event.
+    """
     if len(given.seen_ns) == 0:
         return np.array([given.t_ns - 1e9, given.t_ns], np.float64), np.empty(0, np.int64)
-    first, last = float(given.seen_ns.min()), float(given.seen_ns.max())
+    first, last = float(given.seen_ns.min()), float(max(given.seen_ns.max(), given.t_ns))
     edges = np.linspace(first, max(last, first + 1e9), count + 1)
     places = np.searchsorted(edges, given.seen_ns.astype(np.float64), side="right") - 1
     return edges, np.minimum(places, count - 1).astype(np.int64)

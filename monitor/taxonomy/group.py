@@ -163,7 +163,7 @@ def _rows_of(after: Kinds, before: Mapping[int, KindRow], events: Embedded, spac
     rows = []
     for kind in after.kinds:
         old = before.get(kind.id)
-        seen = [times[member] for member in kind.members if member in times] or [t_ns]
+        seen = [times[member] for member in kind.members if member in times]
         somewhere = bool(np.isfinite(kind.centre).all())
         gone = sum(before[one.id].gone for one in after.kinds if _went(one, before) == kind.id)
         rows.append(
@@ -173,8 +173,8 @@ def _rows_of(after: Kinds, before: Mapping[int, KindRow], events: Embedded, spac
                 kind.centre.astype(np.float64) if somewhere or old is None else old.centre,
                 kind.radius, kind.members,
                 t_ns if old is None else old.born_t_ns,
-                min(seen) if old is None else min(old.first_t_ns, *seen),
-                max(seen) if old is None else max(old.last_t_ns, *seen),
+                min(seen if old is None else [old.first_t_ns, *seen]),
+                max(seen if old is None else [old.last_t_ns, *seen]),
                 gone + (0 if old is None or _went(kind, before) is not None else old.gone),
                 old is not None and old.told,
             )

@@ -7,6 +7,7 @@ the same embedding.
 
 import argparse
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -136,6 +137,8 @@ def _kept(config: Config, bundle: Bundle) -> Shown:
             one for one in samples if (one.height, one.width, one.dtype) == (held.height, held.width, held.dtype)
         ]
         found = [pixels for one in fitting if (pixels := store.pixels(one.id)) is not None]
+    except sqlite3.Error as error:
+        raise AlarmError(f"{path}: {error}") from None
     finally:
         store.close()
     frames = np.stack(found) if found else np.empty((0, held.height, held.width), held.dtype)

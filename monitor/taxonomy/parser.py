@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from monitor import arguments as take
-from monitor.taxonomy.records import NAME_MOST, NOTE_MOST
+from monitor.taxonomy.records import NAME_MOST, NOTE_MOST, in_one_line
 from monitor.vitals import PRIORITIES
 
 GROUPS_MOST: Final = 24  # as models.taxonomy.cut.KINDS_MAX, which the commands do not load
+
+CONTENTS_MOST: Final = 256  # crops of 32 x 32 px hold no more that would tell kinds apart
 
 
 def text(most: int) -> Callable[[str], str]:
     """Text of at most so many letters, and at least one that can be seen."""
 
     def take_text(given: str) -> str:
-        if not given.strip() or len(given) > most or not given.isprintable():
+        if len(given) > most or not in_one_line(given):
             raise argparse.ArgumentTypeError(f"takes 1 to {most} letters in one line")
         return given.strip()
 
@@ -81,6 +83,14 @@ def groups(given: str) -> int:
     return found
 
 
+def contents(given: str) -> int:
+    """Numbers that a frame becomes, 1 to CONTENTS_MOST."""
+    found = take.count(given)
+    if found > CONTENTS_MOST:
+        raise argparse.ArgumentTypeError(f"takes 1 to {CONTENTS_MOST}")
+    return found
+
+
 def _add_learning(learn: argparse.ArgumentParser) -> None:
     learn.add_argument("--out", required=True, metavar="FILE", help="file to write, for taxonomy.embedding")
     learn.add_argument(
@@ -105,7 +115,7 @@ def _add_learning(learn: argparse.ArgumentParser) -> None:
         metavar="N",
         help="invariant: the same frames and seed give the same embedding (default 0)",
     )
-    learn.add_argument("--contents", type=take.count, metavar="P", help="invariant: numbers a frame (default 8)")
+    learn.add_argument("--contents", type=contents, metavar="P", help="invariant: numbers a frame (default 8)")
     learn.add_argument("--network", metavar="NAME", help="backbone: resnet18, ...")
     learn.add_argument("--weights", metavar="FILE", help="backbone: its weights, safetensors or a state saved by torch")
     learn.add_argument(

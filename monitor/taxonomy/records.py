@@ -130,11 +130,20 @@ class Counts(NamedTuple):
     missed: int  # events of which no frame could be kept
 
 
-class Naming(msgspec.Struct, frozen=True):
-    """What someone asks to have said of a kind."""
+def in_one_line(name: str) -> bool:
+    """Whether a *name* shows something, in one line, wherever it is printed."""
+    return bool(name.strip()) and name.isprintable()
+
+
+class Naming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What someone asks to have said of a kind. Raises ValueError for a name that nobody could read."""
 
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MOST)] | None = None
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MOST)] = ""
     priority: Priority | Literal["none"] | None = None
     """`none` takes it away; None leaves it."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not in_one_line(self.name):
+            raise ValueError(f"a name has 1 to {NAME_MOST} letters in one line")

@@ -35,7 +35,11 @@ BUSY_S: Final = 0.2
 WAIT_S: Final = 10.0
 """Whoever has time waits so long for the others."""
 
+OPEN_WAIT_S: Final = 5.0
+"""Whoever opens the file waits so long at least: a grouping whose daemon was killed is to keep no new one down."""
+
 RUNS_MOST: Final = 1000
+ID_MOST: Final = 2**63 - 1  # that the file can hold: SQLite refuses to look for more
 
 
 class StoreError(ValueError):
@@ -88,13 +92,17 @@ class Store:
         self._path = path
         try:
             where = _reading(path) if read_only else path.absolute().as_uri()
-            self._db = sqlite3.connect(where, timeout=wait_s, isolation_level=None, check_same_thread=False, uri=True)
+            wait = max(wait_s, OPEN_WAIT_S)
+            self._db = sqlite3.connect(where, timeout=wait, isolation_level=None, check_same_thread=False, uri=True)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: cannot be opened: {error}") from None
         try:
             self._prepare(camera, check, read_only)
+            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * wait_s)}")
         except sqlite3.Error as error:
             self.close()
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise StoreError(f"{path}: another process has been writing it for long; try again") from None
             raise StoreError(f"{path}: cannot be used: {error}; move it away or mend the disk") from None
         except StoreError:
             self.close()
@@ -121,9 +129,14 @@ class Store:
         if not read_only:
             with self.transaction():  # shows at start whether the file can be written
                 pass
-        owner = self._db.execute("SELECT camera FROM state").fetchone()[0]
-        if owner != camera:
-            raise StoreError(f"{self._path}: holds the kinds of camera '{owner}', not '{camera}'; move it away")
+        owners = [owner for (owner,) in self._rows("SELECT camera FROM state")]
+        if len(owners) != 1:
+            raise StoreError(f"{self._path}: is damaged (it says of {len(owners)} cameras); move it away")
+        if owners[0] != camera:
+            raise StoreError(f"{self._path}: holds the kinds of camera '{owners[0]}', not '{camera}'; move it away")
+        if check:  # whether they can be read
+            self.kinds()
+            self.runs(RUNS_MOST)
 
     def _make(self, camera: str) -> None:
         with self.transaction():  # of two that find no file, one makes it
@@ -215,7 +228,8 @@ class Store:
         if not found:
             return None
         data, dtype, height, width = found[0]
-        return np.frombuffer(data, dtype).reshape(height, width)
+        with _sound(f"sample {number}"):
+            return np.frombuffer(data, dtype).reshape(height, width)
 
     def of_alarm(self, alarm: str, stream: str, seq: int) -> Kept | None:
         """Frame *seq* of *stream*, or the most extreme one of an *alarm*; None where neither was kept."""
@@ -233,6 +247,8 @@ class Store:
         return [_kind(row) for row in self._rows("SELECT * FROM kinds ORDER BY id")]
 
     def kind(self, number: int) -> KindRow | None:
+        if number > ID_MOST:
+            return None
         found = self._rows("SELECT * FROM kinds WHERE id = ?", [number])
         return _kind(found[0]) if found else None
 
@@ -326,6 +342,15 @@ UPDATE samples SET alarm = coalesce(?, alarm), kind = coalesce(?, kind), seq = ?
 """
 
 
+@contextmanager
+def _sound(what: str) -> Iterator[None]:
+    """SQLite sees damage to its pages, and none to what they hold."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:  # msgspec's are ValueErrors
+        raise sqlite3.DatabaseError(f"{what} is damaged ({error})") from None
+
+
 def _anew(one: Kept) -> tuple[object, ...]:
     new = one.sample
     return (
@@ -336,12 +361,13 @@ def _anew(one: Kept) -> tuple[object, ...]:
 
 def _kind(row: Sequence[Any]) -> KindRow:
     kind = KindRow(*row)
-    return kind._replace(
-        notes=tuple(msgspec.json.decode(row[3])),
-        centre=np.frombuffer(row[8], np.float64),
-        members=frozenset(np.frombuffer(row[10], np.int64).tolist()),
-        told=bool(row[15]),
-    )
+    with _sound(f"kind {kind.id}"):
+        return kind._replace(
+            notes=msgspec.json.decode(row[3], type=tuple[str, ...]),
+            centre=np.frombuffer(row[8], np.float64),
+            members=frozenset(np.frombuffer(row[10], np.int64).tolist()),
+            told=bool(row[15]),
+        )
 
 
 def _as_row(kind: KindRow) -> tuple[object, ...]:
@@ -356,11 +382,12 @@ def _as_row(kind: KindRow) -> tuple[object, ...]:
 
 def _run(row: Sequence[Any]) -> Run:
     run, lies = Run(*row), dict(zip(Run._fields, row, strict=True))
-    return run._replace(
-        discrete=bool(run.discrete),
-        settings=msgspec.json.decode(lies["settings"]),
-        candidates=msgspec.json.decode(lies["candidates"]),
-    )
+    with _sound(f"run {run.number}"):
+        return run._replace(
+            discrete=bool(run.discrete),
+            settings=msgspec.json.decode(lies["settings"]),
+            candidates=msgspec.json.decode(lies["candidates"]),
+        )
 
 
 def _reading(path: Path) -> str:

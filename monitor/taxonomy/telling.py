@@ -1,6 +1,7 @@
 """The page of a grouping, beside the file of kinds: made by who has just grouped, since its points are at hand."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,17 +31,29 @@ class Told(NamedTuple):
 
 
 def write_page(path: Path, store: Store, told: Told) -> None:
-    """Write the page of a grouping to *path*, and the same as JSON beside it: each whole, or not at all."""
+    """Write the page of a grouping to *path*, and the same as JSON beside it: each whole, or not at all.
+
+    Where another grouping has been written since, its page stays.
+    """
     taxonomy = _taxonomy(store, told)
-    write(path.with_suffix(".json"), report.to_json(taxonomy))
-    write(path, report.render(taxonomy).encode())
+    as_json, page = report.to_json(taxonomy), report.render(taxonomy).encode()
+    with store.transaction():  # groupings write one after the other
+        if any(later.number > told.run.number for later in store.runs()):
+            return
+        write(path.with_suffix(".json"), as_json)
+        write(path, page)
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write *data* to *path*, whole or not at all. Raises OSError."""
+    """Write *data* to *path*, whole or not at all. Raises OSError, which names *path*."""
     scratch = path.with_name(f".{path.name}.new")
-    scratch.write_bytes(data)
-    os.replace(scratch, path)
+    try:
+        scratch.write_bytes(data)
+        os.replace(scratch, path)
+    except OSError as error:
+        with suppress(OSError):  # a part of it would take room where there is none
+            scratch.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _taxonomy(store: Store, told: Told) -> found.Taxonomy:

@@ -56,6 +56,11 @@ def test_it_tells_its_version(desk: Desk) -> None:
         (["simulate", "meltpool", "--endpoint", "tcp://127.0.0.1:0", "--rate", "-5"], "-5 must lie between"),
         (["simulate", "meltpool", "--endpoint", "tcp://127.0.0.1:0", "--rate", "1e300"], "1e300 must lie between"),
         (["simulate", "meltpool", "--endpoint", "tcp://127.0.0.1:0"], "are required: --rate"),
+        (
+            ["taxonomy", "learn", *("--config", "c", "--out", "e", "--embedding", "invariant", "--contents", "999")],
+            "argument --contents: takes 1 to 256",
+        ),
+        (["taxonomy", "show", str(2**63), "--config", "c"], f"{2**63} must be at most {2**63 - 1}"),
         (["simulate", "meltpool", "--endpoint", "nonsense", "--rate", "1"], "'nonsense' must be an address"),
         (["simulate", "meltpool", "--endpoint", "tcp://1.2.3.4:70000", "--rate", "1"], "must be an address"),
         (["replay", "x", "--endpoint", "tcp://*:0", "--rate", "1", "--camera", "é"], "must be a name of 1 to 64"),

@@ -94,6 +94,7 @@ def test_without_a_daemon_a_kind_is_named_in_the_file(
     [
         (("show", "9"), 1, "there is no kind 9"),
         (("name", "9", "splash"), 1, "there is no kind 9"),
+        (("name", "1", "splash", "--by", "a\udc80"), 1, "no text in UTF-8"),
         (("name", "1"), 1, "give a NAME, a --note or a --priority"),
         (("run",), 1, "without a bundle"),
     ],
@@ -107,6 +108,12 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert error.count("\n") == 1
 
 
+def test_names_are_shown_as_they_are(config: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(config, "name", "1", "[red] :warning: <b>", "--by", "ann") == 0
+    assert run(config, "list") == 0
+    assert capsys.readouterr().out.count("[red] :warning: <b>") == 2
+
+
 def test_before_the_first_start_there_are_no_kinds(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(config, "list") == 1
     assert "there are no kinds yet" in capsys.readouterr().err
@@ -118,6 +125,11 @@ def test_without_a_daemon_run_groups_here(
     config.write_text(f"{config.read_text()}\nbundle: {small_bundle.path}\n")
     with closing(store_of(tmp_path)) as store:
         add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    page = page_of(beside(tmp_path / "journal.db"))
+    page.mkdir()
+    assert run(config, "run") == 1
+    assert f"they are grouped, but their page cannot be written: {page}: " in capsys.readouterr().err
+    page.rmdir()
     assert run(config, "run", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["run"]["points"], len(found["kinds"])) == (22, 2)
@@ -133,6 +145,7 @@ def test_with_a_daemon_kinds_are_named_by_it_with_the_token_alone(
         assert http.get(url).json()["kinds"][0]["name"] == "splash"
         assert http.get(f"{url}/1").json()["acts"][0]["by"] == "ann"
         assert http.get(f"{url}/9").status_code == 404
+        assert http.get(f"{url}/{2**63}").status_code == 404
         assert http.post(f"{url}/1/name", json={"by": "eve", "name": "x"}).status_code == 401
         assert http.post(f"{url}/run", json={"by": "eve"}).status_code == 401
         shown, pictures = url.replace("/api/v1", ""), f"{url}/pictures"
@@ -142,9 +155,16 @@ def test_with_a_daemon_kinds_are_named_by_it_with_the_token_alone(
         page.with_suffix(".json").write_text('{"v": 1}')
         assert (http.get(shown).text, http.get(pictures).json()) == ("<html>kinds</html>", {"v": 1})
         allowed = {"Authorization": f"Bearer {token.text_of(tmp_path / 'http.token')}"}
-        asked = [({"by": "ann"}, 400), ({"by": "ann", "priority": "none"}, 200), ({"by": "ann", "name": ""}, 400)]
+        asked: list[tuple[dict[str, str], int]] = [
+            ({}, 400),
+            ({"priority": "none"}, 200),
+            ({"name": ""}, 400),
+            ({"name": "  "}, 400),
+            ({"name": "two\nlines"}, 400),
+            ({"name": "x", "prority": "high"}, 400),
+        ]
         for body, status in asked:
-            assert http.post(f"{url}/1/name", json=body, headers=allowed).status_code == status
+            assert http.post(f"{url}/1/name", json={"by": "ann", **body}, headers=allowed).status_code == status
         assert http.post(f"{url}/7/name", json={"by": "ann", "name": "x"}, headers=allowed).status_code == 404
         assert (
             'framewatch_taxonomy_kinds{camera="melt"} 1.0' in http.get(url.replace("api/v1/taxonomy", "metrics")).text

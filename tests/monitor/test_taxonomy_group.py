@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -111,6 +111,35 @@ def test_a_page_that_cannot_be_written_is_told_in_one_line_and_the_kinds_are_the
     assert len(store.kinds()) == 2
 
 
+def test_the_page_of_an_earlier_grouping_never_takes_the_place_of_a_later_one(
+    task: Task, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    drawn, page = telling._taxonomy, page_of(Path(task.store))
+
+    def another_meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr(telling, "_taxonomy", drawn)
+        add(store, *events(23, 5, "bright"))
+        group.group(task)
+        return drawn(*given)
+
+    monkeypatch.setattr(telling, "_taxonomy", another_meanwhile)
+    assert group.group(task).number == 1
+    assert "2 kinds among 27 events" in page.read_text()
+
+
+def test_a_page_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/page\.html'"):
+        telling.write(tmp_path / "page.html", b"page")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_large_frames_are_shown_small_and_dropped_ones_dark(small_bundle: Bundle, store: Store) -> None:
     large = kept(1, np.arange(300 * 200, dtype=np.uint16).reshape(300, 200)).sample
     assert telling._small(None, large).shape == (100, 67)
@@ -207,6 +236,15 @@ def test_frames_that_no_longer_fit_the_bundle_are_left_out_and_counted(task: Tas
     add(store, *events(1, 12, "spot"), kept(13), kept(14, np.zeros((32, 32), np.uint16)))
     run = group.group(task)
     assert (run.points, run.left_out) == (12, 2)
+
+
+def test_a_kind_whose_frames_are_gone_was_last_seen_when_its_events_were(task: Task, store: Store) -> None:
+    add(store, *events(1, 12, "spot"), *events(13, 10, "bright"))
+    group.group(task)
+    seen = [kind.last_t_ns for kind in store.kinds()]
+    store.write(Writing([], [], [], list(range(1, 13)), store.counts()))
+    group.group(task)
+    assert [kind.last_t_ns for kind in store.kinds()] == seen
 
 
 def test_the_pictures_know_every_leaf_and_normal_frame(task: Task, store: Store) -> None:

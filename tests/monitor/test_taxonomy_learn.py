@@ -1,6 +1,7 @@
 """`framewatch taxonomy learn`, and what a daemon and the doctor say of the file that it wrote."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from monitor import cli, doctor, service
 from monitor.bundle import Bundle, read
 from monitor.config import read as read_config
 from monitor.taxonomy import embedding as files
-from monitor.taxonomy.store import Store
+from monitor.taxonomy.store import Store, beside
 from monitor.yamlfile import ConfigError
 
 
@@ -81,6 +82,13 @@ def test_too_few_frames_are_told_with_their_number(
     np.save(tmp_path / "few.npy", normal(15, 1))
     status, said = refused(config, capsys, "--embedding", "invariant", "--from", str(tmp_path / "few.npy"))
     assert (status, "few.npy: 15 frames" in said, "takes 16 or more" in said) == (1, True, True)
+
+
+def test_a_damaged_file_is_told_in_one_line(config: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(beside(config.with_name("journal.db")), isolation_level=None)) as db:
+        db.execute("DROP TABLE samples")
+    status, said = refused(config, capsys, "--embedding", "texture")
+    assert (status, "no such table: samples" in said) == (1, True)
 
 
 @pytest.mark.parametrize(

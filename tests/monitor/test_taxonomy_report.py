@@ -11,7 +11,7 @@ from PIL import Image
 from taxonomy_examples import START_NS, some_taxonomy
 
 from models.taxonomy.cut import DEFAULT, CutSettings, find_kinds
-from models.taxonomy.identity import Kinds, clusters_of, match
+from models.taxonomy.identity import Change, Kinds, clusters_of, match
 from models.taxonomy.tree import merges_up_to, nodes_below
 from monitor.taxonomy.dendrogram import branches
 from monitor.taxonomy.drawing import mark, time_ticks
@@ -19,6 +19,7 @@ from monitor.taxonomy.found import (
     FARTHEST,
     NEAREST,
     NO_KIND,
+    Happened,
     Taxonomy,
     bins_of,
     cut_height,
@@ -28,6 +29,7 @@ from monitor.taxonomy.found import (
     members_of,
     too_few,
 )
+from monitor.taxonomy.pictures import over_time
 from monitor.taxonomy.report import render, to_json
 
 
@@ -174,6 +176,13 @@ def test_kinds_that_are_gone_are_told_of() -> None:
     assert [one.what for one in changes] == ["died", "died"]
     assert "Kinds without events now" in page
     assert "dormant: it may return" in page
+
+
+def test_a_kind_that_the_last_run_found_is_marked_as_born(given: Taxonomy) -> None:
+    after = int(2 * given.seen_ns.max() - given.seen_ns.min())
+    kind = given.kinds.alive[0].id
+    drawn = over_time(given._replace(t_ns=after, changes=(Happened(after, Change("born", kind)),)))
+    assert "<title>born " in drawn
 
 
 def test_marks_differ_among_the_first_28_kinds() -> None:

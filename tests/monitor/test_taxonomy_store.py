@@ -177,6 +177,30 @@ def test_two_that_write_at_once_wait_for_each_other(path: Path) -> None:
         assert [kind.name for kind in one.kinds()] == [f"kind {number}" for number in range(1, 21)]
 
 
+def test_whoever_opens_the_file_waits_for_who_writes_it_and_tells_nobody_to_move_it_away(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Store(path, "melt", wait_s=0.01)) as one:
+        writes, opened = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with one.transaction():
+                writes.set()
+                assert not opened.wait(0.1), "the other waits"
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert writes.wait(10)
+        with closing(Store(path, "melt", wait_s=0.01)) as other:
+            opened.set()
+            writer.join()
+            monkeypatch.setattr(store, "OPEN_WAIT_S", 0.01)
+            with other.transaction():
+                assert "another process has been writing it for long; try again" in refused(path)
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    one.mark_told([1])
+
+
 def test_whoever_is_killed_while_writing_leaves_whole_transactions(path: Path) -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
@@ -251,6 +275,35 @@ def test_a_damaged_file_is_refused_in_one_line(path: Path) -> None:
     refused(path)
     path.write_bytes(b"no database at all" * 100)
     refused(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("UPDATE kinds SET notes = '{' WHERE id = 2", "kind 2 is damaged"),
+        ("UPDATE kinds SET centre = x'0102' WHERE id = 1", "kind 1 is damaged"),
+        ("UPDATE runs SET candidates = 'nope'", "run 1 is damaged"),
+        ("DELETE FROM state", "is damaged"),
+        ("DROP TABLE runs", "no such table: runs"),
+    ],
+)
+def test_damage_that_sqlite_does_not_see_is_refused_in_one_line(path: Path, damage: str, what: str) -> None:
+    with closing(Store(path, "melt")) as one:
+        put(one, kind_row(1), kind_row(2))
+        with one.transaction():
+            one.put_run(RUN, [])
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(damage)
+    assert what in refused(path)
+
+
+def test_a_sample_that_is_damaged_is_named(path: Path) -> None:
+    with closing(Store(path, "melt")) as one:
+        one.write(written([kept(7)]))
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("UPDATE samples SET pixels = x'0102'")
+        with pytest.raises(sqlite3.DatabaseError, match="sample 7 is damaged"):
+            one.pixels(7)
 
 
 def test_an_alarm_has_the_frame_of_its_peak_or_its_most_extreme_one_that_was_kept(path: Path) -> None:
