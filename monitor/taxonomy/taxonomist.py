@@ -37,6 +37,10 @@ WRITE_NS: Final = 1_000_000_000
 
 LOOK_NS: Final = 1_000_000_000
 
+BUSY_TIMES: Final = 3
+"""Tries in a row, a second between them, that find the file in use before it is said to refuse: a grouping writes for
+half a second, and what could not be written then is written at the next."""
+
 RaisedSince = Callable[[Sequence[str], int], Sequence[Alarm]]
 """Alarms of sources raised since a moment (Unix)."""
 
@@ -90,6 +94,7 @@ class Taxonomist:
         self._asked = False
         self._given: set[int] = set()  # kinds that were told of, and are not marked so yet
         self._refused = False  # the disk, lately
+        self._busy = 0  # tries in a row that found the file in use
         self._next_write_ns = self._next_look_ns = 0
         self._failures = 0
         self._failed = ""
@@ -146,7 +151,7 @@ class Taxonomist:
             if last or mono_ns >= self._next_write_ns:
                 more = self._collector.write(last=last)
                 self._next_write_ns = mono_ns if more else mono_ns + WRITE_NS
-                self._refused = False
+                self._refused, self._busy = False, 0
             if journaled and (told := [one.id for one in self._kinds if one.id in self._given and not one.told]):
                 self._store.mark_told(told)
                 self._reload()
@@ -279,6 +284,10 @@ class Taxonomist:
         return [began, msgspec.structs.replace(began, phase="ended")]
 
     def _refuse(self, error: sqlite3.Error) -> None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            self._busy += 1
+            if self._busy < BUSY_TIMES:
+                return
         self._failures += 1
         if not self._refused:
             _log.error("the file of kinds refuses: %s", error)

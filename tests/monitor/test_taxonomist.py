@@ -178,6 +178,22 @@ def test_a_file_that_refuses_holds_up_no_alarm_and_is_told_once(
     assert len(store.samples()) == 1, "the frame was copied while it was there"
 
 
+def test_a_grouping_that_writes_for_a_moment_is_no_failure(
+    desk: Desk, daemon: tuple[Orders, Memory], tmp_path: Path, store: Store
+) -> None:
+    memory = daemon[1]
+    at = show(Ring(memory.ring), 11)
+    with closing(sqlite3.connect(tmp_path / "journal.kinds.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        eventlog.append(memory.log, record("began", peak=Peak(11, 60.0, 50.0, 1.2), position=at))
+        desk.step(NOW_NS + S, T_NS)
+        desk.tend(NOW_NS + S, T_NS)
+    work(desk, 3)
+    assert len(store.samples()) == 1
+    assert desk.taxonomist is not None
+    assert desk.taxonomist.status().failures == 0
+
+
 def test_a_daemon_whose_file_of_kinds_is_another_programs_does_not_start(
     daemon: tuple[Orders, Memory], journal: Journal, config: Config
 ) -> None:
