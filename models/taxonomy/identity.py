@@ -39,6 +39,9 @@ MAJORITY: Final = 0.5
 PART: Final = 0.25
 """Share of a cluster's members that it must have from a kind to be a part of it: a few strays are none."""
 
+URGENCY: Final = {"low": 0, None: 1, "medium": 1, "high": 2, "critical": 3}
+"""A kind without a priority is as urgent as its charts say: medium at first."""
+
 
 class Cluster(NamedTuple):
     """What a run found: an id of every member, and where they lie."""
@@ -240,12 +243,13 @@ def _living(kind: Kind, cluster: Cluster) -> Kind:
 
 
 def _with_notes_of(kind: Kind, gone: Sequence[Kind]) -> Kind:
-    """*kind* with what people had written about those that were merged into it."""
+    """*kind* with what people had written about those that were merged into it, as urgent as they had called any."""
     notes, priority = list(kind.notes), kind.priority
     for one in gone:
         notes += [f"was {one.name}"] if one.name else []
         notes += one.notes
-        priority = priority or one.priority
+        if one.priority is not None:
+            priority = max(priority, one.priority, key=URGENCY.__getitem__)
     return kind._replace(notes=tuple(dict.fromkeys(notes)), priority=priority)
 
 

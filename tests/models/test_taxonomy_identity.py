@@ -103,6 +103,26 @@ def test_names_and_notes_of_what_was_merged_are_kept_as_notes() -> None:
     assert kinds.of(1).name == "plume"
 
 
+@pytest.mark.parametrize(
+    ("survives", "goes", "then"),
+    [
+        ("low", "critical", "critical"),
+        ("high", "low", "high"),
+        (None, "low", None),
+        (None, "high", "high"),
+        ("medium", None, "medium"),
+        ("low", None, "low"),
+    ],
+)
+def test_what_survives_a_merge_is_as_urgent_as_anybody_had_called_either(
+    survives: str | None, goes: str | None, then: str | None
+) -> None:
+    before = called(called(found(cluster(A), cluster([*B, 210], 9)), 1, "plume"), 2, "splash")
+    before = prioritised(prioritised(before, 1, goes), 2, survives)
+    kinds, _ = match(before, [cluster([*A, *B, 210])])
+    assert (kinds.of(2).priority, kinds.of(1).priority) == (then, goes)
+
+
 def test_kinds_that_part_again_have_their_old_ids_and_names() -> None:
     before = called(called(found(cluster(A), cluster([*B, 210], 9)), 1, "plume"), 2, "splash")
     merged, _ = match(before, [cluster([*A, *B, 210])])
