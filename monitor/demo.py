@@ -324,11 +324,11 @@ def _tell(alarm: Alarm) -> None:
 def _told(alarm: Alarm) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(alarm.raised_t_ns / 1e9))
     if alarm.source in SERVICE_SOURCES:
-        return f"{clock}  {alarm.priority:<8} {alarm.source:<12} about the monitoring itself: {alarm.why}"
+        return f"{clock}  {alarm.priority:<8} {alarm.source:<15} about the monitoring itself: {alarm.why}"
     peak = f"{alarm.peak.ratio:.1f} x its limit" if alarm.peak else "camera fault"
     where = f" at row {alarm.where[0]}, column {alarm.where[1]}" if alarm.where else ""
     layer = "" if alarm.layer is None else f", layer {alarm.layer}"
-    return f"{clock}  {alarm.priority:<8} {alarm.source:<12} frame {alarm.first_seq:<7} {peak}{where}{layer}"
+    return f"{clock}  {alarm.priority:<8} {alarm.source:<15} frame {alarm.first_seq:<7} {peak}{where}{layer}"
 
 
 def _wait_until_judged(ports: Ports, count: int) -> Status:

@@ -96,15 +96,21 @@ def values_as_recorded(bundle: Bundle, recorded: Recorded, scores: Scores) -> np
 
 
 def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
-    """As `score_table`, from the *scores* of all frames of *recording*."""
+    """As `score_table`, from the *scores* of all frames of *recording*.
+
+    What the daemon did not judge (the process was off, say) is not judged here either: no joint score (NaN), no flag.
+    """
     charts, count_frames = bundle.manifest.charts, len(recording.frames)
     sequence, contexts = np.arange(count_frames, dtype=np.int64), np.full(count_frames, recording.context.encode())
+    judged = np.ones(count_frames, bool)
     if recording.recorded is None:
         values = chart_values(bundle, recording.context, scores)
     else:
         values = values_as_recorded(bundle, recording.recorded, scores)
         sequence, contexts = (recording.recorded.columns[name] for name in ("seq", "context"))
+        judged = recording.recorded.columns["judged_ns"] > 0
     joint_scores, source, limits = ContextScale(bundle.context_limits)(values, contexts)
+    joint_scores = np.where(judged, joint_scores, np.nan)
     columns: dict[str, object] = {
         "group": pa.array([recording.name] * count_frames),
         "context": pa.array([bytes(context).decode(errors="replace") for context in contexts]),
@@ -118,7 +124,8 @@ def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
     }
     for index, chart in enumerate(charts):
         columns[f"{chart}_limit"] = limits[:, index]
-        columns[f"{chart}_flag"] = ~(values[:, index] <= limits[:, index])  # what is no number cannot be called normal
+        # What is no number cannot be called normal.
+        columns[f"{chart}_flag"] = judged & ~(values[:, index] <= limits[:, index])
     return pa.table(columns)
 
 
@@ -151,12 +158,17 @@ class Evaluation:
 
 def evaluate(bundle: Bundle, normal: Sequence[Recording], anomalous: Sequence[Recording]) -> Evaluation:
     """Compare *bundle*'s judgement of frames with what they are. Raises RecordingError where they do not fit."""
-    tables = score_table(bundle, normal), score_table(bundle, anomalous)
+    tables = _judged(score_table(bundle, normal)), _judged(score_table(bundle, anomalous))
     flags = [table["flag"].to_numpy() for table in tables]
     truth = np.concatenate([np.zeros(len(flags[0]), bool), np.ones(len(flags[1]), bool)])
     names = {chart: chart for chart in bundle.manifest.charts} | {"combined": "joint"}
     areas = {name: auroc(*(_ranked(table[column]) for table in tables)) for name, column in names.items()}
     return Evaluation(count(truth, np.concatenate(flags)), areas)
+
+
+def _judged(table: pa.Table) -> pa.Table:
+    """*table* without the frames that were not judged."""
+    return table.filter(pa.array(~np.isnan(table["joint"].to_numpy())))
 
 
 def _ranked(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:

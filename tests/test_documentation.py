@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -103,6 +104,31 @@ def test_every_command_of_the_readme_exists() -> None:
         with pytest.raises(SystemExit) as done:
             cli.main([command, "--help"])
         assert done.value.code == 0
+
+
+def test_the_path_to_an_own_camera_can_be_typed_as_it_stands(tmp_path: Path) -> None:
+    section = README.partition("## From the demonstration to your own camera")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    ours = [words[1:] for words in lines if words and words[0] == "framewatch"]
+    names = [words[0] for words in ours]
+    for name in ("simulate", "keys", "calibrate", "doctor", "run", "alarms", "recordings", "score", "replay"):
+        assert name in names
+    (text,) = re.findall(r"<<'END'\n(.*?)END\n", section, flags=re.DOTALL)
+    (tmp_path / "framewatch.yaml").write_text(text)
+    config = read(tmp_path / "framewatch.yaml")
+    for words in ours:
+        given = cli._parser().parse_args(words)
+        if getattr(given, "camera", None) is not None:
+            assert (given.camera, given.endpoint) == (config.camera, config.input.endpoint), words
+        if words[0] == "simulate":
+            assert given.rate == config.input.rate_hz
+
+
+def test_every_picture_of_the_readme_is_there() -> None:
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert [Path(one).name for one in pictures] == ["page.png", "report.png", "dashboards.png"]
+    assert all((ROOT / one).exists() for one in pictures)
 
 
 def test_the_camera_of_the_readme_speaks_the_protocol(tmp_path: Path) -> None:

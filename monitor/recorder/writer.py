@@ -112,10 +112,8 @@ class Writer:
         self._board["recordings"][0] = len(files)
         self._board["nbytes"][0] = sum(one.nbytes for one in files)
         self._board["pinned"][0] = sum(one.pinned for one in files)
-        self._board["disk_free"][0], self._board["disk"][0] = (
-            disk.f_bavail * disk.f_frsize,
-            disk.f_blocks * disk.f_frsize,
-        )
+        self._board["disk_free"][0] = disk.f_bavail * disk.f_frsize
+        self._board["disk"][0] = disk.f_blocks * disk.f_frsize
 
     def _name(self, take: Take) -> str:
         first = _first(take)

@@ -32,6 +32,9 @@ def judged_again(bundle: Bundle, path: Path) -> Recorded:
         again = table[chart].to_numpy()[judged]
         np.testing.assert_allclose(again, held.scores[chart][judged], rtol=2e-4, atol=1e-5, err_msg=chart)
         assert np.isnan(held.scores[chart][~judged]).all()
+    assert np.isnan(table["joint"].to_numpy()[~judged]).all()
+    for flag in ("flag", *(f"{chart}_flag" for chart in bundle.manifest.charts)):
+        assert not table[flag].to_numpy()[~judged].any(), f"{flag} of a frame that was not judged"
     return held
 
 
