@@ -139,7 +139,9 @@ def show(scene: Scene) -> int:
         )
         for alarm in early:
             _tell(alarm)
-        _listen(listener, camera)
+        if not listen(listener, camera, daemon):
+            screen.say(f"the daemon ended:\n{daemon_log.read_text().strip()}")
+            return 1
         if camera.returncode:
             screen.say(f"the camera failed:\n{camera_log.read_text().strip()}")
             return 1
@@ -221,11 +223,7 @@ def _is_of(bundle: Bundle, runs: list[Recording], scene: Scene) -> bool:
 def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
     path = scene.folder / "framewatch.yaml"
     journal = scene.folder / JOURNAL
-    for old in scene.folder.glob(f"{Path(JOURNAL).stem}.*db*"):  # each demonstration tells of its own alarms only
-        if old.is_dir():  # recordings
-            shutil.rmtree(old)
-        else:
-            old.unlink()
+    forget(scene.folder)
     path.write_text(
         "# Written by `framewatch demo`.\n"
         f"camera: {CAMERA}\n"
@@ -248,6 +246,15 @@ def _write_config(scene: Scene, ports: Ports, bundle: Bundle) -> Path:
     if not (scene.folder / TOKEN).exists():
         token.write(scene.folder / TOKEN)
     return path
+
+
+def forget(folder: Path) -> None:
+    """Remove the journal of an earlier demonstration and all beside it: each tells of its own alarms only."""
+    for old in folder.glob(f"{Path(JOURNAL).stem}.*db*"):
+        if old.is_dir():
+            shutil.rmtree(old)  # recordings
+        else:
+            old.unlink()
 
 
 def _quoted(path: Path) -> str:
@@ -300,10 +307,15 @@ def _wait_until_listening(listener: "zmq.Socket[bytes]", daemon: "subprocess.Pop
     return None
 
 
-def _listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]") -> None:
-    """Tell each alarm as it is raised, until the camera has ended and the last alarms have had their time."""
+def listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]", daemon: "subprocess.Popen[bytes]") -> bool:
+    """Tell each alarm as it is raised, until the camera has ended and the last alarms have had their time.
+
+    False where the *daemon* ends first: nobody is left to tell of any.
+    """
     end_s: float | None = None
     while end_s is None or time.monotonic() < end_s:
+        if daemon.poll() is not None:
+            return False
         if end_s is None and camera.poll() is not None:
             end_s = time.monotonic() + LAST_ALARMS_S
         if listener.poll(100):
@@ -314,6 +326,7 @@ def _listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]") ->
                     end_s is None or alarm.source not in SERVICE_SOURCES
                 ):  # that a camera which has ended is silent is no news
                     _tell(alarm)
+    return True
 
 
 def _tell(alarm: Alarm) -> None:

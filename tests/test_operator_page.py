@@ -14,6 +14,7 @@ from frames import normal, with_spot
 from monitor import cli
 from monitor.bundle import Bundle
 from monitor.web import token
+from monitor.wire.native import PLACE
 
 pytestmark = needs_chromium
 
@@ -117,6 +118,28 @@ def test_the_recording_of_an_alarm_is_taken_from_its_sheet(running: tuple[Daemon
         assert Path(download.value.path()).read_bytes().startswith(b"\x89HDF")
 
 
+def test_the_sheet_tells_what_was_done_and_what_is_shelved_can_be_told_of_again(
+    running: tuple[Daemon, Stream],
+) -> None:
+    daemon, stream = running
+    with opened(daemon.url) as tab:
+        alarm = raise_alarm(tab, stream)
+        tab.page.click(f'[data-alarm="{alarm}"]')
+        sign_in(tab, daemon)
+        tab.page.click("dialog button.main")
+        tab.page.wait_for_selector("dialog td:has-text('acknowledged')")
+        tab.page.click("dialog button:has-text('shelve')")
+        tab.page.wait_for_selector(".said.good:has-text('shelve')")
+        tab.page.keyboard.press("Escape")
+        tab.until(f"document.activeElement.dataset.alarm === '{alarm}'")
+        tab.page.click(".mode:has-text('shelved until')")
+        tab.page.click("dialog button:has-text('again')")
+        tab.page.wait_for_selector(".said.good:has-text('again')")
+        tab.page.keyboard.press("Escape")
+        tab.until("!document.querySelector('.mode')")
+        assert json.loads(daemon.get("/api/v1/sources")[1])["modes"] == []
+
+
 def test_the_keyboard_is_enough(running: tuple[Daemon, Stream], capsys: pytest.CaptureFixture[str]) -> None:
     daemon, stream = running
     with opened(daemon.url) as tab:
@@ -174,6 +197,28 @@ def test_charts_and_frames_move_and_close_while_the_camera_runs(running: tuple[D
         tab.until("document.querySelector('#spans [aria-pressed=true]').textContent === '10 min'")
         stream.send(SPOT)
         tab.page.wait_for_selector(".chart .label:has-text('over in this time')")
+
+
+def test_an_alarm_stands_above_the_last_ten_seconds_while_they_are_shown(running: tuple[Daemon, Stream]) -> None:
+    daemon, stream = running
+    with opened(daemon.url) as tab:
+        tab.page.click("#spans button:has-text('10 s')")
+        tab.page.wait_for_selector(".chart canvas")
+        with tab.page.expect_response(lambda one: "span_s=10&" in one.url and one.json()["events"], timeout=10_000):
+            stream.send(SPOT)
+
+
+def test_a_long_name_of_a_job_leaves_the_page_as_wide_as_a_phone(tmp_path: Path, small_bundle: Bundle) -> None:
+    places = np.ones(60, PLACE)
+    places["x"], places["y"] = np.linspace(0, 10, 60), 5.0
+    with Daemon(tmp_path, small_bundle.path) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_until_listening()
+        camera.send(normal(60, 1), per_message=60, job="<b>part</b>" + "W" * 100, layer=1, places=places)
+        daemon.wait_until_judged(60)
+        with opened(daemon.url, 390, 844) as tab:
+            tab.page.wait_for_selector("#layer-name:has-text('<b>part</b>')")
+            tab.page.wait_for_selector(".chart canvas")
+            assert tab.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_a_daemon_without_a_bundle_has_a_page_too(tmp_path: Path) -> None:

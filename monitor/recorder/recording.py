@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from calibration.limits import ContextLimits
 from monitor import __version__
+from monitor.recorder.late_file import LateFile
 from monitor.recorder.notes import Note
 from monitor.recorder.take import Episode, Records, Take, frames_a_block, gaps
 from monitor.ring import RECORD
@@ -102,7 +103,7 @@ def write(path: Path, take: Take, about: About, peak: PeakShown | None, t_ns: in
     import hdf5plugin
 
     held = beside(take)
-    with h5py.File(path, "w", rdcc_nbytes=CACHE_BYTES, locking=False) as file:
+    with LateFile(path) as disk, h5py.File(disk, "w", rdcc_nbytes=CACHE_BYTES) as file:
         _write_frames(file, take, len(held.positions), dict(hdf5plugin.Bitshuffle(cname="lz4")))
         packed = dict(hdf5plugin.Zstd(clevel=1))
         for name, what in COLUMNS.items():

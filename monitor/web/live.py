@@ -137,6 +137,7 @@ def scores_as_json(bins: Bins) -> dict[str, Any]:
             name: {
                 "low": numbers(span.low[row]),
                 "high": numbers(span.high[row]),
+                "over": span.over[row].tolist(),
                 "limit": _last_known(numbers(span.limit[row])),
             }
             for row, name in enumerate(bins.charts)

@@ -2,9 +2,11 @@
 
 import io
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import zmq
 from rich.console import Console
 from test_truth import alarm
 
@@ -14,7 +16,7 @@ from monitor.bundle import read
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import Comparison, KindTally
 from monitor.config import Calibration
-from monitor.demo import CAMERA, Scene, show, stem_scene
+from monitor.demo import CAMERA, Scene, forget, listen, show, stem_scene
 from monitor.journal.store import Journal
 
 SMALL = {
@@ -77,6 +79,26 @@ def test_a_demonstration_accounts_for_every_frame_and_finds_anomalies(
         assert show(scene) == 0, capsys.readouterr().out
         assert "using the calibration of the last demonstration" in capsys.readouterr().out
         assert not {alarm.id for alarm in alarms} & {alarm.id for alarm in alarms_of(scene.folder)}
+
+
+def test_another_demonstration_forgets_alarms_and_recordings_of_the_last_and_keeps_its_bundle(tmp_path: Path) -> None:
+    (tmp_path / "journal.db.recordings").mkdir()
+    (tmp_path / "bundle").mkdir()
+    for name in ("journal.db", "journal.db-wal", "journal.kinds.db", "journal.db.recordings/one.h5", "http.token"):
+        (tmp_path / name).touch()
+    forget(tmp_path)
+    assert {one.name for one in tmp_path.iterdir()} == {"bundle", "http.token"}
+
+
+def test_a_demonstration_whose_daemon_ends_does_not_wait_for_the_camera() -> None:
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.SUB) as listener,
+        subprocess.Popen(["sleep", "60"]) as camera,
+        subprocess.Popen(["true"]) as daemon,
+    ):
+        assert not listen(listener, camera, daemon)
+        camera.kill()
 
 
 # The summary

@@ -121,18 +121,29 @@ class TestNews:
         assert last["charts"]["t2"]["low"] == last["charts"]["t2"]["high"]
         assert (last["charts"]["t2"]["limit"], last["charts"]["joint"]["limit"]) == (50.0, 1.0)
 
+    def test_every_frame_over_its_limit_is_counted(self, shown: Shown) -> None:
+        shown.ring.show(5, 7, t2=np.array([49.0, 51.0, 52.0, 1.0, 53.0]))
+        shown.follower.step(NS // 10)
+        (scores,) = (data_of(one) for one in News(shown).step(0) if one.what == "scores")
+        assert (scores["charts"]["t2"]["over"], scores["charts"]["s2"]["over"]) == ([3], [0])
+
     def test_a_bin_without_frames_is_null(self, shown: Shown) -> None:
         shown.follower.step(0)
         shown.ring.show(2, NS // 20)
         shown.follower.step(3 * NS // 10)
         (scores,) = (data_of(one) for one in News(shown).step(0) if one.what == "scores")
         assert scores["judged"] == [2, 0, 0]
-        assert scores["charts"]["s2"] == {"low": [1.0, None, None], "high": [1.0, None, None], "limit": 3.0}
+        assert scores["charts"]["s2"] == {
+            "low": [1.0, None, None],
+            "high": [1.0, None, None],
+            "over": [0, 0, 0],
+            "limit": 3.0,
+        }
         shown.follower.step(5 * NS // 10)
         news = News(shown)
         news._bin = 2
         (scores,) = (data_of(one) for one in news.step(0) if one.what == "scores")
-        assert scores["charts"]["s2"] == {"low": [None, None], "high": [None, None], "limit": None}
+        assert scores["charts"]["s2"] == {"low": [None, None], "high": [None, None], "over": [0, 0], "limit": None}
 
     def test_an_event_of_scores_is_small(self, shown: Shown) -> None:
         shown.ring.show(50, NS // 20, t2=np.random.default_rng(0).random(50))

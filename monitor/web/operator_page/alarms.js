@@ -2,10 +2,10 @@
 
 import {at, count, element, moment, ratio, SIGNS, PRIORITIES, words} from "./dom.js";
 import {get} from "./server.js";
-import {openAlarm} from "./sheet.js";
+import {openAlarm, openMode, renewSheet} from "./sheet.js";
 
-const ROWS = 60, REFRESH_MS = 10000;
-let signature = "", asked_ms = 0, shown = [], asking = false;
+const ROWS = 60, LATELY = 12, ASKED = 40, REFRESH_MS = 10000;
+let signature = "", asked_ms = 0, shown = [], last = "", asking = false;
 
 export const selected = () => shown.find(one => one.id === document.activeElement?.dataset?.alarm) || shown[0];
 
@@ -34,38 +34,50 @@ function row(alarm) {
   return made;
 }
 
-function group(title, alarms) {
-  return alarms.length ? [element("h3", title), ...alarms.map(row)] : [];
+// What people are not told of as usual must not be forgotten.
+function modeRow(mode) {
+  const until = mode.until_t_ns ? " until " + moment(mode.until_t_ns) : "";
+  const made = element("button", `${words(mode.source)}: ${words(mode.name)}${until}, by ${mode.by}`, "mode what", {type: "button"});
+  made.addEventListener("click", () => openMode(mode));
+  return made;
 }
 
-function draw(alarms) {
-  const focus = document.activeElement?.dataset?.alarm;
+function group(title, alarms, more) {
+  return alarms.length ? [element("h3", title), ...alarms.map(row), ...(more ? [element("p", more, "none")] : [])] : [];
+}
+
+function draw(alarms, full = false, modes = []) {
+  const focus = document.activeElement?.closest(".alarm")?.dataset.alarm;
   const open = alarms.filter(one => one.state === "active").sort(urgent);
   const waiting = alarms.filter(one => one.state !== "active" && !one.acked);
   const rest = alarms.filter(one => one.state !== "active" && one.acked);
-  shown = [...open, ...waiting, ...rest].slice(0, ROWS);
-  const parts = [...group("open", open.slice(0, ROWS)), ...group("over, and not acknowledged", waiting.slice(0, ROWS)),
-    ...group("lately", rest.slice(0, 12))];
+  shown = [...open.slice(0, ROWS), ...waiting, ...rest.slice(0, LATELY)];
+  last = alarms.map(one => one.id).sort().at(-1);
+  const hushed = modes.length ? [element("h3", "not told of as usual"), ...modes.map(modeRow)] : [];
+  const parts = [...hushed, ...group("open", open.slice(0, ROWS), open.length > ROWS ? `and ${open.length - ROWS} more` : ""),
+    ...group("over, and not acknowledged", waiting, full ? "older ones: framewatch alarms list" : ""),
+    ...group("lately", rest.slice(0, LATELY))];
   at("alarm-list").replaceChildren(...(parts.length ? parts : [element("p", "None.", "none")]));
   at("ack-all").hidden = alarms.filter(one => !one.acked).length < 2;
-  if (focus) document.querySelector(`[data-alarm="${focus}"]`)?.focus();
+  if (focus) document.querySelector(`.alarm[data-alarm="${focus}"]`)?.focus();
+  renewSheet(alarms);
 }
 
 // What is open comes with the status; the others are asked for when that changes, and now and then.
 export async function showAlarms(status) {
   const now = status.alarms.map(one => one.id + "/" + one.rev).join(" ");
   if (asking || (now === signature && Date.now() - asked_ms < REFRESH_MS)) return;
-  asking = true;
+  [asking, asked_ms] = [true, Date.now()];
   try {
-    const [late, waiting] = await Promise.all([get("alarms?limit=40"), get("alarms?limit=40&state=unacknowledged")]);
+    const paths = [`alarms?limit=${ASKED}`, `alarms?limit=${ASKED}&state=unacknowledged`, "sources"];
+    const [late, waiting, sources] = await Promise.all(paths.map(get));
     const all = new Map([...late.alarms, ...waiting.alarms, ...status.alarms].map(one => [one.id, one]));
-    draw([...all.values()].sort((a, b) => (a.id < b.id ? 1 : -1)));
+    draw([...all.values()].sort((a, b) => (a.id < b.id ? 1 : -1)), waiting.alarms.length === ASKED, sources.modes);
     signature = now;
   } catch (error) {
     draw(status.alarms);
     at("alarm-list").append(element("p", "The journal does not answer: " + error.message, "none"));
   } finally {
-    asked_ms = Date.now();
     asking = false;
   }
 }
@@ -74,9 +86,9 @@ export function refreshAlarms() {
   asked_ms = 0;
 }
 
-export const newest = () => shown.map(one => one.id).sort().at(-1);
+export const newest = () => last;
 
 export function move(by) {
-  const rows = [...document.querySelectorAll("[data-alarm]")], here = rows.indexOf(document.activeElement);
+  const rows = [...document.querySelectorAll(".alarm")], here = rows.indexOf(document.activeElement);
   rows[Math.min(Math.max(here + by, 0), rows.length - 1)]?.focus();
 }

@@ -4,9 +4,9 @@ import {at, element, few, hue, ratio, clock, words, PRIORITIES, SIGNS} from "./d
 import {get} from "./server.js";
 
 const SPANS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"], [28800, "8 h"]];
-const LIVE_S = 60, BINS = 600, LABEL_PX = 13, TICKS = [0, 1, 2, 5, 10, 20, 50, 100, 1000];
+const LIVE_S = 60, BINS = 600, AGAIN_MS = 2000, LABEL_PX = 13, TICKS = [0, 1, 2, 5, 10, 20, 50, 100, 1000];
 const panels = new Map();
-let span_s = 60, shown = null, asked_ms = 0, asking = false, hover = null;
+let span_s = 60, shown = null, asked_ms = 0, asking = false, hover = null, alarms = "", due = false;
 
 // The limit stands in the middle of every chart. Below it the scale is even; above, each factor is as high as the next,
 // so that what is usual and what is a hundred times the limit can both be read.
@@ -31,18 +31,30 @@ export function chooseSpan(seconds) {
 
 export const chooseNth = n => SPANS[n] && chooseSpan(SPANS[n][0]);
 
+// What the stream does not bring: an alarm more or less, or what was missed while there was none.
+export function renewHistory() {
+  due = true;
+}
+
+export function noteAlarms(status) {
+  const now = status.alarms.map(one => one.id).join(" ");
+  if (now !== alarms) due = true;
+  alarms = now;
+}
+
 // Short spans grow by what the stream brings, and are asked for anew now and then; long ones are asked for.
 export async function refreshHistory() {
-  const every_ms = span_s <= LIVE_S ? 15000 : Math.min(Math.max(1000 * span_s / BINS, 2000), 60000);
+  const every_ms = due ? AGAIN_MS : span_s <= LIVE_S ? 15000 : Math.min(Math.max(1000 * span_s / BINS, 2000), 60000);
   if (asking || Date.now() - asked_ms < every_ms) return;
-  asking = true;
+  [asking, due] = [true, false];
   try {
     const wanted = span_s, bins = wanted <= LIVE_S ? Math.min(10 * wanted, BINS) : BINS;
     const found = await get(`history?span_s=${wanted}&bins=${bins}`);
     if (wanted === span_s) shown = {...found, live: wanted <= LIVE_S};
     drawAll();
   } catch (error) {
-    if (!panels.size) at("charts").replaceChildren(element("p", error.message, "none"));
+    if (error.status === 404) shown = null;  // nothing is judged any more: what was is not to look like now
+    if (!shown) at("charts").replaceChildren(element("p", error.message, "none"));
   } finally {
     asked_ms = Date.now();
     asking = false;
@@ -62,7 +74,7 @@ export function addScores(news) {
       chart.low.push(added ? added.low[bin] : null);
       chart.high.push(added ? added.high[bin] : null);
       chart.limit.push(added ? added.limit : null);
-      chart.over.push(added && added.high[bin] !== null && added.high[bin] > added.limit ? 1 : 0);
+      chart.over.push(added ? added.over[bin] : 0);
     }
     shown.last_t_ns = end;
   }
@@ -164,10 +176,11 @@ function marks(pen, x, width) {
   pen.font = "12px system-ui, sans-serif";
   for (const event of shown.events || []) {
     const at_ = x(event.first_t_ns);
-    if (at_ < -4 || at_ > width) continue;
+    const ends = event.state === "active" ? width : x(event.last_t_ns);
+    if (ends < 0 || at_ > width) continue;
     pen.fillStyle = hue(PRIORITIES.includes(event.priority) ? event.priority : "dim");
     pen.fillText(SIGNS[event.priority] || "•", at_ - 5, 11);
-    pen.fillRect(at_, 12, Math.max(x(event.last_t_ns) - at_, 1), 2);
+    pen.fillRect(at_, 12, Math.max(ends - at_, 1), 2);
   }
 }
 

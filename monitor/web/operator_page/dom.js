@@ -13,6 +13,11 @@ export function element(name, text, kind, more = {}) {
   return made;
 }
 
+// Readers tell a person of every text that is set anew, also where it is the same.
+export function say(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 export function facts(list, rows) {
   list.replaceChildren(...rows.flatMap(([name, value, bad]) =>
     [element("dt", name, bad ? "bad" : ""), element("dd", value, bad ? "bad" : "")]));
@@ -24,6 +29,8 @@ export const PRIORITIES = ["low", "medium", "high", "critical"];
 export const count = n => Math.round(n).toLocaleString("en-US").replaceAll(",", "\u202f");
 export const few = (x, digits = 3) => x === null || x === undefined ? "–" : Number(x.toPrecision(digits)).toString();
 export const words = text => text.replaceAll("_", " ");
+
+export const place = xy => xy.map(x => few(x, 5)).join(", ");
 
 export function clock(t_ns) {
   return new Date(t_ns / 1e6).toLocaleTimeString("en-GB");

@@ -1,6 +1,6 @@
 // The large state, the permit, and the banner that says that what is shown is old.
 
-import {at, clock, PRIORITIES, SIGNS} from "./dom.js";
+import {at, clock, say, PRIORITIES, SIGNS} from "./dom.js";
 
 const SIGN_OF = {ok: "✓", idle: "–", starting: "…", stopping: "…", uncalibrated: "?", stale: "◷", degraded: "▲", blind: "✕"};
 
@@ -11,8 +11,8 @@ export function showState(s) {
   const number = s.alarms.length, told = number + (number > 1 ? " alarms open" : " alarm open");
   document.title = (worst ? SIGNS[worst] + " " + told + " – " : "") + s.state + " – " + s.camera;
   at("camera").textContent = s.camera + (s.context ? " · " + s.context : "");
-  at("word").textContent = s.state;
-  document.querySelector("#state .sign").textContent = worst && s.state === "ok" ? SIGNS[worst] : SIGN_OF[s.state] || "";
+  say(at("word"), s.state);
+  say(document.querySelector("#state .sign"), worst && s.state === "ok" ? SIGNS[worst] : SIGN_OF[s.state] || "");
   at("open").textContent = worst ? told + ", worst: " + worst : "";
   at("why").textContent = [s.why, s.side_why].filter(Boolean).join("; ");
   const [, word, mode] = at("permit").children;
@@ -27,6 +27,6 @@ export function showLost(heard_ms) {
   document.body.classList.toggle("lost", lost);
   at("lost").hidden = !lost;
   if (!lost) return;
-  at("lost").textContent = heard_ms ? "Connection lost at " + clock(heard_ms * 1e6) + ". What you see is old." : "No connection to the daemon.";
+  say(at("lost"), heard_ms ? "Connection lost at " + clock(heard_ms * 1e6) + ". What you see is old." : "No connection to the daemon.");
   document.title = "connection lost";
 }

@@ -9,19 +9,18 @@ let asked_ms = 0, asking = false, run = null, exemplars = new Map();
 
 export async function refreshKinds() {
   if (asking || Date.now() - asked_ms < REFRESH_MS) return;
-  asking = true;
+  [asking, asked_ms] = [true, Date.now()];
   try {
     const found = await get("taxonomy");
-    if (found.run && found.run.number !== run) {
-      run = found.run.number;
+    if (found.run && found.run.t_ns !== run) {  // of another bundle numbers begin anew
       const drawn = await get("taxonomy/pictures").catch(() => null);
       exemplars = new Map((drawn ? drawn.kinds : []).map(kind => [kind.id, kind]));
+      run = drawn ? found.run.t_ns : null;
     }
     show(found);
   } catch (error) {
     at("kinds-section").hidden = true;
   } finally {
-    asked_ms = Date.now();
     asking = false;
   }
 }

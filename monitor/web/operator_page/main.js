@@ -1,7 +1,7 @@
 // The page: one stream from the daemon, and a panel for each thing that it tells of.
 
 import {refreshAlarms, showAlarms} from "./alarms.js";
-import {addScores, prepareCharts, refreshHistory} from "./charts.js";
+import {addScores, noteAlarms, prepareCharts, refreshHistory, renewHistory} from "./charts.js";
 import {showFrames, showPromise} from "./frames.js";
 import {showLost, showState} from "./header.js";
 import {listen} from "./keys.js";
@@ -21,6 +21,7 @@ function show(status) {
   showFrames(status);
   showPromise(status);
   showAlarms(status);
+  noteAlarms(status);
   refreshKinds();
   refreshMap();
 }
@@ -29,6 +30,7 @@ function open() {
   stream?.close();
   opened_ms = Date.now();
   stream = new EventSource("api/v1/live");
+  stream.addEventListener("open", renewHistory);
   stream.addEventListener("status", event => show(JSON.parse(event.data)));
   stream.addEventListener("scores", event => addScores(JSON.parse(event.data)));
   stream.addEventListener("frame", event => showLive(JSON.parse(event.data)));

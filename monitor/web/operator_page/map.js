@@ -1,6 +1,6 @@
 // The part, layer by layer: at each place the largest score; beside it the ten layers before.
 
-import {at, count, element, facts, few, moment, ratio, words} from "./dom.js";
+import {at, count, element, facts, few, place, ratio, words} from "./dom.js";
 import {get} from "./server.js";
 
 const REFRESH_MS = 2000;
@@ -15,15 +15,15 @@ export function prepareMap() {
   at("layer-on").addEventListener("click", () => stepLayer(1));
   at("layer-follow").addEventListener("click", () => { followed = true; layer = null; asked_ms = 0; refreshMap(); });
   for (const id of ["map", "map-before"]) {
-    at(id).addEventListener("pointermove", event => place(event, at(id)));
+    at(id).addEventListener("pointermove", event => tellPlace(event, at(id)));
     at(id).addEventListener("pointerleave", () => { at("map-place").textContent = ""; });
   }
   legend();
 }
 
 export function stepLayer(by) {
-  const here = layers.indexOf(layer);
-  if (here >= 0 && layers[here + by] !== undefined) choose(layers[here + by]);
+  const here = layers.includes(layer) ? layers.indexOf(layer) : layers.length;  // frames without a number come behind
+  if (layers[here + by] !== undefined) choose(layers[here + by]);
 }
 
 function choose(number) {
@@ -37,7 +37,7 @@ export async function refreshMap() {
   if (asking || Date.now() - asked_ms < REFRESH_MS) return;
   asking = true;
   try {
-    const asked = job ? `?job=${encodeURIComponent(job)}&layer=${layer ?? NO_LAYER}` : `?layer=${layer ?? NO_LAYER}`;
+    const asked = `?job=${encodeURIComponent(job)}&layer=${layer ?? NO_LAYER}`;
     const found = await get("map" + (followed ? "" : asked));
     show(found);
   } catch (error) {
@@ -65,7 +65,7 @@ function show(found) {
   at("map").setAttribute("aria-label", `layer ${layer}: worst ${ratio(found.summary.worst?.ratio)}`);
   at("map-before").setAttribute("aria-label", "the ten layers before");
   const of = (name, s) => [[name + ": judged", count(s.judged)], [name + ": over", few(100 * s.rate, 2) + " %"],
-    [name + ": worst", s.worst ? ratio(s.worst.ratio) + (s.worst.xy ? " at " + s.worst.xy.map(v => few(v, 4)).join(", ") : "") : "–", s.worst?.ratio > 1],
+    [name + ": worst", s.worst ? ratio(s.worst.ratio) + (s.worst.xy ? " at " + place(s.worst.xy) : "") : "–", s.worst?.ratio > 1],
     [name + ": events", Object.entries(s.events).map(([kind, n]) => n + " " + words(kind)).join(", ") || "none", Object.keys(s.events).length > 0]];
   facts(at("layer-facts"), [...of("layer", found.summary), ...of("job", found.job_summary)]);
   earlier(found.earlier);
@@ -105,7 +105,7 @@ function paint(canvas, values) {
   pen.putImageData(image, Math.floor((side - columns) / 2), Math.floor((side - rows) / 2));
 }
 
-function place(event, canvas) {
+function tellPlace(event, canvas) {
   if (!shown || !shown.extent) return;
   const {rows, columns, extent: [x0, y0, x1, y1]} = shown, side = Math.max(rows, columns);
   const column = Math.floor(event.offsetX / canvas.clientWidth * side - Math.floor((side - columns) / 2));
@@ -114,7 +114,7 @@ function place(event, canvas) {
   const values = canvas.id === "map" ? shown.ratio : shown.same_place?.ratio || [], value = values[row * columns + column];
   const x = x0 + (column + 0.5) * (x1 - x0) / columns, y = y0 + (row + 0.5) * (y1 - y0) / rows;
   const judged = canvas.id === "map" ? `, ${count(shown.judged[row * columns + column] || 0)} frames` : "";
-  at("map-place").textContent = `x ${few(x, 4)}, y ${few(y, 4)}: ` + (value === null || value === undefined ? "no frame" : ratio(value) + judged);
+  at("map-place").textContent = `x, y ${place([x, y])}: ` + (value === null || value === undefined ? "no frame" : ratio(value) + judged);
 }
 
 function legend() {

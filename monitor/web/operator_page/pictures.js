@@ -1,6 +1,6 @@
 // A frame, what the network makes of it, and what is left: side by side, with the worst spot marked.
 
-import {at, clock, element, few, ratio} from "./dom.js";
+import {at, clock, element, few, place, ratio} from "./dom.js";
 
 const NAMES = [["seen", "frame"], ["drawn", "as normal would be"], ["residual", "difference"]];
 
@@ -29,7 +29,7 @@ export function pictures(box, picture) {
 export function showLive(picture) {
   pictures(at("live"), picture);
   at("live-what").textContent = "the most unusual frame since the last one shown";
-  const place = picture.xy ? ", at " + picture.xy.map(x => few(x, 4)).join(", ") : "";
+  const where = picture.xy ? ", at " + place(picture.xy) : "";
   const layer = picture.layer === null ? "" : ", layer " + picture.layer;
-  at("live-facts").textContent = "frame " + picture.seq + " at " + clock(picture.t_ns) + layer + place + ": " + ratio(picture.ratio) + " (" + picture.source + ")";
+  at("live-facts").textContent = "frame " + picture.seq + " at " + clock(picture.t_ns) + layer + where + ": " + ratio(picture.ratio) + " (" + picture.source + ")";
 }

@@ -1,11 +1,11 @@
 // One alarm, or one kind, in full: its picture, what was said of it, and what can be done about it.
 
-import {at, element, facts, few, moment, ratio, words} from "./dom.js";
+import {at, element, facts, few, moment, place, ratio, words} from "./dom.js";
 import {pictures} from "./pictures.js";
 import {get, known, tell} from "./server.js";
 
 const SHELF_MIN = [10, 30, 60, 480];
-let changed = () => {};
+let changed = () => {}, renew = () => {};
 
 export const whenChanged = call => { changed = call; };
 
@@ -73,6 +73,8 @@ function frame(title) {
   });
   const said = element("p", "", "said", {role: "status"});
   sheet.replaceChildren(heading);
+  sheet.onclose = null;
+  renew = () => {};
   bar.append(...who(), element("button", "", "", {type: "submit", hidden: true}), close);
   return {sheet, said, bar};
 }
@@ -88,18 +90,33 @@ export async function openAlarm(alarm) {
   const note = element("p", "", "none"), seen = element("div"), top = element("div", undefined, "sheet-top");
   seen.append(box, note);
   top.append(seen, list);
-  sheet.append(top, bar, ...alarmActs(sheet, said, alarm), said, history);
-  facts(list, alarmFacts(alarm));
-  if (alarm.recording) {
-    const file = alarm.recording.split("/").at(-1);
-    const link = element("a", file, "", {href: "api/v1/recordings/" + encodeURIComponent(file), download: file});
-    const cell = element("dd");
-    cell.append(link);
-    list.append(element("dt", "recording"), cell);
-  }
+  const back = act(sheet, said, "tell of " + words(alarm.source) + " again", [], `alarms/${alarm.id}/put-back`, () => ({mode: "shelved"}));
+  sheet.append(top, bar, ...alarmActs(sheet, said, alarm), back, said, history);
+  const showNow = now => {
+    facts(list, alarmFacts(now));
+    if (now.recording) list.append(element("dt", "recording"), recordingOf(now));
+    back.hidden = !now.shelved;
+    get(`alarms/${now.id}`).then(one => history.replaceChildren(...told(one.changes)), () => {});
+  };
+  let rev = alarm.rev;
+  renew = alarms => {
+    const now = alarms.find(one => one.id === alarm.id);
+    if (now && now.rev !== rev) showNow(now);
+    rev = now ? now.rev : rev;
+  };
+  showNow(alarm);
+  sheet.onclose = () => document.querySelector(`.alarm[data-alarm="${alarm.id}"]`)?.focus();  // the list may be another by now
   show(sheet);
   get(`alarms/${alarm.id}/picture`).then(one => pictures(box, one), error => { note.textContent = error.message; });
-  get(`alarms/${alarm.id}`).then(one => history.replaceChildren(...told(one.changes)), () => {});
+}
+
+// What is on the sheet as it is now: what was done about an alarm, its end, its recording.
+export const renewSheet = alarms => renew(alarms);
+
+function recordingOf(alarm) {
+  const file = alarm.recording.split("/").at(-1), cell = element("dd");
+  cell.append(element("a", file, "", {href: "api/v1/recordings/" + encodeURIComponent(file), download: file}));
+  return cell;
 }
 
 function alarmFacts(alarm) {
@@ -108,7 +125,7 @@ function alarmFacts(alarm) {
   if (alarm.first_seq || alarm.last_seq) rows.push(["frames", alarm.first_seq + " to " + alarm.last_seq + ", " + alarm.frames_over + " over the limit"]);
   if (alarm.kind) rows.push(["kind", alarm.kind.name + ", " + few(alarm.kind.distance, 2) + " from its centre"]);
   if (alarm.job || alarm.layer !== null) rows.push(["job, layer", [alarm.job, alarm.layer].filter(one => one !== null && one !== "").join(", ")]);
-  if (alarm.xy) rows.push(["at", alarm.xy.map(x => few(x, 5)).join(", ")]);
+  if (alarm.xy) rows.push(["at", place(alarm.xy)]);
   if (alarm.context) rows.push(["context", alarm.context]);
   rows.push(["state", alarm.state + (alarm.acked ? ", acknowledged" : ", not acknowledged") + (alarm.latched ? ", latched" : "")]);
   return rows;
@@ -126,9 +143,6 @@ function alarmActs(sheet, said, alarm) {
     act(sheet, said, "shelve " + words(alarm.source), [field("for", shelf), field("why", reason, true)], `alarms/${alarm.id}/shelve`,
       () => ({for_s: Number(shelf.value), reason: reason.value})),
   ];
-  if (alarm.shelved) {
-    forms.push(act(sheet, said, "tell of " + words(alarm.source) + " again", [], `alarms/${alarm.id}/put-back`, () => ({mode: "shelved"})));
-  }
   return alarm.kind ? [...forms, naming(sheet, said, alarm.kind.id, alarm.kind.name)] : forms;
 }
 
@@ -151,6 +165,16 @@ export function openKind(kind) {
   show(sheet);
 }
 
+// A source that is shelved, suppressed or out of service: what was said of it, and how it is told of again.
+export function openMode(mode) {
+  const {sheet, said, bar} = frame(words(mode.source) + " is " + words(mode.name)), list = element("dl");
+  facts(list, [["by", mode.by], ["why", mode.reason || "–"], ["since", moment(mode.since_t_ns)],
+    ["until", mode.until_t_ns ? moment(mode.until_t_ns) : "somebody ends it"]]);
+  sheet.append(list, bar, act(sheet, said, "tell of " + words(mode.source) + " again", [],
+    `alarms/${encodeURIComponent(mode.source)}/put-back`, () => ({mode: mode.name}), true), said);
+  show(sheet);
+}
+
 export function openAll(until, open) {
   const {sheet, said, bar} = frame("Acknowledge all alarms raised until now");
   const why = element("input", undefined, "", {type: "text", maxlength: "500"});
@@ -163,7 +187,7 @@ function told(changes) {
   if (!changes.length) return [];
   const table = element("table"), head = element("tr");
   head.append(...["when", "what", "by", "why"].map(name => element("th", name)));
-  table.append(head, ...changes.slice(-20).map(one => {
+  table.append(head, ...changes.filter(one => one.what !== "changed").slice(-20).map(one => {
     const line = element("tr");
     line.append(...[moment(one.t_ns), words(one.what), one.by || "", one.reason || ""].map(text => element("td", text)));
     return line;

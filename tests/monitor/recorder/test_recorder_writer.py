@@ -1,5 +1,6 @@
 import contextlib
 import logging
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,9 +121,7 @@ def test_a_full_disk_is_told_once_and_counted_and_nothing_half_written_stays(
 ) -> None:
     with plant(small_bundle, small_disk) as works, caplog.at_level(logging.ERROR):
         ballast = small_disk / "ballast"
-        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4096))
+        fill(ballast, free=0)
         for seed in (1, 2, 3):
             show_an_event(works, seed)
             assert works.record() == []
@@ -132,3 +131,26 @@ def test_a_full_disk_is_told_once_and_counted_and_nothing_half_written_stays(
         ballast.unlink()
         show_an_event(works, 4)
         assert len(works.record()) == 1
+
+
+def test_a_disk_that_fills_while_a_recording_is_written_costs_that_recording_alone(
+    small_bundle: Bundle, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """HDF5 ends the process where it cannot write what it holds back, so that the disk is to fill at many places."""
+    with plant(small_bundle, small_disk) as works, caplog.at_level(logging.ERROR):
+        for seed, pages in enumerate(range(2, 14, 2), 1):
+            fill(small_disk / "ballast", free=4096 * pages)
+            show_an_event(works, seed)
+            assert works.record() == []
+            assert [one.name for one in small_disk.iterdir()] == ["ballast"]
+        assert failed(works.counts) == {"disk": 6}
+        assert caplog.text.count("cannot be written: No space left on device") == 1
+
+
+def fill(ballast: Path, free: int) -> None:
+    """Leave *free* bytes beside it."""
+    ballast.unlink(missing_ok=True)
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(ballast, ballast.stat().st_size - free)
