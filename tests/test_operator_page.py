@@ -208,6 +208,16 @@ def test_an_alarm_stands_above_the_last_ten_seconds_while_they_are_shown(running
             stream.send(SPOT)
 
 
+def test_a_picture_that_no_other_follows_is_said_to_be_old(tmp_path: Path, small_bundle: Bundle) -> None:
+    with Daemon(tmp_path, small_bundle.path) as daemon, Camera(daemon.endpoint) as camera:
+        daemon.wait_until_listening()
+        camera.send(normal(60, 1))
+        with opened(daemon.url) as tab:
+            tab.page.wait_for_selector("#live img[src^='data:image/png']")
+            tab.page.wait_for_selector("#live.old")
+            assert "no other frame since" in tab.page.inner_text("#live-what")
+
+
 def test_a_long_name_of_a_job_leaves_the_page_as_wide_as_a_phone(tmp_path: Path, small_bundle: Bundle) -> None:
     places = np.ones(60, PLACE)
     places["x"], places["y"] = np.linspace(0, 10, 60), 5.0

@@ -32,7 +32,7 @@ export function showPromise(s) {
     rows.push(["events: true, false, unknown", [o.true, o.false, o.unknown].map(count).join(", ")]);
     rows.push(["judged since the limits were set", span(3600 * o.hours)]);
     rows.push(["clean frames that set them", span(3600 * p.calibration_hours)]);
-    rows.push(p.extrapolated_by > 1 ? ["extrapolated by", "× " + few(p.extrapolated_by, 2), true] : ["extrapolated", "no"]);
+    rows.push(p.extrapolated_by > 1 ? ["extrapolated by", "× " + few(Math.ceil(100 * p.extrapolated_by) / 100), true] : ["extrapolated", "no"]);
     if (p.rate_apart) rows.push(["frames a second: judged, counted as one", [p.judged_rate_hz, p.rate_hz].map(r => few(r)).join(", "), true]);
     if (p.stops) {
       const t = p.stops, most = t.overall.most.high === null ? "?" : few(t.overall.most.high, 2);

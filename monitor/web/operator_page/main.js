@@ -7,7 +7,7 @@ import {showLost, showState} from "./header.js";
 import {listen} from "./keys.js";
 import {renewKinds, refreshKinds} from "./kinds.js";
 import {prepareMap, refreshMap} from "./map.js";
-import {showLive} from "./pictures.js";
+import {showAge, showLive} from "./pictures.js";
 import {whenChanged} from "./sheet.js";
 
 const PATIENCE_MS = 3500, LOOK_MS = 500, AGAIN_MS = 1500;
@@ -20,6 +20,7 @@ function show(status) {
   showState(status);
   showFrames(status);
   showPromise(status);
+  showAge(status);
   showAlarms(status);
   noteAlarms(status);
   refreshKinds();

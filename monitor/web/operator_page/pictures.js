@@ -2,6 +2,9 @@
 
 import {at, clock, element, few, place, ratio} from "./dom.js";
 
+const LIVE = "the most unusual frame since the last one shown", OLD_NS = 5e9;
+let shown_t_ns = 0;
+
 const NAMES = [["seen", "frame"], ["drawn", "as normal would be"], ["residual", "difference"]];
 
 export function pictures(box, picture) {
@@ -26,9 +29,16 @@ export function pictures(box, picture) {
   figures[2].lastChild.textContent = "difference, ± " + few(picture.residual_most, 2) + " times the usual";
 }
 
+// A picture stays when nothing is judged any more: it is not to look like what the camera sees now.
+export function showAge(status) {
+  const old = shown_t_ns > 0 && status.t_ns - shown_t_ns > OLD_NS;
+  at("live").classList.toggle("old", old);
+  at("live-what").textContent = old ? "no other frame since " + clock(shown_t_ns) : shown_t_ns ? LIVE : "";
+}
+
 export function showLive(picture) {
+  shown_t_ns = picture.t_ns;
   pictures(at("live"), picture);
-  at("live-what").textContent = "the most unusual frame since the last one shown";
   const where = picture.xy ? ", at " + place(picture.xy) : "";
   const layer = picture.layer === null ? "" : ", layer " + picture.layer;
   at("live-facts").textContent = "frame " + picture.seq + " at " + clock(picture.t_ns) + layer + where + ": " + ratio(picture.ratio) + " (" + picture.source + ")";

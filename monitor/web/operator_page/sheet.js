@@ -92,18 +92,19 @@ export async function openAlarm(alarm) {
   top.append(seen, list);
   const back = act(sheet, said, "tell of " + words(alarm.source) + " again", [], `alarms/${alarm.id}/put-back`, () => ({mode: "shelved"}));
   sheet.append(top, bar, ...alarmActs(sheet, said, alarm), back, said, history);
+  let rev = -1;
   const showNow = now => {
+    if (now.rev <= rev) return;
+    rev = now.rev;
     facts(list, alarmFacts(now));
     if (now.recording) list.append(element("dt", "recording"), recordingOf(now));
     back.hidden = !now.shelved;
-    get(`alarms/${now.id}`).then(one => history.replaceChildren(...told(one.changes)), () => {});
+    get(`alarms/${now.id}`).then(({changes}) => {
+      history.replaceChildren(...told(changes));
+      if (changes.length) showNow(changes.at(-1).alarm);  // the list may not have heard of it yet
+    }, () => {});
   };
-  let rev = alarm.rev;
-  renew = alarms => {
-    const now = alarms.find(one => one.id === alarm.id);
-    if (now && now.rev !== rev) showNow(now);
-    rev = now ? now.rev : rev;
-  };
+  renew = alarms => alarms.filter(one => one.id === alarm.id).forEach(showNow);
   showNow(alarm);
   sheet.onclose = () => document.querySelector(`.alarm[data-alarm="${alarm.id}"]`)?.focus();  // the list may be another by now
   show(sheet);
