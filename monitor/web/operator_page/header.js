@@ -11,9 +11,11 @@ export function showState(s) {
   const number = s.alarms.length, told = number + (number > 1 ? " alarms open" : " alarm open");
   document.title = (worst ? SIGNS[worst] + " " + told + " – " : "") + s.state + " – " + s.camera;
   at("camera").textContent = s.camera + (s.context ? " · " + s.context : "");
-  say(at("word"), s.state);
-  say(document.querySelector("#state .sign"), worst && s.state === "ok" ? SIGNS[worst] : SIGN_OF[s.state] || "");
-  at("open").textContent = worst ? told + ", worst: " + worst : "";
+  // Who reads from three metres reads one word: where all is well but for what was found, that is the alarm.
+  const alarmed = worst && s.state === "ok";
+  say(at("word"), alarmed ? "alarm" : s.state);
+  say(document.querySelector("#state .sign"), alarmed ? SIGNS[worst] : SIGN_OF[s.state] || "");
+  at("open").textContent = worst ? told + ", worst: " + worst + (alarmed ? "; the state is ok" : "") : "";
   at("why").textContent = [s.why, s.side_why].filter(Boolean).join("; ");
   const [, word, mode] = at("permit").children;
   at("permit").className = s.permit ? "yes" : "no";
