@@ -28,10 +28,10 @@ from models.taxonomy.cut import find_kinds
 from monitor import bundle as bundles
 from monitor.bundle import Bundle
 from monitor.camera.meltpool.camera import MeltPool
-from monitor.score import load_scorer
 from monitor.taxonomy.config import Taxonomy
 from monitor.taxonomy.group import embedded, settings_of
 from monitor.taxonomy.launcher import QUIET, Task
+from monitor.taxonomy.points import means_of
 from monitor.taxonomy.records import Counts, Kept, Sample
 from monitor.taxonomy.store import Store, Writing
 from monitor.types import Pixels
@@ -162,11 +162,11 @@ def _alone(task: Task, *module: str) -> bytes:
 
 
 def parts(task: Task) -> Parts:
-    bundle = bundles.read(Path(task.bundle))
+    means = means_of(task)
     with closing(Store(Path(task.store), task.camera)) as store:
-        scorer, samples = load_scorer(bundle), store.samples()
+        samples = store.samples()
         began = time.process_time()
-        points = embedded(store, bundle, scorer, samples).points
+        points = embedded(store, means, samples).points
         seen = time.process_time()
         find_kinds(points, settings_of(task.settings))
     return Parts(seen - began, time.process_time() - seen, points.shape[1])
