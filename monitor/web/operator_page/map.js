@@ -90,19 +90,22 @@ export function colour(value) {
   return from.map((channel, i) => Math.round(channel + part * (to[i] - channel)));
 }
 
+// A layer of few frames is painted in larger squares, or nobody would see them; the worst lie on top.
+const reach = filled => filled < 100 ? 3 : filled < 600 ? 1 : 0;
+
 function paint(canvas, values) {
   const {rows, columns} = shown, side = Math.max(rows, columns), pen = canvas.getContext("2d");
   canvas.width = canvas.height = side;
   pen.clearRect(0, 0, side, side);
-  if (!values.length) return;
-  const image = pen.createImageData(columns, rows);
-  values.forEach((value, cell) => {
-    if (value === null) return;
+  const left = Math.floor((side - columns) / 2), top = Math.floor((side - rows) / 2);
+  const filled = [...values.keys()].filter(cell => values[cell] !== null).sort((a, b) => values[a] - values[b]);
+  const far = reach(filled.length);
+  for (const cell of filled) {
     // y grows upwards on the plate, and downwards on the screen
-    const to = 4 * ((rows - 1 - Math.floor(cell / columns)) * columns + cell % columns);
-    image.data.set([...colour(value), 255], to);
-  });
-  pen.putImageData(image, Math.floor((side - columns) / 2), Math.floor((side - rows) / 2));
+    const column = left + cell % columns, row = top + rows - 1 - Math.floor(cell / columns);
+    pen.fillStyle = `rgb(${colour(values[cell]).join(" ")})`;
+    pen.fillRect(column - far, row - far, 2 * far + 1, 2 * far + 1);
+  }
 }
 
 function tellPlace(event, canvas) {
