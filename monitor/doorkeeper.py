@@ -173,6 +173,9 @@ class Doorkeeper:
                     self._look()
             self._zap.close()
         except BaseException:
+            if self._closing.is_set():  # all doors are shut or being shut: there is nobody whom this keeps out
+                log.warning("the doorkeeper failed while it closed", exc_info=True)
+                return
             log.critical("the doorkeeper failed; the process ends", exc_info=True)
             logging.shutdown()
             os._exit(70)  # EX_SOFTWARE: a door without its keeper would be shut to everybody, in silence

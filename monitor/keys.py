@@ -115,7 +115,11 @@ def read_folder(folder: Path) -> tuple[dict[bytes, Path], list[KeyFileError]]:
         what = f"{folder}: is no folder; make it and put the *{PUBLIC} files of who may connect into it"
         return {}, [KeyFileError(what)]
     keys, faults = {}, []
-    for path in sorted(folder.glob("*" + PUBLIC)):
+    try:
+        paths = sorted(folder.glob("*" + PUBLIC))
+    except OSError as error:  # it went away between the two looks
+        return {}, [KeyFileError(f"{folder}: {error.strerror}")]
+    for path in paths:
         try:
             keys[read_public(path)] = path
         except KeyFileError as error:

@@ -297,3 +297,16 @@ def test_an_unfit_folder_is_refused_at_the_start(ring: Ring) -> None:
     with pytest.raises(KeyFileError, match=r"odd\.public: holds no key"):
         Doorkeeper(context, ring.own, ring.clients)
     context.term()
+
+
+def test_a_keeper_whose_sockets_go_while_it_closes_takes_no_process_with_it(
+    ring: Ring, caplog: pytest.LogCaptureFixture
+) -> None:
+    context: zmq.Context[Any] = zmq.Context()
+    keeper = Doorkeeper(context, ring.own, ring.clients)
+    keeper.guard(context.socket(zmq.PULL), "input")
+    keeper._closing.set()  # as `close` does, and the doors are still there
+    context.destroy(0)
+    keeper._thread.join(5.0)
+    assert not keeper._thread.is_alive()
+    assert "while it closed" in caplog.text
