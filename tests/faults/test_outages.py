@@ -94,7 +94,8 @@ def test_after_outages_of_every_kind_each_sink_has_every_change_in_order_and_no_
         for one in receivers.values():
             open_ones.enter_context(one)
         daemon = open_ones.enter_context(
-            Daemon(tmp_path, small_bundle.path, events=EVENTS, alarms={"flood": None}, sinks=sinks)
+            # Without recordings, of which alarms are told when they are done: all is to be said before the stop.
+            Daemon(tmp_path, small_bundle.path, events=EVENTS, alarms={"flood": None}, sinks=sinks, recorder={"mib": 0})
         )
         daemon.wait_until_listening()
         subscriber = Subscriber(broker.port)
