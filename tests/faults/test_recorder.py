@@ -148,7 +148,9 @@ def test_killed_at_random_moments_it_leaves_files_that_open_or_none(process: Pro
         process.start()
         process.have_an_event()
         wait_for(process.runs, 30)
-        wait_for(lambda: process.files(".*.part") or process.done, 30)
+        ends_s = time.monotonic() + 30  # without a pause between two looks: a write takes some ten milliseconds
+        while not (process.files(".*.part") or process.done):
+            assert time.monotonic() < ends_s
         never.wait(chance.uniform(0, LONGEST_S[kill % 2]))
         process.kill()
         half += bool(process.files(".*.part"))
@@ -158,7 +160,7 @@ def test_killed_at_random_moments_it_leaves_files_that_open_or_none(process: Pro
     process.have_an_event()
     wait_for(lambda: process.done and process.files()[-1].name.endswith(f"_{process.events}.h5"), 30)
     assert process.files(".*.part") == []
-    assert half > 0, "some were really killed while they wrote"
+    assert half > KILLS / 8, "some were really killed while they wrote"
     assert len(process.files()) + process.counts.failed["killed"] >= process.events, "each is there, or counted"
     assert len(process.files()) > KILLS / 10, "and others once they had"
     for path in process.files():
