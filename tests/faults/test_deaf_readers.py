@@ -28,7 +28,7 @@ EACH = 5  # deaf subscribers of each socket, and panels
 BROWSERS, REQUESTS = 80, 20  # deaf browsers, and how often each asks for a thousand alarms
 ANSWER_S = 5.0  # that somebody else may have to wait for the page, while what all of these ask for is put together
 P99_MS = 50.0  # no frame in a hundred may have waited for longer, unless everybody on this machine does
-GROWTH_MIB = {"side": 120, "hot": 30}  # of the side process: each alarm has one revision more, with its recording
+GROWTH_MIB = {"side": 90, "hot": 30}
 PATIENCE_S = 120.0
 
 
@@ -163,6 +163,7 @@ def sections(well: Receiver, mute: int, panel: int) -> dict[str, Any]:
         "log": {"level": "error"},
         "sinks": {"webhooks": hooks, "mqtt": [broker]},
         "opcua": {"port": panel},
+        "recorder": {"mib": 0},  # a recording is one revision more of each alarm, of which this is not about
     }
 
 
