@@ -100,8 +100,8 @@ class Writer:
         size = self._shelf.path(name).stat().st_size
         self._packed = 0.5 * self._packed + 0.5 * size / max(take.nbytes, 1)
         self._board["written"][0] += 1
-        self.count()
         self._tell(take, name)
+        self.count()
 
     def count(self) -> None:
         """Put on the board what there is."""
