@@ -1,5 +1,6 @@
 """The operator page in a real browser, at a daemon that runs: what it shows, and what is done with it."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Tab, needs_chromium, opened
+from browser import LOOK_MS, Tab, needs_chromium, opened
 from daemon import Camera, Daemon, Stream
 from frames import normal, with_spot
 
@@ -116,6 +117,12 @@ def test_the_recording_of_an_alarm_is_taken_from_its_sheet(running: tuple[Daemon
         with tab.page.expect_download() as download:
             tab.page.click("dialog a[download]")
         assert Path(download.value.path()).read_bytes().startswith(b"\x89HDF")
+        tab.page.keyboard.press("Escape")
+        for one in (daemon.folder / "journal.db.recordings").glob("*.h5"):
+            one.unlink()
+        tab.page.click(f'[data-alarm="{alarm}"]')
+        tab.page.wait_for_selector("dialog dd:has-text('removed since')")
+        assert tab.page.locator("dialog a[download]").count() == 0
 
 
 def test_the_sheet_tells_what_was_done_and_what_is_shelved_can_be_told_of_again(
@@ -206,6 +213,35 @@ def test_an_alarm_stands_above_the_last_ten_seconds_while_they_are_shown(running
         tab.page.wait_for_selector(".chart canvas")
         with tab.page.expect_response(lambda one: "span_s=10&" in one.url and one.json()["events"], timeout=10_000):
             stream.send(SPOT)
+
+
+def test_a_page_that_meets_another_version_of_the_daemon_is_loaded_anew_once_nobody_types(
+    running: tuple[Daemon, Stream],
+) -> None:
+    daemon, _ = running
+    versions = itertools.chain(["1.0", "1.1"], itertools.repeat("1.2"))
+    loads: list[object] = []
+
+    def answer(route: Any) -> None:
+        status = {**json.loads(daemon.get("/api/v1/status")[1]), "version": next(versions)}
+        body = f"retry: 50\nevent: status\ndata: {json.dumps(status)}\n\n"
+        route.fulfill(content_type="text/event-stream", body=body)
+
+    with opened(daemon.url) as tab:
+        tab.page.on("load", lambda page: loads.append(page))
+        tab.page.route("**/api/v1/live", answer)
+        tab.page.reload()
+        tab.page.keyboard.press("?")
+        tab.page.wait_for_selector("#help[open]")
+        tab.until("document.querySelector('#version').textContent.startsWith('framewatch 1.2')")
+        assert len(loads) == 1, "by hand"
+        tab.page.keyboard.press("Escape")
+        while len(loads) == 1:
+            tab.page.wait_for_timeout(LOOK_MS)
+        tab.until("document.querySelector('#version').textContent.startsWith('framewatch 1.2')")
+        with tab.page.expect_response("**/api/v1/live"):
+            pass
+        assert len(loads) == 2, "and does so once"
 
 
 def test_a_picture_that_no_other_follows_is_said_to_be_old(tmp_path: Path, small_bundle: Bundle) -> None:

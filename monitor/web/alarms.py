@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Annotated, Final, Protocol, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from monitor.alarms.figures import Figures
 from monitor.alarms.modes import Modes
 from monitor.desk import Answer
 from monitor.journal.reading import Told, Which
+from monitor.recorder.shelf import Shelf, ShelfError
 from monitor.sweep import Swept
 from monitor.web.answers import answer
 
@@ -58,6 +60,7 @@ class View(Protocol):
     def figures(self, first_t_ns: int, last_t_ns: int) -> Figures: ...
     def ask(self, target: str, asked: Asked) -> Answer: ...
     def ask_all(self, asked: AcknowledgeAll) -> Swept: ...
+    def recordings(self) -> Shelf: ...
 
 
 Kind = TypeVar("Kind")
@@ -80,7 +83,8 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
         found = view.history(request.path_params["target"])
         if not found:
             return answer({"error": "there is no such alarm"}, 404)
-        return answer({"changes": [one._asdict() for one in found]})
+        kept = _kept(found[-1].alarm.recording, view.recordings())
+        return answer({"changes": [one._asdict() for one in found], "recording_kept": kept})
 
     def sources(_: Request) -> Response:
         return answer({"modes": [{"source": source, **mode._asdict()} for (source, _), mode in view.modes().items()]})
@@ -139,6 +143,17 @@ async def asked_of(request: Request, allowed: Allowed | None, kind: type[Kind] |
         return msgspec.json.decode(await _body(request), type=kind)
     except (msgspec.DecodeError, ValueError) as error:
         return answer({"error": str(error)}, 400)
+
+
+def _kept(recording: str | None, shelf: Shelf) -> bool | None:
+    """Whether the file is still there, which goes when its turn comes; None: the alarm has none."""
+    if recording is None:
+        return None
+    try:
+        shelf.path(PurePath(recording).name)
+    except ShelfError:
+        return False
+    return True
 
 
 def _refusal(refused: Refused, **done: object) -> Response:

@@ -11,13 +11,14 @@ from daemon_example import beat, record, some_config, some_orders
 from starlette.applications import Starlette
 
 from monitor import eventlog
-from monitor.alarms.acts import AcknowledgeAll, Asked
+from monitor.alarms.acts import AcknowledgeAll, Asked, Record
 from monitor.alarms.alarm import Alarm
 from monitor.alarms.figures import Figures, figures
 from monitor.alarms.modes import Modes
 from monitor.desk import SETTLE_NS, Answer, Desk
 from monitor.journal.reading import Told, Which
 from monitor.journal.store import Journal
+from monitor.recorder.shelf import Shelf, name_of
 from monitor.sweep import Swept
 from monitor.web.alarms import BODY_MAX, routes
 
@@ -36,6 +37,10 @@ class Shown:
         self.journal = Journal(Path(config.journal), config.camera)
         self.desk = Desk(given, self.memory, self.journal, NOW_NS, T_NS)
         self.now_ns = NOW_NS + SETTLE_NS
+        self.shelf = Shelf(folder)
+
+    def recordings(self) -> Shelf:
+        return self.shelf
 
     def tell(self, *records: eventlog.EventRecord) -> None:
         for one in records:
@@ -112,6 +117,19 @@ def test_an_alarm_is_acknowledged_with_a_verdict_and_the_journal_says_by_whom(sh
         ("raised", "", ""),
         ("acknowledged", "ann", "a splash"),
     ]
+
+
+def test_of_a_recording_it_is_said_whether_the_file_is_still_there(shown: Shown, raised: str) -> None:
+    def kept() -> Any:
+        return shown.get(f"/api/v1/alarms/{raised}").json()["recording_kept"]
+
+    assert kept() is None
+    path = shown.shelf.folder / name_of(T_NS, "hot-1", 1)
+    path.write_bytes(b"frames")
+    shown.ask(raised, Record(str(path)))
+    assert kept() is True
+    path.unlink()
+    assert kept() is False
 
 
 def test_an_acknowledgement_leaves_on_the_alarm_socket(shown: Shown, raised: str) -> None:

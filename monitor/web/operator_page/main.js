@@ -11,10 +11,13 @@ import {showAge, showLive} from "./pictures.js";
 import {whenChanged} from "./sheet.js";
 
 const PATIENCE_MS = 3500, LOOK_MS = 500, AGAIN_MS = 1500;
-let heard_ms = 0, stream = null, opened_ms = 0, latest = null;
+let heard_ms = 0, stream = null, opened_ms = 0, latest = null, version = null;
 
 function show(status) {
   heard_ms = Date.now();
+  version ??= status.version;
+  // Another version of the daemon has another page; who is typing ends first.
+  if (status.version !== version && !document.querySelector("dialog[open]")) location.reload();
   latest = status;
   showLost(null);
   showState(status);

@@ -97,9 +97,11 @@ export async function openAlarm(alarm) {
     if (now.rev <= rev) return;
     rev = now.rev;
     facts(list, alarmFacts(now));
-    if (now.recording) list.append(element("dt", "recording"), recordingOf(now));
+    const recorded = now.recording && recordingOf(now);
+    if (recorded) list.append(element("dt", "recording"), recorded);
     back.hidden = !now.shelved;
-    get(`alarms/${now.id}`).then(({changes}) => {
+    get(`alarms/${now.id}`).then(({changes, recording_kept}) => {
+      if (recorded && recording_kept === false) recorded.replaceChildren(fileOf(now), element("p", "removed since, to make room for newer ones", "none"));
       history.replaceChildren(...told(changes));
       if (changes.length) showNow(changes.at(-1).alarm);  // the list may not have heard of it yet
     }, () => {});
@@ -114,8 +116,10 @@ export async function openAlarm(alarm) {
 // What is on the sheet as it is now: what was done about an alarm, its end, its recording.
 export const renewSheet = alarms => renew(alarms);
 
+const fileOf = alarm => alarm.recording.split("/").at(-1);
+
 function recordingOf(alarm) {
-  const file = alarm.recording.split("/").at(-1), cell = element("dd");
+  const file = fileOf(alarm), cell = element("dd");
   cell.append(element("a", file, "", {href: "api/v1/recordings/" + encodeURIComponent(file), download: file}));
   return cell;
 }
