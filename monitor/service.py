@@ -131,9 +131,7 @@ def run(config: Config, source: str) -> int:
     stopping = threading.Event()
     _stop_on_signals(stopping)
     notifier = notify.of_this_process()
-    side, hot = Child("side", orders, {}), Child("hot", orders, MALLOC)
-    recorded = config.recorder.on and bundle is not None
-    recorder = Child("recorder.process", orders, {}) if recorded else None
+    side, hot, recorder = Child("side", orders, {}), Child("hot", orders, MALLOC), recorder_of(orders)
     side.start(time.monotonic())
     hot.start(time.monotonic())
     if recorder is not None:
@@ -148,6 +146,12 @@ def run(config: Config, source: str) -> int:
         if recorder is not None:
             recorder.stop(RECORDER_STOP_S)  # before the side process, which tells which alarm has a recording
         side.stop(SIDE_STOP_S)
+
+
+def recorder_of(orders: Orders) -> Child | None:
+    """The recorder's process, where anything is judged and to be recorded."""
+    recorded = orders.config.recorder.on and orders.bundle is not None
+    return Child("recorder.process", orders, {}) if recorded else None
 
 
 def frame_of(bundle: Bundle | None) -> tuple[int, int, PixelType]:

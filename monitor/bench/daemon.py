@@ -1,4 +1,4 @@
-"""The real daemon, with the measuring process as its supervisor: so it sees the shared memory of the two others."""
+"""The real daemon, with the measuring process as its supervisor: so it sees the shared memory of the others."""
 
 import os
 import socket
@@ -15,6 +15,8 @@ from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.ledger import LedgerSnapshot
 from monitor.orders import open_memory
+from monitor.recorder import board
+from monitor.recorder.board import Counts
 from monitor.ring import Ring
 from monitor.vitals import STATES, read_text
 
@@ -23,18 +25,18 @@ START_S: Final = 120.0
 LOOK_S: Final = 0.01
 HOT_STOP_S: Final = 15.0
 INTERRUPTED_STOP_S: Final = 4.0
-NAMES: Final = ("hot", "side")
 
 
 class Use(NamedTuple):
-    """What the two processes have used so far, or at the moment."""
+    """What each process has used so far, or at the moment."""
 
     hot: float
     side: float
+    recorder: float = 0.0  # 0: there is none
 
 
 class Daemon:
-    """Both processes of *config*, as `framewatch run` starts them. Use it as a context manager.
+    """The processes of *config*, as `framewatch run` starts them. Use it as a context manager.
 
     A process that dies is not restarted: what is measured would be something else. `look` then raises BenchError.
     """
@@ -47,6 +49,7 @@ class Daemon:
         self.ring = Ring(self._memory.ring)
         self._side = service.Child("side", self._orders, {})
         self._hot = service.Child("hot", self._orders, service.MALLOC)
+        self._recorder = service.recorder_of(self._orders)
         self.started_s = 0.0
         self.ring_bytes = service.ring_bytes(config, bundle)
 
@@ -54,6 +57,8 @@ class Daemon:
         self.started_s = time.monotonic()
         self._side.start(self.started_s)
         self._hot.start(self.started_s)
+        if self._recorder is not None:
+            self._recorder.start(self.started_s)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -61,6 +66,8 @@ class Daemon:
             # After an error nobody waits for the last frames to be judged.
             self._hot.stop(HOT_STOP_S if error is None else INTERRUPTED_STOP_S)
         finally:
+            if self._recorder is not None:
+                self._recorder.stop(service.RECORDER_STOP_S if error is None else INTERRUPTED_STOP_S)
             self._side.stop(service.SIDE_STOP_S)
             os.close(self._orders.memory_fd)
             os.close(self._orders.wake_fd)
@@ -77,9 +84,9 @@ class Daemon:
 
     def look(self) -> None:
         """Raises BenchError where one of the processes has ended."""
-        for name, child in zip(NAMES, (self._hot, self._side), strict=True):
-            if (status := child.look(time.monotonic())) is not None:
-                raise BenchError(f"the {name} process of the daemon ended with status {status}")
+        for child in (self._hot, self._side, self._recorder):
+            if child is not None and (status := child.look(time.monotonic())) is not None:
+                raise BenchError(f"the daemon's process {child.name} ended with status {status}")
 
     def wait_until(self, holds: Callable[[], bool], patience_s: float) -> float | None:
         """Seconds until *holds*, None where it does not within *patience_s*."""
@@ -95,6 +102,20 @@ class Daemon:
         """Until the network is loaded and the camera's socket open; False where it never is."""
         return self.wait_until(lambda: service.is_ready(self._memory), START_S) is not None
 
+    def wait_until_recording(self) -> bool:
+        """Until the recorder has begun, where there is to be one; False where it never does."""
+        if self._recorder is None:
+            return True
+        return self.wait_until(lambda: bool(self._memory.recorder["pid"][0]), START_S) is not None
+
+    def has_recorded_all(self) -> bool:
+        """Whether of each event so far there is a recording, or it is given up."""
+        return int(self._memory.recorder["cursor"][0]) == int(self._memory.log["count"][0])
+
+    def recorded(self) -> Counts:
+        """What the recorder has counted so far."""
+        return board.counts(self._memory.recorder)
+
     def first_judged_ns(self) -> int | None:
         """When the first frame of all was judged, as long as it is in the ring; None before."""
         batch = self.ring.view(0, self.ring.until_wrap(0, self.ring.written))
@@ -109,9 +130,9 @@ class Daemon:
         """Resident memory of each process, the shared one not counted."""
         return Use(*(_resident_mib(pid) for pid in self._pids()))
 
-    def _pids(self) -> tuple[int, int]:
-        vitals = self._memory.vitals
-        return int(vitals["hot_pid"][0]), int(vitals["side_pid"][0])
+    def _pids(self) -> list[int]:
+        vitals, recorder = self._memory.vitals, int(self._memory.recorder["pid"][0])
+        return [int(vitals["hot_pid"][0]), int(vitals["side_pid"][0]), *([recorder] if recorder else [])]
 
 
 def free_ports(count: int) -> list[int]:

@@ -135,7 +135,7 @@ def _condition(plan: Plan, subject: Subject, folder: Path, count: int, say: Say)
             delays = session.delays(at_hz, config.outputs.permit) if at_hz else None
             resident = daemon.resident_mib()
             ring_s = daemon.ring.slots / most_hz
-    resources = Resources(start_s, resident.hot, resident.side, daemon.ring_bytes / 2**20, ring_s, idle_cores)
+    resources = Resources(start_s, *resident, daemon.ring_bytes / 2**20, ring_s, idle_cores)
     found = Condition(
         competing=count,
         ceilings=ceilings,
@@ -212,6 +212,8 @@ class _Session:
             if time.monotonic() > deadline:
                 raise BenchError(f"the daemon judges none of the frames: it is {self._daemon.told_state()}")
             self._camera.send(Order(WARM_HZ, WARM_FRAMES), self._daemon.look)
+        if not self._daemon.wait_until_recording():
+            raise BenchError("the recorder did not begin")
         return judged_ns / 1e9 - self._daemon.started_s
 
     def idle_cores(self) -> float:

@@ -63,9 +63,10 @@ class Resources(msgspec.Struct, frozen=True):
     start_s: float  # from the start of its processes to the first frame judged
     hot_mib: float
     side_mib: float
+    recorder_mib: float
     ring_mib: float
     ring_s: float  # of frames at the highest rate tried
-    idle_cores: float  # processor time a second without frames, both processes
+    idle_cores: float  # processor time a second without frames, all processes
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -85,11 +85,13 @@ _RESOURCES: Final = (
     "from start to the first frame judged",
     "memory, judging process",
     "memory, side process",
+    "memory, recorder",
     "memory, shared ring",
     "... frames in it at the highest rate tried",
     "processor without frames",
     "processor at the rate of the delays: judging process",
     "... side process",
+    "... recorder",
     "... camera process, which is not the daemon's",
 )
 
@@ -97,11 +99,12 @@ _RESOURCES: Final = (
 def _resource_cells(condition: Condition) -> list[str]:
     found, delays = condition.resources, condition.delays
     trial = delays.trial if delays else None
-    busy = [trial.cores_hot, trial.cores_side, trial.cores_camera] if trial else [None] * 3
+    busy = [trial.cores_hot, trial.cores_side, trial.cores_recorder, trial.cores_camera] if trial else [None] * 4
     return [
         f"{found.start_s:.1f} s",
         f"{found.hot_mib:.0f} MiB",
         f"{found.side_mib:.0f} MiB",
+        f"{found.recorder_mib:.0f} MiB",
         f"{found.ring_mib:.0f} MiB",
         f"{found.ring_s:.1f} s",
         *("-" if share is None else f"{100 * share:.1f} % of a core" for share in (found.idle_cores, *busy)),

@@ -48,6 +48,7 @@ class Trial(msgspec.Struct, frozen=True):
     camera_late_ms: float  # how far the camera process was behind its schedule at the most
     cores_hot: float  # processor time a second
     cores_side: float
+    cores_recorder: float
     cores_camera: float
     held: bool
     why: str  # not; empty where it was held
@@ -131,6 +132,7 @@ def decide(rate_hz: float, sent: Sent, found: Account, drained_s: float | None, 
         camera_late_ms=sent.late_s * 1e3,
         cores_hot=cores.hot,
         cores_side=cores.side,
+        cores_recorder=cores.recorder,
         cores_camera=sent.cpu_s / sent.seconds if sent.seconds else 0.0,
         held=not reasons,
         why="; ".join(reasons),

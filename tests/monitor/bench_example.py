@@ -21,6 +21,7 @@ TRIAL = Trial(
     camera_late_ms=1.0,
     cores_hot=0.7,
     cores_side=0.01,
+    cores_recorder=0.02,
     cores_camera=0.05,
     held=True,
     why="",
@@ -47,7 +48,7 @@ def condition(competing: int = 0, delays: DelaysAt | None = DELAYS, held_hz: flo
         searched=True,
         trials=[TRIAL, TOO_FAST],
         delays=delays,
-        resources=Resources(2.5, 365.0, 138.0, 256.0, 4.0, 0.02),
+        resources=Resources(2.5, 365.0, 138.0, 80.0, 256.0, 4.0, 0.02),
     )
 
 

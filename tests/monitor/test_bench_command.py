@@ -81,6 +81,7 @@ def test_a_rate_is_measured_shown_and_written(small_bundle: Bundle, tmp_path: Pa
     assert [row.batch for row in found.scoring] == [1, 8, 32] * 2
     assert [row.batch for row in found.naive] == [1, 8]
     assert found.resources.hot_mib > found.resources.side_mib > 0
+    assert found.resources.recorder_mib > 0
     assert found.resources.start_s > 0
     assert "sent to permit false, alone" in out
     assert drawn.read_text().startswith("<svg")
@@ -92,7 +93,7 @@ def test_a_rate_is_measured_shown_and_written(small_bundle: Bundle, tmp_path: Pa
     ("number", "at", "options", "processes"),
     [
         (signal.SIGTERM, "naive loop", ("--quick", "--busy"), 2),  # the command and a competitor
-        (signal.SIGINT, "searching", SHORT, 4),  # a camera and the daemon's two beside the command
+        (signal.SIGINT, "searching", SHORT, 5),  # a camera and the daemon's three beside the command
     ],
 )
 def test_whoever_interrupts_it_leaves_no_process_behind(
