@@ -165,12 +165,10 @@ def _camera_arguments(scene: Scene, ports: Ports, count: int, truth: Path) -> li
 
 def calibrated(scene: Scene) -> Bundle:
     """The bundle of an earlier demonstration, where it was made of the same frames in the same way, or a new one."""
-    path = scene.folder / "bundle"
-    runs = _runs(scene, range(scene.groups), scene.group_frames)
-    stretches = _runs(scene, range(scene.groups, scene.groups + scene.stretches), scene.stretch_frames)
+    path, last = scene.folder / "bundle", scene.groups + scene.stretches
     with contextlib.suppress(BundleError):
         bundle = bundles.read(path)
-        if _is_of(bundle, [*runs, *stretches], scene):
+        if _is_of(bundle, scene):
             screen.say(f"[1/4] using the calibration of the last demonstration ({path}; remove it to train anew)")
             return bundle
     total, clean = scene.groups * scene.group_frames, scene.stretches * scene.stretch_frames
@@ -178,6 +176,8 @@ def calibrated(scene: Scene) -> Bundle:
         f"[1/4] training on {total} normal frames of {scene.groups} simulated runs, limits on {clean} of "
         f"{scene.stretches} others"
     )
+    runs = _runs(scene, range(scene.groups), scene.group_frames)
+    stretches = _runs(scene, range(scene.groups, last), scene.stretch_frames)
     with screen.training() as progress:
         bundle = calibrate(
             runs,
@@ -209,14 +209,20 @@ def _tell_limits(bundle: Bundle) -> None:
     screen.say(f"      report {bundle.path / bundles.REPORT}")
 
 
-def _is_of(bundle: Bundle, runs: list[Recording], scene: Scene) -> bool:
-    """Whether *bundle* was made by this program, of these frames, with these settings."""
+def _is_of(bundle: Bundle, scene: Scene) -> bool:
+    """Whether *bundle* was made by this program, of the frames of *scene*, with its settings.
+
+    Frames are those of its first and its last run: a simulation that has changed shows in any of them.
+    """
     made, wanted = bundle.manifest, scene.calibration
     same_settings = all(made.training[name] == getattr(wanted, name) for name in ("latent", "max_steps", "seed"))
     asked = made.budget and (made.budget.asked_per_hour, made.budget.k, made.budget.n, made.budget.rate_hz)
     same_rate = asked == (wanted.false_alarms_per_hour, scene.events.k, scene.events.n, scene.rate_hz)
-    frames = {digest(run.frames) for run in runs}
-    same_frames = {group.sha256 for group in made.groups} == frames
+    total = scene.groups * scene.group_frames + scene.stretches * scene.stretch_frames
+    last = scene.groups + scene.stretches - 1
+    ends = [*_runs(scene, [0], scene.group_frames), *_runs(scene, [last], scene.stretch_frames)]
+    has_all = sum(group.frames for group in made.groups) == total
+    same_frames = has_all and {digest(run.frames) for run in ends} <= {group.sha256 for group in made.groups}
     return made.program == monitor.__version__ and same_settings and same_rate and same_frames
 
 

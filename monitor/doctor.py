@@ -289,4 +289,7 @@ def _clock() -> Finding:
 
 
 def _span(hours: float) -> str:
-    return f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.3g} minutes"
+    if hours >= 1:
+        return f"{hours:.3g} h"
+    minutes = f"{60 * hours:.3g}"
+    return f"{minutes} minute{'s' * (minutes != '1')}"

@@ -323,7 +323,7 @@ def _budget_warnings(found: ActionLimits, demand: Demand, layer_frames: int) -> 
     if found.record.block_frames < layer_frames:
         told.append(
             f"blocks of {found.record.block_frames} frames are shorter than a layer of {layer_frames}: what recurs in "
-            f"every layer may make them alike; {BLOCKS_MIN} layers and a quarter more would do"
+            f"every layer may make them alike; {BLOCKS_MIN} layers, and a quarter more for what is cut off, would do"
         )
     told += _stop_warnings(found, demand)
     if shift is None:

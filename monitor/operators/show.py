@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import msgspec
 
@@ -59,6 +60,9 @@ def alarms(found: Sequence[Alarm], count: int, unacknowledged: int) -> None:
     grouped = any(alarm.group for alarm in found)
     if grouped:
         table.add_column("behind flood alarm", no_wrap=True)
+    recorded = any(alarm.recording for alarm in found)
+    if recorded:
+        table.add_column("recording", no_wrap=True)
     for alarm in found:
         table.add_row(
             alarm.id,
@@ -71,6 +75,7 @@ def alarms(found: Sequence[Alarm], count: int, unacknowledged: int) -> None:
             str(alarm.frames_over),
             f"{alarm.peak.ratio:.2f}" if alarm.peak else "",
             *([alarm.group or ""] if grouped else []),
+            *([PurePath(alarm.recording or "").name] if recorded else []),
         )
     screen.out.print(table)
     return None

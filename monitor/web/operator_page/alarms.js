@@ -1,11 +1,11 @@
 // Alarms: what is open, what nobody has acknowledged, what was lately; the list is as long as the page can bear.
 
-import {at, count, element, moment, ratio, SIGNS, PRIORITIES, words} from "./dom.js";
+import {at, count, element, isHushed, moment, ratio, SIGNS, PRIORITIES, words} from "./dom.js";
 import {get} from "./server.js";
 import {openAlarm, openMode, renewSheet} from "./sheet.js";
 
 const ROWS = 60, LATELY = 12, ASKED = 40, REFRESH_MS = 10000;
-let signature = "", asked_ms = 0, shown = [], last = "", asking = false;
+let signature = "", asked_ms = 0, shown = [], last = "", unacked = 0, asking = false;
 
 export const selected = () => shown.find(one => one.id === document.activeElement?.dataset?.alarm) || shown[0];
 
@@ -22,7 +22,7 @@ function urgent(a, b) {
 function row(alarm) {
   const over = alarm.state === "cleared", made = element("button", undefined, "alarm " + alarm.priority, {type: "button"});
   made.classList.toggle("over", over);
-  made.classList.toggle("new", !alarm.acked);
+  made.classList.toggle("new", !alarm.acked && !isHushed(alarm));
   made.dataset.alarm = alarm.id;
   const more = [alarm.priority + (over ? ", over" : ""), alarm.peak ? ratio(alarm.peak.ratio) : "",
     alarm.frames_over ? count(alarm.frames_over) + " frames over" : "", alarm.layer === null ? "" : "layer " + alarm.layer,
@@ -58,7 +58,8 @@ function draw(alarms, full = false, modes = []) {
     ...group("over, and not acknowledged", waiting, full ? "older ones: framewatch alarms list" : ""),
     ...group("lately", rest.slice(0, LATELY))];
   at("alarm-list").replaceChildren(...(parts.length ? parts : [element("p", "None.", "none")]));
-  at("ack-all").hidden = alarms.filter(one => !one.acked).length < 2;
+  unacked = alarms.filter(one => !one.acked).length;
+  at("ack-all").hidden = unacked < 2;
   if (focus) document.querySelector(`.alarm[data-alarm="${focus}"]`)?.focus();
   renewSheet(alarms);
 }
@@ -87,6 +88,7 @@ export function refreshAlarms() {
 }
 
 export const newest = () => last;
+export const unacknowledged = () => unacked;
 
 export function move(by) {
   const rows = [...document.querySelectorAll(".alarm")], here = rows.indexOf(document.activeElement);

@@ -4,7 +4,7 @@ import {at, element, few, hue, ratio, clock, words, PRIORITIES, SIGNS} from "./d
 import {get} from "./server.js";
 
 const SPANS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"], [28800, "8 h"]];
-const LIVE_S = 60, BINS = 600, AGAIN_MS = 2000, LABEL_PX = 13, TICKS = [0, 1, 2, 5, 10, 20, 50, 100, 1000];
+const LIVE_S = 60, BINS = 600, AGAIN_MS = 2000, LABEL_PX = 13, LANE_PX = 14, TICKS = [0, 1, 2, 5, 10, 20, 50, 100, 1000];
 const panels = new Map();
 let span_s = 60, shown = null, asked_ms = 0, asking = false, hover = null, alarms = "", due = false;
 
@@ -122,15 +122,15 @@ function draw({label, canvas}, name, chart) {
   const pen = canvas.getContext("2d");
   pen.setTransform(dots, 0, 0, dots, 0, 0);
   pen.clearRect(0, 0, width, tall);
-  const lane = 14, most = highest(chart), x = t => width * (t - shown.first_t_ns) / (shown.last_t_ns - shown.first_t_ns);
-  const y = value => tall - 1 - (tall - lane - 2) * Math.min(height(value, most), 1);
+  const most = highest(chart), x = t => width * (t - shown.first_t_ns) / (shown.last_t_ns - shown.first_t_ns);
+  const y = value => tall - 1 - (tall - LANE_PX - 2) * Math.min(height(value, most), 1);
   grid(pen, width, y, most);
   bars(pen, chart, x, y);
   marks(pen, x, width);
   const here = hover === null ? null : Math.min(Math.floor(hover * chart.high.length), chart.high.length - 1);
   if (here !== null) {
     pen.strokeStyle = hue("text");
-    pen.strokeRect(width * hover, lane, 0, tall - lane);
+    pen.strokeRect(width * hover, LANE_PX, 0, tall - LANE_PX);
   }
   tell(label.lastChild, chart, here);
   canvas.setAttribute("aria-label", `${words(name)} over ${span_s} s: ${label.lastChild.textContent}`);
@@ -154,7 +154,7 @@ function grid(pen, width, y, most) {
     pen.stroke();
     pen.setLineDash([]);
     pen.fillStyle = hue("dim");
-    if (!tick || named - y(tick) < LABEL_PX) continue;
+    if (!tick || named - y(tick) < LABEL_PX || y(tick) - LABEL_PX < LANE_PX) continue;
     pen.fillText(tick === 1 ? "limit" : "× " + tick, 2, y(tick) - 2);
     named = y(tick);
   }

@@ -26,6 +26,9 @@ export function facts(list, rows) {
 export const SIGNS = {critical: "◆", high: "▲", medium: "■", low: "●"};
 export const PRIORITIES = ["low", "medium", "high", "critical"];
 
+// Of what people are not told as usual: shelved, suppressed (also behind a flood), out of service.
+export const isHushed = alarm => alarm.shelved || alarm.suppressed || alarm.out_of_service;
+
 export const count = n => Math.round(n).toLocaleString("en-US").replaceAll(",", "\u202f");
 export const few = (x, digits = 3) => x === null || x === undefined ? "–" : Number(x.toPrecision(digits)).toString();
 export const words = text => text.replaceAll("_", " ");

@@ -1,21 +1,24 @@
 // The large state, the permit, and the banner that says that what is shown is old.
 
-import {at, clock, say, PRIORITIES, SIGNS} from "./dom.js";
+import {at, clock, isHushed, say, PRIORITIES, SIGNS} from "./dom.js";
 
 const SIGN_OF = {ok: "✓", idle: "–", starting: "…", stopping: "…", uncalibrated: "?", stale: "◷", degraded: "▲", blind: "✕"};
 
 export function showState(s) {
   document.body.dataset.state = s.state;
-  const worst = PRIORITIES[Math.max(-1, ...s.alarms.map(one => PRIORITIES.indexOf(one.priority)))] || "";
+  const loud = s.alarms.filter(one => !isHushed(one)), hushed = s.alarms.length - loud.length;
+  const worst = PRIORITIES[Math.max(-1, ...loud.map(one => PRIORITIES.indexOf(one.priority)))] || "";
   document.body.dataset.alarm = worst;
-  const number = s.alarms.length, told = number + (number > 1 ? " alarms open" : " alarm open");
+  const told = loud.length + (loud.length > 1 ? " alarms open" : " alarm open");
+  const others = hushed ? hushed + (worst ? " more" : hushed > 1 ? " alarms" : " alarm") + " shelved or suppressed" : "";
   document.title = (worst ? SIGNS[worst] + " " + told + " – " : "") + s.state + " – " + s.camera;
   at("camera").textContent = s.camera + (s.context ? " · " + s.context : "");
   // Who reads from three metres reads one word: where all is well but for what was found, that is the alarm.
   const alarmed = worst && s.state === "ok";
   say(at("word"), alarmed ? "alarm" : s.state);
   say(document.querySelector("#state .sign"), alarmed ? SIGNS[worst] : SIGN_OF[s.state] || "");
-  at("open").textContent = worst ? told + ", worst: " + worst + (alarmed ? "; the state is ok" : "") : "";
+  const shown = [worst && told + ", worst: " + worst, others, alarmed && "the state is ok"].filter(Boolean).join("; ");
+  say(at("open"), shown);
   at("why").textContent = [s.why, s.side_why].filter(Boolean).join("; ");
   const [, word, mode] = at("permit").children;
   at("permit").className = s.permit ? "yes" : "no";

@@ -1,6 +1,6 @@
 // What the keyboard does, and the page that says so.
 
-import {move, newest, selected} from "./alarms.js";
+import {move, newest, selected, unacknowledged} from "./alarms.js";
 import {chooseNth} from "./charts.js";
 import {at, element} from "./dom.js";
 import {stepLayer} from "./map.js";
@@ -18,8 +18,7 @@ const KEYS = [
 const ACTS = Object.assign({}, ...KEYS.map(([, , acts]) => acts));
 
 export function acknowledgeAll() {
-  const rows = document.querySelectorAll(".alarm.new").length;
-  if (newest()) openAll(newest(), rows);
+  if (newest()) openAll(newest(), unacknowledged());
 }
 
 function help() {

@@ -110,7 +110,8 @@ export async function openAlarm(alarm) {
   showNow(alarm);
   sheet.onclose = () => document.querySelector(`.alarm[data-alarm="${alarm.id}"]`)?.focus();  // the list may be another by now
   show(sheet);
-  get(`alarms/${alarm.id}/picture`).then(one => pictures(box, one), error => { note.textContent = error.message; });
+  if (!alarm.peak) note.textContent = "It is about no frame.";
+  else get(`alarms/${alarm.id}/picture`).then(one => pictures(box, one), error => { note.textContent = error.message; });
 }
 
 // What is on the sheet as it is now: what was done about an alarm, its end, its recording.
