@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,21 @@ def journal(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> list[dict[str
     assert cli.main(["alarms", "list", "--json", "--config", str(daemon.config)]) == 0
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
     return found
+
+
+def status_of(daemon: Daemon) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(daemon.get("/api/v1/status")[1])
+    return found
+
+
+def tell(tab: Tab, status: Callable[[], dict[str, Any]]) -> None:
+    """From the next connection on have the page hear another *status*, twenty times a second."""
+
+    def answer(route: Any) -> None:
+        body = f"retry: 50\nevent: status\ndata: {json.dumps(status())}\n\n"
+        route.fulfill(content_type="text/event-stream", body=body)
+
+    tab.page.route("**/api/v1/live", answer)
 
 
 def raise_alarm(tab: Tab, stream: Stream) -> str:
@@ -215,21 +230,39 @@ def test_an_alarm_stands_above_the_last_ten_seconds_while_they_are_shown(running
             stream.send(SPOT)
 
 
+def test_what_is_shelved_or_suppressed_is_counted_and_not_what_the_large_word_speaks_of(
+    running: tuple[Daemon, Stream],
+) -> None:
+    daemon, stream = running
+    with opened(daemon.url) as tab:
+        raise_alarm(tab, stream)
+        alarm = json.loads(daemon.get("/api/v1/alarms?limit=1")[1])["alarms"][0]
+        loud = {**alarm, "id": "A", "priority": "high", "state": "active"}
+        hushed = {**alarm, "id": "B", "priority": "critical", "state": "active", "suppressed": True}
+        told = [{**status_of(daemon), "state": "ok", "alarms": [loud, hushed]}]
+        tell(tab, lambda: told[0])
+        tab.page.reload()
+        tab.until("document.querySelector('#word').textContent === 'alarm'")
+        assert (
+            tab.page.inner_text("#open") == "1 alarm open, worst: high; 1 more shelved or suppressed; the state is ok"
+        )
+        tab.page.wait_for_selector('[data-alarm="B"]')
+        assert tab.page.locator('.alarm.new[data-alarm="A"]').count() == 1
+        assert tab.page.locator('.alarm.new[data-alarm="B"]').count() == 0
+        told[0] = {**told[0], "alarms": [hushed]}
+        tab.until("document.querySelector('#word').textContent === 'ok'")
+        assert tab.page.inner_text("#open") == "1 alarm shelved or suppressed"
+
+
 def test_a_page_that_meets_another_version_of_the_daemon_is_loaded_anew_once_nobody_types(
     running: tuple[Daemon, Stream],
 ) -> None:
     daemon, _ = running
     versions = itertools.chain(["1.0", "1.1"], itertools.repeat("1.2"))
     loads: list[object] = []
-
-    def answer(route: Any) -> None:
-        status = {**json.loads(daemon.get("/api/v1/status")[1]), "version": next(versions)}
-        body = f"retry: 50\nevent: status\ndata: {json.dumps(status)}\n\n"
-        route.fulfill(content_type="text/event-stream", body=body)
-
     with opened(daemon.url) as tab:
         tab.page.on("load", lambda page: loads.append(page))
-        tab.page.route("**/api/v1/live", answer)
+        tell(tab, lambda: {**status_of(daemon), "version": next(versions)})
         tab.page.reload()
         tab.page.keyboard.press("?")
         tab.page.wait_for_selector("#help[open]")

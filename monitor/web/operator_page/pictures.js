@@ -33,7 +33,8 @@ export function pictures(box, picture) {
 export function showAge(status) {
   const old = shown_t_ns > 0 && status.t_ns - shown_t_ns > OLD_NS;
   at("live").classList.toggle("old", old);
-  const none = status.bundle ? "no frame judged yet" : "without a bundle nothing is judged";
+  const none = !status.bundle ? "without a bundle nothing is judged"
+    : status.ledger.judged ? "waiting for the first picture" : "no frame judged yet";
   at("live-what").textContent = old ? "no other frame since " + clock(shown_t_ns) : shown_t_ns ? LIVE : none;
 }
 
