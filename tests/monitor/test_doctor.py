@@ -99,7 +99,7 @@ def test_an_extrapolated_budget_is_told_with_the_hours_that_would_support_it(con
     agreed = msgspec.structs.replace(config, bundle=str(promising.path), events=EVENTS, input=right, calibration=asked)
     seen = found(agreed, "bundle")
     assert "limits extrapolated" in seen.found
-    assert "let the daemon judge 1 minutes, then 'framewatch recalibrate'" in seen.remedy
+    assert "let the daemon judge 1 minute, then 'framewatch recalibrate'" in seen.remedy
 
 
 def test_an_interlock_without_a_budget_of_stops_is_a_warning(config: Config, promising: Bundle) -> None:

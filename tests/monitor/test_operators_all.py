@@ -16,6 +16,7 @@ from monitor.alarms.life import Rules
 from monitor.config import Config
 from monitor.journal.reader import Reader
 from monitor.journal.store import Journal
+from monitor.operators import show
 from monitor.web import token
 
 FLOODED = Rules(flood=FloodRule(begins_above=2, ends_below=1))
@@ -79,6 +80,16 @@ def test_a_list_without_a_flood_has_no_column_for_it(config: Path, capsys: pytes
     assert "2 alarms, 1 unacknowledged; newest first" in capsys.readouterr().out
     assert run(config, "list", "--state", "active") == 0
     assert capsys.readouterr().out.startswith("1 alarm, 1 unacknowledged; newest first"), "of those, and not of all"
+
+
+def test_a_list_names_the_files_of_those_that_were_recorded(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reader = Reader(config.parent / "framewatch.db", "melt")
+    first, second = reader.alarms(2)
+    reader.close()
+    show.alarms([msgspec.structs.replace(first, recording="/somewhere/else/peak.h5"), second], 2, 2)
+    _, headings, *rows = capsys.readouterr().out.splitlines()
+    assert "recording" in headings
+    assert [("peak.h5" in row, "somewhere" in row) for row in rows if row] == [(True, False), (False, False)]
 
 
 class TestWithoutADaemon:
