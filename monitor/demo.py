@@ -146,6 +146,7 @@ def show(scene: Scene) -> int:
             screen.say(f"the camera failed:\n{camera_log.read_text().strip()}")
             return 1
         status = _wait_until_judged(ports, count)
+        listen_to_the_last(listener)
     return _summarise(status, count, _alarms(scene), truth)
 
 
@@ -314,25 +315,33 @@ def _wait_until_listening(listener: "zmq.Socket[bytes]", daemon: "subprocess.Pop
 
 
 def listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]", daemon: "subprocess.Popen[bytes]") -> bool:
-    """Tell each alarm as it is raised, until the camera has ended and the last alarms have had their time.
+    """Tell each alarm as it is raised, until the camera has ended.
 
     False where the *daemon* ends first: nobody is left to tell of any.
     """
-    end_s: float | None = None
-    while end_s is None or time.monotonic() < end_s:
+    while camera.poll() is None:
         if daemon.poll() is not None:
             return False
-        if end_s is None and camera.poll() is not None:
-            end_s = time.monotonic() + LAST_ALARMS_S
-        if listener.poll(100):
-            topic, body = listener.recv_multipart()
-            if topic.startswith(b"alarm"):
-                alarm = msgspec.json.decode(body, type=Alarm)
-                if (
-                    end_s is None or alarm.source not in SERVICE_SOURCES
-                ):  # that a camera which has ended is silent is no news
-                    _tell(alarm)
+        if (alarm := _heard(listener)) is not None:
+            _tell(alarm)
     return True
+
+
+def listen_to_the_last(listener: "zmq.Socket[bytes]") -> None:
+    """Tell the alarms of frames that were judged after the camera had ended; that it is silent is no news."""
+    ends_s = time.monotonic() + LAST_ALARMS_S
+    while time.monotonic() < ends_s:
+        alarm = _heard(listener)
+        if alarm is not None and alarm.source not in SERVICE_SOURCES:
+            _tell(alarm)
+
+
+def _heard(listener: "zmq.Socket[bytes]") -> Alarm | None:
+    """The next alarm, where one comes soon."""
+    if not listener.poll(100):
+        return None
+    topic, body = listener.recv_multipart()
+    return msgspec.json.decode(body, type=Alarm) if topic.startswith(b"alarm") else None
 
 
 def _tell(alarm: Alarm) -> None:

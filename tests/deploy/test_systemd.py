@@ -42,6 +42,13 @@ def test_systemd_finds_nothing_wrong(instance: Path) -> None:
     assert analyze("verify", str(instance)).strip() == ""
 
 
+def test_what_may_be_chosen_needs_no_more_than_its_comment_sign_taken_away(instance: Path) -> None:
+    chosen, choices = re.subn(r"^#(?=[A-Z]\w*=)", "", instance.read_text(), flags=re.MULTILINE)
+    assert choices >= 8
+    instance.write_text(chosen)
+    assert analyze("verify", str(instance)).strip() == ""
+
+
 def test_what_it_is_exposed_to_is_ok(instance: Path) -> None:
     said = analyze("security", "--offline=true", "--no-pager", str(instance))
     found = re.search(r"Overall exposure level for framewatch@melt.service: ([\d.]+) (\w+)", said)
@@ -61,7 +68,7 @@ def test_a_wrong_configuration_is_not_tried_again_and_everything_else_is() -> No
 
 
 def test_it_waits_longer_than_the_daemon_takes_to_stop_and_tells_the_supervisor_alone() -> None:
-    stop_s = Config().drain_s + 10.0 + service.SIDE_STOP_S
+    stop_s = Config().drain_s + 10.0 + service.RECORDER_STOP_S + service.SIDE_STOP_S
     assert float(value("TimeoutStopSec")) > stop_s
     assert (value("KillMode"), value("KillSignal")) == ("mixed", "SIGTERM")
 
