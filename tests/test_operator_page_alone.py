@@ -28,7 +28,8 @@ LEDGER = {
 STATUS: dict[str, Any] = {
     "camera": "melt", "version": "1.0", "state": "ok", "why": "", "side_why": "", "permit": True, "permit_why": "",
     "permit_mode": "advisory", "context": "", "coverage": 1.0, "frame_age_p99_ms": 2.0,
-    "ledger": {**LEDGER, "rejected": {}}, "alarms": [], "bundle": "ab" * 32, "calibrated_t_ns": None, "promise": None, "drift": None, "layers": None,
+    "ledger": {**LEDGER, "rejected": {}}, "alarms": [], "bundle": "ab" * 32,
+    "calibrated_t_ns": None, "promise": None, "drift": None, "layers": None,
 }  # fmt: skip
 ALARM: dict[str, Any] = {
     "id": "A", "rev": 1, "source": "s2", "priority": "high", "state": "active", "acked": False, "shelved": False,
