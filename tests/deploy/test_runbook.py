@@ -105,7 +105,8 @@ def test_all_that_one_may_see_stands_on_one_printed_page() -> None:
     lines = [shown(line).strip("| ").split(" | ") for line in glance.splitlines() if line.startswith("| ")]
     assert len(lines) <= LINES_OF_A_PAGE
     for seen, deed in lines:
-        assert len(seen) <= WIDTHS_OF_A_PAGE[0] and len(deed) <= WIDTHS_OF_A_PAGE[1], seen
+        assert len(seen) <= WIDTHS_OF_A_PAGE[0], seen
+        assert len(deed) <= WIDTHS_OF_A_PAGE[1], deed
 
 
 def test_every_link_within_the_runbook_leads_to_a_heading() -> None:
