@@ -74,6 +74,7 @@ class Status(msgspec.Struct, frozen=True):
     charts: list[ChartStatus]
     alarms: list[Alarm]  # the open ones, oldest first
     bundle: str | None  # its sha256
+    calibrated_t_ns: int | None  # Unix nanoseconds, when its limits were set
     judged_s: float  # since the start
     promise: PromiseStatus | None  # None: limits per frame, or not known yet
     drift: DriftStatus | None
@@ -130,6 +131,7 @@ def look(
         charts=_charts(orders, arrays),
         alarms=alarms,
         bundle=orders.bundle.sha256 if orders.bundle else None,
+        calibrated_t_ns=orders.bundle.created_ns if orders.bundle else None,
         judged_s=float(arrays["judged_s"][0]),
         promise=promise,
         drift=_drift(orders, arrays),

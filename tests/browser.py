@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -20,13 +20,16 @@ needs_chromium = pytest.mark.skipif(
 
 
 @contextmanager
-def opened(url: str, width: int = 1600, height: int = 1000) -> Iterator["Tab"]:
-    """A tab with the page at *url*; leaving fails where its console told of an error."""
+def opened(
+    url: str, width: int = 1600, height: int = 1000, prepare: Callable[["Tab"], object] = lambda tab: None
+) -> Iterator["Tab"]:
+    """A tab, *prepare*d, with the page at *url*; leaving fails where its console told of an error."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # containers run as root
         tab = Tab(browser.new_page(viewport={"width": width, "height": height}))
+        prepare(tab)
         tab.page.goto(url)
         try:
             yield tab

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from monitor import cli, exposure
+from monitor import cli, exposure, service
 from monitor.config import Config, read
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "containers"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+REAL = yaml.safe_load((FOLDER / "compose.camera.yaml").read_text())
 FILES = ("Containerfile.cpu", "Containerfile.cuda")
 
 files = pytest.mark.parametrize("name", FILES)
@@ -82,13 +83,13 @@ def test_both_are_the_same_but_for_what_a_gpu_needs() -> None:
     assert {first for first, _ in cuda - cpu} == {"ENV", "RUN"}
 
 
-@pytest.mark.parametrize("service", [name for name, one in SERVICES.items() if "framewatch" in str(one.get("image"))])
-def test_commands_are_such_as_the_program_knows(service: str) -> None:
-    arguments = SERVICES[service]["command"]
+@pytest.mark.parametrize("name", [name for name, one in SERVICES.items() if "framewatch" in str(one.get("image"))])
+def test_commands_are_such_as_the_program_knows(name: str) -> None:
+    arguments = SERVICES[name]["command"]
     if arguments:
         cli._parser().parse_args(arguments)
     else:
-        assert "prepare.sh" in SERVICES[service]["entrypoint"][-1]
+        assert "prepare.sh" in SERVICES[name]["entrypoint"][-1]
 
 
 def test_what_prepares_calls_the_program_as_it_is() -> None:
@@ -108,26 +109,44 @@ def test_the_daemon_of_the_composition_starts_as_configured(config: Config) -> N
 
 def test_cameras_speak_where_and_as_they_are_listened_to(config: Config) -> None:
     host, port = config.input.endpoint.removeprefix("tcp://").split(":")
-    for service in (host, "practice"):
-        given = cli._parser().parse_args(SERVICES[service]["command"])
+    for name in (host, "practice"):
+        given = cli._parser().parse_args(SERVICES[name]["command"])
         assert (given.camera, given.rate) == (config.camera, config.input.rate_hz)
         assert given.endpoint == f"tcp://0.0.0.0:{port}"
     assert f"--endpoint tcp://practice:{port} --camera {config.camera}" in (FOLDER / "prepare.sh").read_text()
 
 
-def test_every_mounted_file_is_there_and_every_name_stands_for_something() -> None:
-    for name, service in SERVICES.items():
-        for mount in service.get("volumes", []):
-            source = mount.split(":")[0]
-            assert source in COMPOSE["volumes"] or (FOLDER / source).exists(), f"{name}: {mount}"
-        assert set(service["networks"]) <= set(COMPOSE["networks"])
-        assert set(service.get("depends_on", [])) <= set(SERVICES)
-        assert ":" in service["image"], "an image without a tag is another one tomorrow"
+@pytest.mark.parametrize("composition", [COMPOSE, REAL], ids=["simulated", "real"])
+def test_every_mounted_file_is_there_and_every_name_stands_for_something(composition: dict[str, Any]) -> None:
+    services = composition["services"]
+    for name, one in services.items():
+        for mount in one.get("volumes", []):
+            source = mount.replace("${FRAMEWATCH_CONFIG:-./framewatch.yaml}", "./framewatch.yaml").split(":")[0]
+            assert source in composition["volumes"] or (FOLDER / source).exists(), f"{name}: {mount}"
+        assert set(one["networks"]) <= set(composition["networks"])
+        assert set(one.get("depends_on", [])) <= set(services)
+        assert ":" in one["image"], "an image without a tag is another one tomorrow"
+
+
+def test_the_composition_of_a_real_camera_is_the_other_without_the_simulation() -> None:
+    simulated = {"practice", "prepare", "camera"}
+    assert set(REAL["services"]) == set(SERVICES) - simulated
+    for name, one in REAL["services"].items():
+        differs = {key for key in {*one, *SERVICES[name]} if one.get(key) != SERVICES[name].get(key)}
+        assert differs == ({"depends_on", "networks", "volumes"} if name == "daemon" else set()), name
+    theirs, ours = SERVICES["daemon"]["volumes"], REAL["services"]["daemon"]["volumes"]
+    assert [one.replace("${FRAMEWATCH_CONFIG:-./framewatch.yaml}", "./framewatch.yaml") for one in ours] == theirs
+    assert set(SERVICES["daemon"]["depends_on"]) <= simulated
+
+
+def test_a_daemon_in_a_container_has_as_long_to_stop_as_it_may_take(config: Config) -> None:
+    stop_s = config.drain_s + 10.0 + service.RECORDER_STOP_S + service.SIDE_STOP_S
+    assert float(SERVICES["daemon"]["stop_grace_period"].removesuffix("s")) > stop_s
 
 
 def test_ports_are_published_on_loopback_alone() -> None:
-    for service in SERVICES.values():
-        for port in service.get("ports", []):
+    for one in SERVICES.values():
+        for port in one.get("ports", []):
             assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)
 
 

@@ -35,6 +35,9 @@ def test_every_command_is_one_that_the_program_knows() -> None:
     assert {words[1] for words in ours} == {"keys", "calibrate", "alarms"}
     for words in ours:
         cli._parser().parse_args(words[1:])
+    for words in typed():
+        if words[:3] == ["docker", "compose", "run"]:
+            cli._parser().parse_args(words[words.index("daemon") + 1 :])
     for name in re.findall(r"`(?:/\S+/)?framewatch (\w+)", PAGE):
         assert cli._parser().format_help().count(f"    {name} "), name
 
@@ -68,6 +71,15 @@ def test_the_unit_loads_the_credential_that_the_configuration_names() -> None:
     config = yaml.safe_load(blocks("yaml")[0])
     name = Path(config["http"]["token_file"]).name
     assert f"\nLoadCredential={name}:/etc/framewatch/%i.token\n" in unit
+
+
+def test_of_a_file_that_is_not_there_no_copy_is_made_and_none_left_in_its_place(tmp_path: Path) -> None:
+    [command] = [words for words in typed() if "backup(" in " ".join(words)]
+    paths = tmp_path / "framewatch.kinds.db", tmp_path / "copy.db"
+    done = subprocess.run([sys.executable, *command[1:3], *map(str, paths)], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "unable to open database file" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_copy_made_while_the_journal_is_written_holds_all_that_was_committed(tmp_path: Path) -> None:

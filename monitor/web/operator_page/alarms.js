@@ -6,6 +6,7 @@ import {openAlarm, openMode, renewSheet} from "./sheet.js";
 
 const ROWS = 60, LATELY = 12, ASKED = 40, REFRESH_MS = 10000;
 let signature = "", asked_ms = 0, shown = [], last = "", unacked = 0, asking = false;
+let asked = {late: [], waiting: [], modes: []};  // what was answered last
 
 export const selected = () => shown.find(one => one.id === document.activeElement?.dataset?.alarm) || shown[0];
 
@@ -38,6 +39,7 @@ function row(alarm) {
 function modeRow(mode) {
   const until = mode.until_t_ns ? " until " + moment(mode.until_t_ns) : "";
   const made = element("button", `${words(mode.source)}: ${words(mode.name)}${until}, by ${mode.by}`, "mode what", {type: "button"});
+  made.dataset.mode = mode.source + "/" + mode.name;
   made.addEventListener("click", () => openMode(mode));
   return made;
 }
@@ -46,21 +48,24 @@ function group(title, alarms, more) {
   return alarms.length ? [element("h3", title), ...alarms.map(row), ...(more ? [element("p", more, "none")] : [])] : [];
 }
 
-function draw(alarms, full = false, modes = []) {
-  const focus = document.activeElement?.closest(".alarm")?.dataset.alarm;
+function draw(status) {
+  const all = new Map([...asked.late, ...asked.waiting].map(one => [one.id, one]));
+  for (const one of status.alarms) if (one.rev >= (all.get(one.id)?.rev ?? 0)) all.set(one.id, one);
+  const alarms = [...all.values()].sort((a, b) => (a.id < b.id ? 1 : -1)), {modes} = asked, full = asked.waiting.length === ASKED;
+  const focus = document.activeElement?.closest("#alarm-list button")?.dataset;
   const open = alarms.filter(one => one.state === "active").sort(urgent);
-  const waiting = alarms.filter(one => one.state !== "active" && !one.acked);
+  const unseen = alarms.filter(one => one.state !== "active" && !one.acked);
   const rest = alarms.filter(one => one.state !== "active" && one.acked);
-  shown = [...open.slice(0, ROWS), ...waiting, ...rest.slice(0, LATELY)];
+  shown = [...open.slice(0, ROWS), ...unseen, ...rest.slice(0, LATELY)];
   last = alarms.map(one => one.id).sort().at(-1);
   const hushed = modes.length ? [element("h3", "not told of as usual"), ...modes.map(modeRow)] : [];
   const parts = [...hushed, ...group("open", open.slice(0, ROWS), open.length > ROWS ? `and ${open.length - ROWS} more` : ""),
-    ...group("over, and not acknowledged", waiting, full ? "older ones: framewatch alarms list" : ""),
+    ...group("over, and not acknowledged", unseen, full ? "older ones: framewatch alarms list" : ""),
     ...group("lately", rest.slice(0, LATELY))];
   at("alarm-list").replaceChildren(...(parts.length ? parts : [element("p", "None.", "none")]));
   unacked = alarms.filter(one => !one.acked).length;
   at("ack-all").hidden = unacked < 2;
-  if (focus) document.querySelector(`.alarm[data-alarm="${focus}"]`)?.focus();
+  if (focus) [...at("alarm-list").querySelectorAll("button")].find(one => one.dataset.alarm === focus.alarm && one.dataset.mode === focus.mode)?.focus();
   renewSheet(alarms);
 }
 
@@ -69,14 +74,15 @@ export async function showAlarms(status) {
   const now = status.alarms.map(one => one.id + "/" + one.rev).join(" ");
   if (asking || (now === signature && Date.now() - asked_ms < REFRESH_MS)) return;
   [asking, asked_ms] = [true, Date.now()];
+  if (now !== signature) draw(status);  // what is open is not to wait for the others
   try {
     const paths = [`alarms?limit=${ASKED}`, `alarms?limit=${ASKED}&state=unacknowledged`, "sources"];
     const [late, waiting, sources] = await Promise.all(paths.map(get));
-    const all = new Map([...late.alarms, ...waiting.alarms, ...status.alarms].map(one => [one.id, one]));
-    draw([...all.values()].sort((a, b) => (a.id < b.id ? 1 : -1)), waiting.alarms.length === ASKED, sources.modes);
+    asked = {late: late.alarms, waiting: waiting.alarms, modes: sources.modes};
+    draw(status);
     signature = now;
   } catch (error) {
-    draw(status.alarms);
+    draw(status);
     at("alarm-list").append(element("p", "The journal does not answer: " + error.message, "none"));
   } finally {
     asking = false;
@@ -89,6 +95,8 @@ export function refreshAlarms() {
 
 export const newest = () => last;
 export const unacknowledged = () => unacked;
+// Of what nobody has acknowledged, what is over and people were told of.
+export const waiting = () => ({count: asked.waiting.filter(one => one.state !== "active" && !isHushed(one)).length, more: asked.waiting.length === ASKED});
 
 export function move(by) {
   const rows = [...document.querySelectorAll(".alarm")], here = rows.indexOf(document.activeElement);

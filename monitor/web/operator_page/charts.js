@@ -5,6 +5,7 @@ import {get} from "./server.js";
 
 const SPANS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"], [28800, "8 h"]];
 const LIVE_S = 60, BINS = 600, AGAIN_MS = 2000, LABEL_PX = 13, LANE_PX = 14, TICKS = [0, 1, 2, 5, 10, 20, 50, 100, 1000];
+const NONE = {low: null, high: null, limit: null, over: 0}, LEAST_PX = 2, RECENT = 5;
 const panels = new Map();
 let span_s = 60, shown = null, asked_ms = 0, asking = false, hover = null, alarms = "", due = false;
 
@@ -67,16 +68,14 @@ export function addScores(news) {
   for (let bin = 0; bin < bins; bin++) {
     const end = news.t_ns - (bins - 1 - bin) * step;
     if (end <= shown.last_t_ns + step / 2) continue;
-    shown.edges_t_ns.push(end);
-    shown.judged.push(news.judged[bin]);
-    for (const [name, chart] of Object.entries(shown.charts)) {
-      const added = news.charts[name];
-      chart.low.push(added ? added.low[bin] : null);
-      chart.high.push(added ? added.high[bin] : null);
-      chart.limit.push(added ? added.limit : null);
-      chart.over.push(added ? added.over[bin] : 0);
+    if (end > shown.last_t_ns + 1.5 * step) {  // what lies between was told while nobody listened here
+      addBin(end - step, 0, () => NONE);
+      due = true;
     }
-    shown.last_t_ns = end;
+    addBin(end, news.judged[bin], name => {
+      const added = news.charts[name];
+      return added ? {low: added.low[bin], high: added.high[bin], limit: added.limit, over: added.over[bin]} : NONE;
+    });
   }
   const first = shown.last_t_ns - span_s * 1e9;
   const stale = shown.edges_t_ns.findIndex(edge => edge >= first);
@@ -87,6 +86,15 @@ export function addScores(news) {
   }
   shown.first_t_ns = shown.edges_t_ns[0];
   drawAll();
+}
+
+function addBin(end_t_ns, judged, told) {
+  shown.edges_t_ns.push(end_t_ns);
+  shown.judged.push(judged);
+  shown.last_t_ns = end_t_ns;
+  for (const [name, chart] of Object.entries(shown.charts)) {
+    for (const [what, value] of Object.entries(told(name))) chart[what].push(value);
+  }
 }
 
 function panel(name) {
@@ -165,10 +173,12 @@ function bars(pen, chart, x, y) {
   for (let bin = 0; bin < chart.high.length; bin++) {
     const limit = chart.limit[bin];
     if (chart.high[bin] === null || !limit) continue;
-    const left = x(edges[bin]), wide = Math.max(x(edges[bin + 1]) - left, 1);
-    const top = y(chart.high[bin] / limit), bottom = y(Math.max(chart.low[bin], 0) / limit);
-    pen.fillStyle = chart.high[bin] > limit ? over : usual;
-    pen.fillRect(left, top, wide, Math.max(bottom - top, 1.5));
+    const left = x(edges[bin]), wide = Math.max(x(edges[bin + 1]) - left, 1), found = chart.over[bin] > 0;
+    const top = Math.min(y(chart.high[bin] / limit), found ? y(1) - LEAST_PX : Infinity);
+    // What is over its limit stands on it: a stretch with few frames, all of them far above, would be a dot at the edge.
+    const bottom = Math.max(y(Math.max(chart.low[bin], 0) / limit), found ? y(1) : 0);
+    pen.fillStyle = found ? over : usual;
+    pen.fillRect(left, top, found ? Math.max(wide, LEAST_PX) : wide, Math.max(bottom - top, LEAST_PX));
   }
 }
 
@@ -194,7 +204,8 @@ function tell(place, chart, here) {
   }
   const total = chart.over.reduce((a, b) => a + b, 0);
   place.className = value > limit ? "over" : "";
-  const when = here === null ? "" : clock(shown.edges_t_ns[here]) + ": ";
+  const now = here === null && chart.high.length - last < RECENT;
+  const when = now ? "" : clock(shown.edges_t_ns[last]) + ": ";
   const over = here === null && total ? ", " + total + " frames over in this time" : "";
   place.textContent = when + few(value) + " of " + few(limit) + ", " + ratio(value / limit) + over;
 }

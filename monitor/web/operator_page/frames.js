@@ -1,6 +1,6 @@
 // Every frame, and the promise: numbers that close.
 
-import {at, count, facts, few, span, words} from "./dom.js";
+import {at, count, facts, few, moment, span, words} from "./dom.js";
 
 export function showFrames(s) {
   const l = s.ledger, sum = values => Object.values(values).reduce((a, b) => a + b, 0);
@@ -14,9 +14,15 @@ export function showFrames(s) {
   for (const [why, n] of Object.entries(l.dropped)) if (n) rows.push(["dropped: " + words(why), count(n), true]);
   rows.push(["in flight", count(l.in_flight)]);
   for (const [why, n] of Object.entries(l.rejected)) if (n) rows.push(["messages rejected: " + words(why), count(n), true]);
-  rows.push(["judged of announced, last 10 s", (100 * s.coverage).toFixed(1) + " %"]);
-  rows.push(["age when judged, 99 %", few(s.frame_age_p99_ms) + " ms"]);
+  rows.push(["judged of announced, last 10 s", l.announced ? (100 * s.coverage).toFixed(1) + " %" : "–"]);
+  rows.push(["age when judged, 99 %", l.judged ? few(s.frame_age_p99_ms) + " ms" : "–"]);
   facts(at("frames"), rows);
+}
+
+// What nobody has judged may be true or false: both ends are told, and the interval from the lower to the upper one.
+function realised({fewest, most}) {
+  const rates = [fewest, most].map(one => few(one.per_hour, 2)), top = most.high === null ? "?" : few(most.high, 2);
+  return (rates[0] === rates[1] ? rates[0] : rates.join(" to ")) + " (" + few(fewest.low, 2) + " to " + top + ")";
 }
 
 export function showPromise(s) {
@@ -26,18 +32,19 @@ export function showPromise(s) {
   if (p) {
     const sure = p.conservative ? ", with 90 % confidence" : " on average";
     at("pledge").textContent = "At most one false alarm in " + span(3600 / p.per_hour) + " of judged frames" + sure + ".";
-    const o = p.overall, top = o.most.high === null ? "?" : few(o.most.high, 2);
+    const o = p.overall;
     rows.push(["so far it is", o.judgement, o.judgement === "broken"]);
-    rows.push(["false alarms an hour, 90 % interval", few(o.fewest.low, 2) + " to " + top]);
+    rows.push(["false alarms an hour, 90 % interval", realised(o)]);
     rows.push(["events: true, false, unknown", [o.true, o.false, o.unknown].map(count).join(", ")]);
-    rows.push(["judged since the limits were set", span(3600 * o.hours)]);
+    if (s.calibrated_t_ns) rows.push(["limits set", moment(s.calibrated_t_ns) + ", " + span((s.t_ns - s.calibrated_t_ns) / 1e9) + " ago"]);
+    rows.push(["judged since then", span(3600 * o.hours)]);
     rows.push(["clean frames that set them", span(3600 * p.calibration_hours)]);
     rows.push(p.extrapolated_by > 1 ? ["extrapolated by", "× " + few(Math.ceil(100 * p.extrapolated_by) / 100), true] : ["extrapolated", "no"]);
     if (p.rate_apart) rows.push(["frames a second: judged, counted as one", [p.judged_rate_hz, p.rate_hz].map(r => few(r)).join(", "), true]);
     if (p.stops) {
-      const t = p.stops, most = t.overall.most.high === null ? "?" : few(t.overall.most.high, 2);
+      const t = p.stops;
       rows.push(["false stops: one in", span(3600 / t.per_hour) + " (" + t.overall.judgement + ")", t.overall.judgement === "broken"]);
-      rows.push(["false stops an hour, 90 % interval", few(t.overall.fewest.low, 2) + " to " + most]);
+      rows.push(["false stops an hour, 90 % interval", realised(t.overall)]);
     }
     rows.push(["blocks kept for new limits", count(p.blocks)]);
   } else at("pledge").textContent = "";
@@ -45,6 +52,6 @@ export function showPromise(s) {
     const l = s.layers, name = (l.layered ? "layers" : "windows") + " out of control, this job";
     rows.push([name, count(l.out_of_control) + " of " + count(l.charted), l.out_of_control > 0]);
   }
-  if (s.drift) rows.push(["scores against calibration", "× " + few(Math.pow(10, s.drift.shift_decades), 2) + " as rare", s.drift.evidence >= 1]);
+  if (s.drift) rows.push(["drift since calibration", s.drift.evidence >= 1 ? s.drift.why : "none shown", s.drift.evidence >= 1]);
   facts(at("promise"), rows);
 }

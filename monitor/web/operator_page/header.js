@@ -1,5 +1,6 @@
 // The large state, the permit, and the banner that says that what is shown is old.
 
+import {waiting} from "./alarms.js";
 import {at, clock, isHushed, say, PRIORITIES, SIGNS} from "./dom.js";
 
 const SIGN_OF = {ok: "✓", idle: "–", starting: "…", stopping: "…", uncalibrated: "?", stale: "◷", degraded: "▲", blind: "✕"};
@@ -17,7 +18,8 @@ export function showState(s) {
   const alarmed = worst && s.state === "ok";
   say(at("word"), alarmed ? "alarm" : s.state);
   say(document.querySelector("#state .sign"), alarmed ? SIGNS[worst] : SIGN_OF[s.state] || "");
-  const shown = [worst && told + ", worst: " + worst, others, alarmed && "the state is ok"].filter(Boolean).join("; ");
+  const seen = waiting(), over = seen.count ? seen.count + (seen.more ? " or more" : "") + " over, not acknowledged" : "";
+  const shown = [worst && told + ", worst: " + worst, over, others, alarmed && "the state is ok"].filter(Boolean).join("; ");
   say(at("open"), shown);
   at("why").textContent = [s.why, s.side_why].filter(Boolean).join("; ");
   const [, word, mode] = at("permit").children;
@@ -32,6 +34,13 @@ export function showLost(heard_ms) {
   document.body.classList.toggle("lost", lost);
   at("lost").hidden = !lost;
   if (!lost) return;
+  const [sign, word] = at("state").children, [, permit, why] = at("permit").children;
+  document.body.dataset.state = document.body.dataset.alarm = "";
+  say(sign, "?");
+  say(word, "no connection");
+  at("permit").className = "";
+  say(permit, "unknown");
+  say(why, "");
   say(at("lost"), heard_ms ? "Connection lost at " + clock(heard_ms * 1e6) + ". What you see is old." : "No connection to the daemon.");
   document.title = "connection lost";
 }

@@ -1,9 +1,9 @@
 // A frame, what the network makes of it, and what is left: side by side, with the worst spot marked.
 
-import {at, clock, element, few, place, ratio} from "./dom.js";
+import {at, clock, element, few, place, ratio, words} from "./dom.js";
 
-const LIVE = "the most unusual frame since the last one shown", OLD_NS = 5e9;
-let shown_t_ns = 0;
+const LIVE = "the most unusual frame since the last one shown", OLD_NS = 5e9, HOLD_MS = 2000;
+let shown_t_ns = 0, held = {ratio: 0, until_ms: 0};
 
 const NAMES = [["seen", "frame"], ["drawn", "as normal would be"], ["residual", "difference"]];
 
@@ -38,10 +38,13 @@ export function showAge(status) {
   at("live-what").textContent = old ? "no other frame since " + clock(shown_t_ns) : shown_t_ns ? LIVE : none;
 }
 
+// What is over its limit stays long enough to be looked at, unless something worse comes.
 export function showLive(picture) {
+  if (Date.now() < held.until_ms && picture.ratio < held.ratio) return;
+  held = {ratio: picture.ratio, until_ms: picture.ratio > 1 ? Date.now() + HOLD_MS : 0};
   shown_t_ns = picture.t_ns;
   pictures(at("live"), picture);
   const where = picture.xy ? ", at " + place(picture.xy) : "";
   const layer = picture.layer === null ? "" : ", layer " + picture.layer;
-  at("live-facts").textContent = "frame " + picture.seq + " at " + clock(picture.t_ns) + layer + where + ": " + ratio(picture.ratio) + " (" + picture.source + ")";
+  at("live-facts").textContent = "frame " + picture.seq + " at " + clock(picture.t_ns) + layer + where + ": rarity " + ratio(picture.ratio) + ", most unusual by " + words(picture.source);
 }

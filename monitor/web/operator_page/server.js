@@ -12,9 +12,9 @@ export class Refused extends Error {
 
 async function answered(path, options) {
   const answer = await fetch("api/v1/" + path, {cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS), ...options});
+  if (answer.ok) return answer.json();  // which fails where it breaks off: half an answer is none
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refused(answer.status, said.error || "the daemon answers " + answer.status);
-  return said;
+  throw new Refused(answer.status, said.error || "the daemon answers " + answer.status);
 }
 
 export const get = path => answered(path, {});
@@ -35,6 +35,7 @@ export async function tell(path, what) {
     });
   } catch (error) {
     if (error.status === 401) known.token = "";
-    throw error;
+    if (error instanceof Refused) throw error;
+    throw new Error("No answer came. It may have been done all the same: look before you try again.");
   }
 }

@@ -4,7 +4,7 @@ import {at, element, facts, few, moment, place, ratio, words} from "./dom.js";
 import {pictures} from "./pictures.js";
 import {get, known, tell} from "./server.js";
 
-const SHELF_MIN = [10, 30, 60, 480];
+const SHELF_MIN = [10, 30, 60, 480], AGAIN_MS = 2000;
 let changed = () => {}, renew = () => {};
 
 export const whenChanged = call => { changed = call; };
@@ -38,7 +38,7 @@ function remember(sheet) {
 }
 
 // Every act is one form: what it does, and what the daemon said to it.
-function act(sheet, said, title, inputs, path, body, main) {
+function act(sheet, said, title, inputs, path, body, main, done = () => {}) {
   const form = element("form", undefined, "", {method: "dialog"});
   form.append(...inputs, element("button", title, main ? "main" : "", {type: "submit"}));
   form.addEventListener("submit", async event => {
@@ -50,6 +50,7 @@ function act(sheet, said, title, inputs, path, body, main) {
       await tell(path, body());
       said.className = "said good";
       said.textContent = title + ": done";
+      done();
       changed();
     } catch (error) {
       said.className = "said bad";
@@ -79,8 +80,11 @@ function frame(title) {
   return {sheet, said, bar};
 }
 
+// Who opens a sheet wants to do something: what is still to be typed for it comes first, and no link.
 function show(sheet) {
   if (!sheet.open) sheet.showModal();
+  const first = [...sheet.querySelectorAll("#by, #token")].find(one => !one.value) || sheet.querySelector("button.main");
+  first?.focus();
 }
 
 export async function openAlarm(alarm) {
@@ -91,7 +95,7 @@ export async function openAlarm(alarm) {
   seen.append(box, note);
   top.append(seen, list);
   const back = act(sheet, said, "tell of " + words(alarm.source) + " again", [], `alarms/${alarm.id}/put-back`, () => ({mode: "shelved"}));
-  sheet.append(top, bar, ...alarmActs(sheet, said, alarm), back, said, history);
+  sheet.append(top, bar, ...alarmActs(sheet, said, alarm, () => { back.hidden = false; }), back, said, history);
   let rev = -1;
   const showNow = now => {
     if (now.rev <= rev) return;
@@ -100,11 +104,15 @@ export async function openAlarm(alarm) {
     const recorded = now.recording && recordingOf(now);
     if (recorded) list.append(element("dt", "recording"), recorded);
     back.hidden = !now.shelved;
-    get(`alarms/${now.id}`).then(({changes, recording_kept}) => {
+    ask();
+    function ask() {
+      get(`alarms/${now.id}`).then(heard, () => setTimeout(() => { if (now.rev === rev && sheet.open) ask(); }, AGAIN_MS));
+    }
+    function heard({changes, recording_kept}) {
       if (recorded && recording_kept === false) recorded.replaceChildren(fileOf(now), element("p", "removed since, to make room for newer ones", "none"));
       history.replaceChildren(...told(changes));
       if (changes.length) showNow(changes.at(-1).alarm);  // the list may not have heard of it yet
-    }, () => {});
+    }
   };
   renew = alarms => alarms.filter(one => one.id === alarm.id).forEach(showNow);
   showNow(alarm);
@@ -137,7 +145,7 @@ function alarmFacts(alarm) {
   return rows;
 }
 
-function alarmActs(sheet, said, alarm) {
+function alarmActs(sheet, said, alarm, shelved) {
   const verdict = choice(["", "none yet"], ["true", "true"], ["false", "false"], ["unknown", "cannot be said"]);
   const why = element("input", undefined, "", {type: "text", maxlength: "500"});
   const shelf = choice(...SHELF_MIN.map(min => [String(60 * min), min < 60 ? min + " min" : min / 60 + " h"]));
@@ -147,13 +155,13 @@ function alarmActs(sheet, said, alarm) {
     act(sheet, said, "acknowledge", [field("verdict", verdict), field("why", why, true)], `alarms/${alarm.id}/acknowledge`,
       () => ({verdict: verdict.value || null, reason: why.value}), true),
     act(sheet, said, "shelve " + words(alarm.source), [field("for", shelf), field("why", reason, true)], `alarms/${alarm.id}/shelve`,
-      () => ({for_s: Number(shelf.value), reason: reason.value})),
+      () => ({for_s: Number(shelf.value), reason: reason.value}), false, shelved),
   ];
   return alarm.kind ? [...forms, naming(sheet, said, alarm.kind.id, alarm.kind.name)] : forms;
 }
 
 function naming(sheet, said, number, name, main) {
-  const called = element("input", undefined, "", {type: "text", maxlength: "64", required: ""});
+  const called = element("input", undefined, "", {type: "text", maxlength: "60", required: ""});
   const urgency = choice(["", "as it is"], ["low", "low"], ["medium", "medium"], ["high", "high"], ["critical", "critical"], ["none", "none of its own"]);
   called.id = "kind-name";
   called.value = name === "kind " + number ? "" : name;
