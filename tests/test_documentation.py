@@ -17,6 +17,7 @@ from daemon_example import record, some_config, some_orders
 from side_example import Side
 
 from monitor import cli
+from monitor.alarms.alarm import SOURCES
 from monitor.camera.meltpool import anomalies
 from monitor.camera.stem import defects, diffraction
 from monitor.config import Config, read
@@ -210,6 +211,48 @@ def test_no_document_names_what_is_not_there() -> None:
         text = (ROOT / document).read_text()
         for name in re.findall(r"`((?:monitor|models|calibration|tests|deploy)/[\w./-]+)`", text):
             assert (ROOT / name).exists(), f"{document} names {name}"
+
+
+def files_named(document: str) -> set[str]:
+    """Paths that *document* names whole, or by a bare name on a line that names something of the same folder."""
+    found = set()
+    for line in document.splitlines():
+        paths = re.findall(r"`((?:monitor|models|calibration)/[\w./]*)`", line)
+        folders = {path if path.endswith("/") else path.rpartition("/")[0] + "/" for path in paths}
+        names = re.findall(r"`(\w+\.(?:py|js|css|html))`", line)
+        found |= {*paths, *(folder + name for folder in folders for name in names)}
+    return found
+
+
+def test_a_newcomer_finds_every_file_of_the_program_in_the_architecture() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert "a `config.py` in folders that have a section" in text
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for room in ("monitor", "models", "calibration")
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in {".py", ".js", ".css", ".html"} and path.name not in {"__init__.py", "config.py"}
+    }
+    assert len(files) > 200
+    assert not sorted(files - files_named(text))
+
+
+def test_a_bare_name_is_that_of_a_file_in_a_folder_of_its_own_line() -> None:
+    text = "| a | `monitor/web/`: `page.py`, not `models/x.py` |\n| b | `draw.py` |\n"
+    assert files_named(text) == {"monitor/web/", "monitor/web/page.py", "models/x.py", "models/page.py"}
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    documents = README.partition("\n## Documents\n")[2]
+    linked = set(re.findall(r"\]\(docs/(\w+\.md)\)", documents))
+    assert linked == {path.name for path in (ROOT / "docs").glob("*.md")}
+
+
+def test_the_readme_explains_every_source_of_an_alarm() -> None:
+    row = next(line for line in README.splitlines() if line.startswith("| the next word |"))
+    rest = [line for line in README.splitlines() if re.match(r"\| `\w+` \| ", line)]
+    explained = set(re.findall(r"`(\w+)`", row)) | {line.split("`")[1] for line in rest}
+    assert set(SOURCES) <= explained
 
 
 def test_the_page_about_cameras_tells_how_long_each_anomaly_lasts_and_shows_its_pictures() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import yaml
 
 from monitor.alarms.alarm import SOURCES
+from monitor.config import Permit
+from monitor.types import State
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
@@ -14,6 +16,9 @@ ALERTS = [
     for group in yaml.safe_load((ROOT / "deploy/prometheus/framewatch-alerts.yml").read_text())["groups"]
     for rule in group["rules"]
 ]
+
+LINES_OF_A_PAGE, WIDTHS_OF_A_PAGE = 52, (32, 64)
+"""What an A4 sheet takes of a table of two columns at 9 points, without a line that breaks."""
 
 
 def entries() -> dict[str, str]:
@@ -36,14 +41,84 @@ def test_every_alert_links_to_its_own_entry() -> None:
         assert anchor == rule["alert"].lower()
 
 
-def test_every_entry_says_what_to_do_or_where_to_look() -> None:
+def section(heading: str) -> str:
+    """What stands under a heading of the second level."""
+    return RUNBOOK.partition(f"\n## {heading}")[2].partition("\n## ")[0]
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """What a table under *heading* says, cell by cell, of each `name` in its first column."""
+    found = re.findall(r"^\| `(\w+)` \|(.*)\|$", section(heading), flags=re.MULTILINE)
+    return {name: [cell.strip() for cell in row.split("|")] for name, row in found}
+
+
+def deeds(text: str) -> set[str]:
+    """Where *text* says what to do: in its own words, or in the rows of sources that it refers to."""
+    sources = re.search(r"[Aa]s the sources? ((?:`\w+`(?:,\s| and )?)+)", text)
+    own = re.findall(r"\*\*([Dd]o)\b(?! not)", text)
+    return {*own, *re.findall(r"`(\w+)`", sources[1] if sources else "")}
+
+
+def test_every_entry_says_what_to_do_or_as_which_source() -> None:
+    known = {source for source, cells in rows("Alarms of the daemon").items() if cells[-1]}
     for heading, text in entries().items():
-        assert re.search(r"\*\*(Do|do|Look|Do not)\b|[Aa]s the source|look before", text), heading
+        found = deeds(text)
+        assert found, f"{heading} says nowhere what to do"
+        assert found <= known | {"Do", "do"}, heading
+
+
+def test_where_to_look_and_what_not_to_do_is_not_yet_what_to_do() -> None:
+    assert not deeds("Not all is seen. **Look:** the log. **Do not** delete it.")
+    assert deeds("**Look:** the log. **Do:** make room.") == {"Do"}
+    assert deeds("As the source `stale`. **Do not** recalibrate.") == {"stale"}
+    assert deeds("**Look** and **do** as the sources `dark`,\n`frozen` above.") == {"do", "dark", "frozen"}
 
 
 def test_every_source_of_an_alarm_has_a_row() -> None:
-    table = RUNBOOK.partition("## Alarms of the daemon")[2].partition("## Alerts")[0]
-    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", table, flags=re.MULTILINE)
-    assert sorted(source for source, _ in rows) == sorted(SOURCES)
-    for source, row in rows:
-        assert all(cell.strip() for cell in row.split("|")), source
+    table = rows("Alarms of the daemon")
+    assert sorted(table) == sorted(SOURCES)
+    for source, cells in table.items():
+        assert all(cells), source
+
+
+def test_every_state_has_a_row_that_says_whether_the_permit_is_withheld() -> None:
+    table = rows("States of the daemon")
+    assert sorted(table) == sorted(State)
+    withheld = {state for state, cells in table.items() if cells[0].startswith("withheld")}
+    assert withheld == set(Permit().withhold_states)
+    for state, cells in table.items():
+        assert all(cells), state
+
+
+def shown(markdown: str) -> str:
+    """What is left of it on paper."""
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", markdown).replace("`", "")
+
+
+def test_all_that_one_may_see_stands_on_one_printed_page() -> None:
+    glance = section("At a glance")
+    assert RUNBOOK.index("\n## ") == RUNBOOK.index("\n## At a glance")
+    linked = re.findall(r"\[`?(\w+)`?\]\(#([\w-]+)\)", glance)
+    assert {name for name, _ in linked} == {*SOURCES, *State, *(name.removeprefix("Framewatch") for name in entries())}
+    for name, anchor in linked:
+        assert name[0].islower() or anchor == f"framewatch{name.lower()}", name
+    lines = [shown(line).strip("| ").split(" | ") for line in glance.splitlines() if line.startswith("| ")]
+    assert len(lines) <= LINES_OF_A_PAGE
+    for seen, deed in lines:
+        assert len(seen) <= WIDTHS_OF_A_PAGE[0], seen
+        assert len(deed) <= WIDTHS_OF_A_PAGE[1], deed
+
+
+def test_every_link_within_the_runbook_leads_to_a_heading() -> None:
+    headings = re.findall(r"^#+ (.*)$", RUNBOOK, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK)) <= anchors
+
+
+def test_the_runbook_says_for_containers_what_it_says_for_systemd() -> None:
+    table = section("Before you begin")
+    for command in ("ps daemon", "logs --tail 50 daemon", "start daemon", "exec daemon framewatch COMMAND"):
+        assert f"| `docker compose {command}`" in table, command
+    for name in ("compose.yaml", "compose.camera.yaml"):
+        daemon = yaml.safe_load((ROOT / "deploy/containers" / name).read_text())["services"]["daemon"]
+        assert {"state:/var/lib/framewatch", "cache:/var/cache/framewatch"} <= set(daemon["volumes"])
