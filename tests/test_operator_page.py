@@ -230,30 +230,6 @@ def test_an_alarm_stands_above_the_last_ten_seconds_while_they_are_shown(running
             stream.send(SPOT)
 
 
-def test_what_is_shelved_or_suppressed_is_counted_and_not_what_the_large_word_speaks_of(
-    running: tuple[Daemon, Stream],
-) -> None:
-    daemon, stream = running
-    with opened(daemon.url) as tab:
-        raise_alarm(tab, stream)
-        alarm = json.loads(daemon.get("/api/v1/alarms?limit=1")[1])["alarms"][0]
-        loud = {**alarm, "id": "A", "priority": "high", "state": "active"}
-        hushed = {**alarm, "id": "B", "priority": "critical", "state": "active", "suppressed": True}
-        told = [{**status_of(daemon), "state": "ok", "alarms": [loud, hushed]}]
-        tell(tab, lambda: told[0])
-        tab.page.reload()
-        tab.until("document.querySelector('#word').textContent === 'alarm'")
-        assert (
-            tab.page.inner_text("#open") == "1 alarm open, worst: high; 1 more shelved or suppressed; the state is ok"
-        )
-        tab.page.wait_for_selector('[data-alarm="B"]')
-        assert tab.page.locator('.alarm.new[data-alarm="A"]').count() == 1
-        assert tab.page.locator('.alarm.new[data-alarm="B"]').count() == 0
-        told[0] = {**told[0], "alarms": [hushed]}
-        tab.until("document.querySelector('#word').textContent === 'ok'")
-        assert tab.page.inner_text("#open") == "1 alarm shelved or suppressed"
-
-
 def test_a_page_that_meets_another_version_of_the_daemon_is_loaded_anew_once_nobody_types(
     running: tuple[Daemon, Stream],
 ) -> None:

@@ -1,5 +1,7 @@
 """The operator page in a real browser without a daemon: what it makes of answers, of halves of them, and of none."""
 
+import base64
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from browser import Tab, needs_chromium, opened
+from PIL import Image
 
 from monitor.web.page import TYPES
 
@@ -190,6 +193,50 @@ def test_what_is_over_and_was_not_acknowledged_is_counted_at_the_top() -> None:
         answers.give("alarms", {"alarms": [*over, {**over[0], "id": "D", "suppressed": True}]})
         tab.until("document.querySelector('#open').textContent === '3 over, not acknowledged'")
         assert tab.page.inner_text("#word") == "ok"
+
+
+def test_what_is_shelved_or_suppressed_is_counted_and_not_what_the_large_word_speaks_of() -> None:
+    loud, hushed = ALARM, {**ALARM, "id": "B", "priority": "critical", "suppressed": True}
+    with page() as (tab, answers):
+        answers.give("sources", {"modes": []})
+        answers.give("alarms", {"alarms": []})
+        answers.status["alarms"] = [loud, hushed]
+        tab.until("document.querySelector('#word').textContent === 'alarm'")
+        assert (
+            tab.page.inner_text("#open") == "1 alarm open, worst: high; 1 more shelved or suppressed; the state is ok"
+        )
+        tab.page.wait_for_selector('[data-alarm="B"]')
+        assert tab.page.locator('.alarm.new[data-alarm="A"]').count() == 1
+        assert tab.page.locator('.alarm.new[data-alarm="B"]').count() == 0
+        answers.status["alarms"] = [hushed]
+        tab.until("document.querySelector('#word').textContent === 'ok'")
+        assert tab.page.inner_text("#open") == "1 alarm shelved or suppressed"
+
+
+def test_the_frame_of_an_alarm_that_is_asked_for_too_soon_is_asked_for_again() -> None:
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "png")
+    dot = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    picture = {
+        "seen": dot,
+        "drawn": dot,
+        "residual": dot,
+        "width": 1,
+        "height": 1,
+        "ratio": 2.0,
+        "where": [0, 0],
+        "residual_most": 3.0,
+    }
+    peak = {"seq": 2, "score": 4.0, "limit": 2.0, "ratio": 2.0}
+    with page() as (tab, answers):
+        answers.give("sources", {"modes": []})
+        answers.give("alarms", {"alarms": []})
+        answers.status["alarms"] = [{**ALARM, "peak": peak}]
+        tab.page.click('[data-alarm="A"]')
+        tab.page.wait_for_selector("dialog p:has-text('there is none')")
+        answers.give("alarms/A/picture", picture)
+        tab.page.wait_for_selector("dialog .picture img[src^='data:image/png']")
+        assert tab.page.locator("dialog p:has-text('there is none')").count() == 0
 
 
 def test_a_sheet_begins_where_something_is_to_be_typed_and_never_at_a_file() -> None:

@@ -4,7 +4,7 @@ import {at, element, facts, few, moment, place, ratio, words} from "./dom.js";
 import {pictures} from "./pictures.js";
 import {get, known, tell} from "./server.js";
 
-const SHELF_MIN = [10, 30, 60, 480], AGAIN_MS = 2000;
+const SHELF_MIN = [10, 30, 60, 480], AGAIN_MS = 2000, TRIES = 5;
 let changed = () => {}, renew = () => {};
 
 export const whenChanged = call => { changed = call; };
@@ -119,7 +119,17 @@ export async function openAlarm(alarm) {
   sheet.onclose = () => document.querySelector(`.alarm[data-alarm="${alarm.id}"]`)?.focus();  // the list may be another by now
   show(sheet);
   if (!alarm.peak) note.textContent = "It is about no frame.";
-  else get(`alarms/${alarm.id}/picture`).then(one => pictures(box, one), error => { note.textContent = error.message; });
+  else picture(TRIES);
+  // A frame of a moment ago may not be kept yet, and on a busy machine an answer may take too long.
+  function picture(tries) {
+    get(`alarms/${alarm.id}/picture`).then(one => {
+      note.textContent = "";
+      pictures(box, one);
+    }, error => {
+      note.textContent = error.message;
+      if (tries > 1) setTimeout(() => { if (sheet.open && box.isConnected) picture(tries - 1); }, AGAIN_MS);
+    });
+  }
 }
 
 // What is on the sheet as it is now: what was done about an alarm, its end, its recording.
