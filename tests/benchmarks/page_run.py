@@ -181,10 +181,9 @@ def _tell_delays(tab: Tab, running: Running) -> None:
     ):
         if delays:
             soon = sum(delay <= SOON_MS for delay in delays)
-            sys.stdout.write(
-                f"{name}: {len(delays)} alarms, {np.median(delays):.0f} ms in the median, {np.max(delays):.0f} ms at most, "
-                f"{soon} within two seconds\n"
-            )
+            middle, most = np.median(delays), np.max(delays)
+            told = f"{middle:.0f} ms in the median, {most:.0f} ms at the most, {soon} within two seconds"
+            sys.stdout.write(f"{name}: {len(delays)} alarms, {told}\n")
     spots = sum(one["spot"] for one, _ in pictured)
     sys.stdout.write(f"{len(pictured)} of {len(fresh)} alarms with a frame, {spots} with a marked spot\n")
 

@@ -18,7 +18,7 @@ AT_ONCE = {"FramewatchWatchdog", "FramewatchAlarmOpen", "FramewatchAlarmFlood", 
     f"Framewatch{name}"
     for name in (
         *("PeersRefused", "SinkRefused", "TaxonomyFailing", "EventsUnnamed", "HistoryMissed"),
-        *("RecordingsFailed", "RecordingGaps", "ArchiveGaps"),
+        *("RecorderRestarts", "RecordingsFailed", "RecordingGaps", "ArchiveGaps"),
     )
 }
 """What has happened or is over when it is told: there is nothing to wait for."""
@@ -107,3 +107,34 @@ def test_the_example_inhibits_no_alert_that_does_not_exist() -> None:
     known = {alert["alert"] for alert in ALERTS}
     named = set(re.findall(r"Framewatch\w+", ALERTMANAGER.read_text()))
     assert named <= known
+
+
+INHIBIT = yaml.safe_load(ALERTMANAGER.read_text())["inhibit_rules"]
+
+
+def fits(matchers: list[str], name: str) -> bool:
+    """Whether an alert of this *name* fits all *matchers*, as Alertmanager has it: a pattern is of the whole name."""
+    for matcher in matchers:
+        found = re.fullmatch(r'alertname(=~|!=|=)"(.*)"', matcher)
+        assert found is not None, matcher
+        how, said = found.groups()
+        if not {"=~": bool(re.fullmatch(said, name)), "!=": said != name, "=": said == name}[how]:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("source", "targets"),
+    [
+        ("FramewatchNotScraped", {alert["alert"] for alert in ALERTS} - {"FramewatchNotScraped"}),
+        ("FramewatchBlind", {"FramewatchCoverageLow", "FramewatchFramesLost", "FramewatchPermitWithheld"}),
+        ("FramewatchUncalibrated", {"FramewatchCoverageLow", "FramewatchPermitWithheld"}),
+        ("FramewatchSinkCircuitOpen", {"FramewatchSinkFailing", "FramewatchSinkPending"}),
+        ("FramewatchStale", set()),
+    ],
+)
+def test_what_follows_from_something_graver_is_inhibited(source: str, targets: set[str]) -> None:
+    rules_of_it = [rule for rule in INHIBIT if fits(rule["source_matchers"], source)]
+    names = [alert["alert"] for alert in ALERTS]
+    assert {name for name in names for rule in rules_of_it if fits(rule["target_matchers"], name)} == targets
+    assert all({"job", "instance"} <= set(rule["equal"]) for rule in rules_of_it)
