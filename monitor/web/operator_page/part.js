@@ -99,7 +99,7 @@ function ground(layers) {
 // Pictures of grids that lie on one lattice, all with the outline of what they show together: *side* cells wide and
 // high, of which *margin* are on each end of the grid's longer side.
 export function pictures(grids, rows, columns) {
-  const longest = Math.max(rows, columns), furthest = Math.ceil(longest / 16), margin = furthest + 2, pad = margin + 2 * furthest;
+  const longest = Math.max(rows, columns), furthest = Math.ceil(longest / 16), margin = furthest + 1, pad = margin + 2 * furthest;
   const layers = grids.map(values => closed(board(values, rows, columns, pad), longest)), part = ground(layers);
   const side = longest + 2 * margin, [left, top] = [columns, rows].map(count => pad - margin - Math.floor((longest - count) / 2));
   const frame = {side, left, top, width: columns + 2 * pad, height: rows + 2 * pad};
