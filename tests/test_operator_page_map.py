@@ -102,7 +102,7 @@ def test_a_layer_that_is_no_longer_kept_gives_way_to_the_one_being_built(built: 
         gone = {"error": "there is no such job or layer"}
         tab.page.route("**/api/v1/map?*", lambda route: route.fulfill(status=404, json=gone))
         until_layer(tab, LAYERS)
-        assert tab.page.inner_text("#layer-note") == f"layer {LAYERS - 1} is no longer kept"
+        assert tab.page.inner_text("#layer-note") == f"no longer kept: layer {LAYERS - 1}"
         assert tab.page.get_attribute("#layer-follow", "aria-pressed") == "true"
         tab.page.route(MAP, lambda route: route.fulfill(status=404, json=gone))
         tab.page.wait_for_selector("#layer-section", state="hidden")

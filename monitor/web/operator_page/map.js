@@ -41,8 +41,14 @@ function choose(layer) {
 
 function want(what) {
   [wanted, gone, asked_ms] = [what, "", 0];
+  tellFollowed();
   refreshMap();
 }
+
+const tellFollowed = () => at("layer-follow").setAttribute("aria-pressed", String(wanted === FOLLOW));
+
+// As people say which one it is.
+const named = ({job, layer}) => layer === undefined ? job || "a job without a name" : layer === null ? "frames without a layer" : "layer " + layer;
 
 function query() {
   if (wanted === FOLLOW) return "map";
@@ -72,7 +78,7 @@ export async function refreshMap() {
 function miss(error) {
   if (error.status !== 404) return tellAge(false);
   if (wanted === FOLLOW) at("layer-section").hidden = true;
-  else gone = (wanted.layer === undefined ? wanted.job : "layer " + (wanted.layer ?? "without a number")) + " is no longer kept";
+  else gone = "no longer kept: " + named(wanted);
   wanted = FOLLOW;
 }
 
@@ -80,7 +86,7 @@ function tellAge(fresh) {
   if (!shown) return;
   at("layer-maps").classList.toggle("old", !fresh);
   const other = wanted !== FOLLOW && (wanted.job !== shown.job || from() !== shown.layer);
-  say(at("layer-note"), fresh ? gone : `no answer${other && wanted.layer ? " for layer " + wanted.layer : ""}: shown as of ${clock(1e6 * shown_ms)}`);
+  say(at("layer-note"), fresh ? gone : `no answer${other ? " for " + named(wanted) : ""}: shown as of ${clock(1e6 * shown_ms)}`);
 }
 
 function show(found) {
@@ -91,7 +97,7 @@ function show(found) {
   if (!found.summary) return;
   tellAge(true);
   slide(found.layer);
-  at("layer-follow").setAttribute("aria-pressed", String(wanted === FOLLOW));
+  tellFollowed();
   showJobs(found);
   paint(found);
   const of = (name, s) => [[name + ": judged", count(s.judged)], [name + ": over", few(100 * s.rate, 2) + " %"],
@@ -123,7 +129,7 @@ function showJobs({jobs, job, layer}) {
 
 function paint(found) {
   const before = found.same_place ? found.same_place.ratio : [], ids = ["map", "map-before"];
-  at("map").setAttribute("aria-label", `layer ${found.layer}: worst ${ratio(found.summary.worst?.ratio)}`);
+  at("map").setAttribute("aria-label", `${named(found)}: worst ${ratio(found.summary.worst?.ratio)}`);
   at("map-before").setAttribute("aria-label", "the ten layers before");
   if (!found.extent) return;
   drawn = pictures([found.ratio, before], found.rows, found.columns);
