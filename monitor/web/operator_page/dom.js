@@ -50,6 +50,7 @@ export function span(seconds) {
   return seconds < 172800 ? few(seconds / 3600) + " h" : few(seconds / 86400) + " days";
 }
 
+export const rarity = x => x === null || x === undefined ? "–" : "rarity " + few(x) + " × limit";  // of all charts together
 export const ratio = x => x === null || x === undefined ? "–" : few(x) + " × limit";
 
 export const hue = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();

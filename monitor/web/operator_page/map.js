@@ -1,19 +1,22 @@
 // The part, layer by layer: at each place the largest score; beside it the ten layers before.
 
-import {at, count, element, facts, few, place, ratio, words} from "./dom.js";
+import {at, clock, count, element, facts, few, place, rarity, ratio, say, words} from "./dom.js";
+import {colour, pictures} from "./part.js";
 import {get} from "./server.js";
 
 const REFRESH_MS = 2000;
-// Dark blue to grey below the limit, amber to white above: told apart by lightness alone, whichever colours one sees.
-const STOPS = [[0, [16, 34, 66]], [0.5, [47, 78, 110]], [0.999, [128, 138, 146]], [1, [240, 150, 50]], [2, [252, 205, 90]], [5, [255, 250, 235]]];
 const NO_LAYER = -1;  // as the API has frames that name none
-let followed = true, job = "", layers = [], layer = null, shown = null, asked_ms = 0, asking = false;
+const FOLLOW = null;  // what is being built, whichever it is
+// What the reader wants, {job, layer} (layer undefined: the job's last), and the answer that is shown are two things:
+// an answer to what is no longer wanted is not shown.
+let wanted = FOLLOW, shown = null, shown_ms = 0, asked_ms = 0, asking = false, gone = "", drawn = null;
 
 export function prepareMap() {
-  at("layer-slider").addEventListener("input", event => choose(layers[Number(event.target.value)]));
+  at("layer-slider").addEventListener("input", event => choose(shown.layers[Number(event.target.value)]));
   at("layer-back").addEventListener("click", () => stepLayer(-1));
   at("layer-on").addEventListener("click", () => stepLayer(1));
-  at("layer-follow").addEventListener("click", () => { followed = true; layer = null; asked_ms = 0; refreshMap(); });
+  at("layer-follow").addEventListener("click", () => want(FOLLOW));
+  at("layer-job").addEventListener("change", event => want({job: event.target.value}));
   for (const id of ["map", "map-before"]) {
     at(id).addEventListener("pointermove", event => tellPlace(event, at(id)));
     at(id).addEventListener("pointerleave", () => { at("map-place").textContent = ""; });
@@ -21,54 +24,119 @@ export function prepareMap() {
   legend();
 }
 
+// Where the next step begins: what is wanted, though it may not be shown yet.
+const from = () => wanted === FOLLOW || wanted.layer === undefined ? shown.layer : wanted.layer;
+
 export function stepLayer(by) {
-  const here = layers.includes(layer) ? layers.indexOf(layer) : layers.length;  // frames without a number come behind
-  if (layers[here + by] !== undefined) choose(layers[here + by]);
+  if (!shown || (wanted !== FOLLOW && wanted.job !== shown.job)) return;  // layers of a job that is not here are not known
+  const here = shown.layers.indexOf(from()), next = (here < 0 ? shown.layers.length : here) + by;  // without a number: behind
+  if (shown.layers[next] !== undefined) choose(shown.layers[next]);
 }
 
-function choose(number) {
-  followed = number === layers.at(-1);
-  layer = number;
-  asked_ms = 0;
+function choose(layer) {
+  if (layer === undefined) return;
+  slide(layer);
+  want(shown.job === shown.jobs.at(-1) && layer === shown.layers.at(-1) ? FOLLOW : {job: shown.job, layer});
+}
+
+function want(what) {
+  [wanted, gone, asked_ms] = [what, "", 0];
+  tellFollowed();
   refreshMap();
+}
+
+const tellFollowed = () => at("layer-follow").setAttribute("aria-pressed", String(wanted === FOLLOW));
+
+// As people say which one it is.
+const named = ({job, layer}) => layer === undefined ? job || "a job without a name" : layer === null ? "frames without a layer" : "layer " + layer;
+
+function query() {
+  if (wanted === FOLLOW) return "map";
+  const job = "map?job=" + encodeURIComponent(wanted.job);
+  return wanted.layer === undefined ? job : `${job}&layer=${wanted.layer ?? NO_LAYER}`;
 }
 
 export async function refreshMap() {
   if (asking || Date.now() - asked_ms < REFRESH_MS) return;
-  asking = true;
+  const asked = wanted;
+  let found = null;
+  [asking, asked_ms] = [true, Date.now()];
   try {
-    const asked = `?job=${encodeURIComponent(job)}&layer=${layer ?? NO_LAYER}`;
-    const found = await get("map" + (followed ? "" : asked));
-    show(found);
+    found = await get(query());
   } catch (error) {
-    if (followed) at("layer-section").hidden = true;
-    followed = true;  // what was looked at is gone: the next look is at what is being built
-  } finally {
-    asked_ms = Date.now();
-    asking = false;
+    if (asked === wanted) miss(error);
+  }
+  asking = false;
+  if (found && asked === wanted) show(found);
+  if (asked !== wanted) {
+    asked_ms = 0;
+    refreshMap();
   }
 }
 
+// Who is told nothing keeps what he looks at, and reads that it is old; only what is not there is left.
+function miss(error) {
+  if (error.status !== 404) return tellAge(false);
+  if (wanted === FOLLOW) at("layer-section").hidden = true;
+  else gone = "no longer kept: " + named(wanted);
+  wanted = FOLLOW;
+}
+
+function tellAge(fresh) {
+  if (!shown) return;
+  at("layer-maps").classList.toggle("old", !fresh);
+  const other = wanted !== FOLLOW && (wanted.job !== shown.job || from() !== shown.layer);
+  say(at("layer-note"), fresh ? gone : `no answer${other ? " for " + named(wanted) : ""}: shown as of ${clock(1e6 * shown_ms)}`);
+}
+
 function show(found) {
-  shown = found;
-  layers = found.layers || [];
-  at("layer-section").hidden = !found.extent;
-  if (!found.extent) return;
-  [job, layer] = [found.job, found.layer];
-  const slider = at("layer-slider");
-  slider.max = String(Math.max(layers.length - 1, 0));
-  slider.value = String(layers.indexOf(layer));
-  at("layer-follow").setAttribute("aria-pressed", String(followed));
-  at("layer-name").textContent = [layer === null ? "without a number" : layer, found.job].filter(one => one !== "").join(" of ");
-  paint(at("map"), found.ratio);
-  paint(at("map-before"), found.same_place ? found.same_place.ratio : []);
-  at("map").setAttribute("aria-label", `layer ${layer}: worst ${ratio(found.summary.worst?.ratio)}`);
-  at("map-before").setAttribute("aria-label", "the ten layers before");
+  [shown, shown_ms] = [found, Date.now()];
+  // Who came here by choice also finds the way back from a job without positions.
+  at("layer-section").hidden = !found.extent && found.jobs.length < 2;
+  for (const figure of document.querySelectorAll("#layer-maps figure")) figure.hidden = !found.extent;
+  if (!found.summary) return;
+  tellAge(true);
+  slide(found.layer);
+  tellFollowed();
+  showJobs(found);
+  paint(found);
   const of = (name, s) => [[name + ": judged", count(s.judged)], [name + ": over", few(100 * s.rate, 2) + " %"],
-    [name + ": worst", s.worst ? ratio(s.worst.ratio) + (s.worst.xy ? " at " + place(s.worst.xy) : "") : "–", s.worst?.ratio > 1],
-    [name + ": events", Object.entries(s.events).map(([kind, n]) => n + " " + words(kind)).join(", ") || "none", Object.keys(s.events).length > 0]];
+    [name + ": worst", s.worst ? rarity(s.worst.ratio) + (s.worst.xy ? " at " + place(s.worst.xy) : "") : "–", s.worst?.ratio > 1],
+    [name + ": events", events(s.events), Object.keys(s.events).length > 0]];
   facts(at("layer-facts"), [...of("layer", found.summary), ...of("job", found.job_summary)]);
   earlier(found.earlier);
+}
+
+const events = found => Object.entries(found).sort(([, a], [, b]) => b - a).map(([kind, n]) => `${words(kind)}: ${count(n)}`).join(", ") || "none";
+
+function slide(layer) {
+  const slider = at("layer-slider");
+  slider.max = String(Math.max(shown.layers.length - 1, 0));
+  slider.value = String(shown.layers.indexOf(layer));
+  slider.setAttribute("aria-valuetext", layer === null ? "without a number" : String(layer));
+}
+
+// Jobs to choose from where there are several, the latest first; the list is left alone while it is the same, since it may be open.
+function showJobs({jobs, job, layer}) {
+  const several = jobs.length > 1, list = at("layer-job");
+  say(at("layer-name"), [layer === null ? "without a number" : layer, several ? "of" : job && "of " + job].filter(one => one !== "").join(" "));
+  list.hidden = !several;
+  if ([...list.options].map(one => one.value).reverse().join("\n") !== jobs.join("\n")) {
+    list.replaceChildren(...jobs.map(name => element("option", name || "a job without a name", "", {value: name})).reverse());
+  }
+  list.value = job;
+}
+
+function paint(found) {
+  const before = found.same_place ? found.same_place.ratio : [], ids = ["map", "map-before"];
+  at("map").setAttribute("aria-label", `${named(found)}: worst ${rarity(found.summary.worst?.ratio)}`);
+  at("map-before").setAttribute("aria-label", "the ten layers before");
+  if (!found.extent) return;
+  drawn = pictures([found.ratio, before], found.rows, found.columns);
+  ids.forEach((id, index) => {
+    at(id).width = at(id).height = drawn.images[index].width;
+    at(id).getContext("2d").putImageData(drawn.images[index], 0, 0);
+  });
 }
 
 function earlier(before) {
@@ -82,42 +150,30 @@ function earlier(before) {
   at("layers-before").replaceChildren(...(before.length ? [table] : []));
 }
 
-export function colour(value) {
-  const above = STOPS.findIndex(([at_]) => at_ >= value);
-  if (above < 0) return STOPS.at(-1)[1];
-  if (above === 0) return STOPS[0][1];
-  const [[a, from], [b, to]] = [STOPS[above - 1], STOPS[above]], part = (value - a) / (b - a);
-  return from.map((channel, i) => Math.round(channel + part * (to[i] - channel)));
-}
-
-// A layer of few frames is painted in larger squares, or nobody would see them; the worst lie on top.
-const reach = filled => filled < 100 ? 3 : filled < 600 ? 1 : 0;
-
-function paint(canvas, values) {
-  const {rows, columns} = shown, side = Math.max(rows, columns), pen = canvas.getContext("2d");
-  canvas.width = canvas.height = side;
-  pen.clearRect(0, 0, side, side);
-  const left = Math.floor((side - columns) / 2), top = Math.floor((side - rows) / 2);
-  const filled = [...values.keys()].filter(cell => values[cell] !== null).sort((a, b) => values[a] - values[b]);
-  const far = reach(filled.length);
-  for (const cell of filled) {
-    // y grows upwards on the plate, and downwards on the screen
-    const column = left + cell % columns, row = top + rows - 1 - Math.floor(cell / columns);
-    pen.fillStyle = `rgb(${colour(values[cell]).join(" ")})`;
-    pen.fillRect(column - far, row - far, 2 * far + 1, 2 * far + 1);
+// Of the cells that are drawn at a place the one that is seen there: its own, or the largest that reaches so far.
+function cellAt(values, column, row, reach) {
+  const {rows, columns} = shown, own = row * columns + column;
+  let found = null;
+  for (let y = Math.max(0, row - reach); y <= Math.min(rows - 1, row + reach); y++) {
+    for (let x = Math.max(0, column - reach); x <= Math.min(columns - 1, column + reach); x++) {
+      const value = values[y * columns + x] ?? null;
+      if (value !== null && (found === null || value > values[found])) found = y * columns + x;
+    }
   }
+  return (values[own] ?? null) !== null ? own : found;
 }
 
 function tellPlace(event, canvas) {
   if (!shown || !shown.extent) return;
-  const {rows, columns, extent: [x0, y0, x1, y1]} = shown, side = Math.max(rows, columns);
-  const column = Math.floor(event.offsetX / canvas.clientWidth * side - Math.floor((side - columns) / 2));
-  const down = Math.floor(event.offsetY / canvas.clientHeight * side - Math.floor((side - rows) / 2)), row = rows - 1 - down;
-  if (column < 0 || row < 0 || column >= columns || row >= rows) return;
-  const values = canvas.id === "map" ? shown.ratio : shown.same_place?.ratio || [], value = values[row * columns + column];
-  const x = x0 + (column + 0.5) * (x1 - x0) / columns, y = y0 + (row + 0.5) * (y1 - y0) / rows;
-  const judged = canvas.id === "map" ? `, ${count(shown.judged[row * columns + column] || 0)} frames` : "";
-  at("map-place").textContent = `x, y ${place([x, y])}: ` + (value === null || value === undefined ? "no frame" : ratio(value) + judged);
+  const {rows, columns, extent: [x0, y0, x1, y1]} = shown, longest = Math.max(rows, columns);
+  const column = Math.floor(event.offsetX / canvas.clientWidth * drawn.side) - drawn.margin - Math.floor((longest - columns) / 2);
+  const down = Math.floor(event.offsetY / canvas.clientHeight * drawn.side) - drawn.margin - Math.floor((longest - rows) / 2);
+  if (column < 0 || down < 0 || column >= columns || down >= rows) return;
+  const here = canvas.id === "map", values = here ? shown.ratio : shown.same_place?.ratio || [];
+  const cell = cellAt(values, column, rows - 1 - down, drawn.reach[here ? 0 : 1]), [at_x, at_y] = cell === null ? [column, rows - 1 - down] : [cell % columns, Math.floor(cell / columns)];
+  const x = x0 + (at_x + 0.5) * (x1 - x0) / columns, y = y0 + (at_y + 0.5) * (y1 - y0) / rows;
+  const judged = here ? `, ${count(shown.judged[cell] || 0)} frames` : "";
+  at("map-place").textContent = `x, y ${place([x, y])}: ` + (cell === null ? "no frame" : rarity(values[cell]) + judged);
 }
 
 function legend() {

@@ -1,6 +1,6 @@
 // A frame, what the network makes of it, and what is left: side by side, with the worst spot marked.
 
-import {at, clock, element, few, place, ratio, words} from "./dom.js";
+import {at, clock, element, few, place, rarity, words} from "./dom.js";
 
 const LIVE = "the most unusual frame since the last one shown", OLD_NS = 5e9, HOLD_MS = 2000;
 let shown_t_ns = 0, held = {ratio: 0, until_ms: 0};
@@ -46,5 +46,5 @@ export function showLive(picture) {
   pictures(at("live"), picture);
   const where = picture.xy ? ", at " + place(picture.xy) : "";
   const layer = picture.layer === null ? "" : ", layer " + picture.layer;
-  at("live-facts").textContent = "frame " + picture.seq + " at " + clock(picture.t_ns) + layer + where + ": rarity " + ratio(picture.ratio) + ", most unusual by " + words(picture.source);
+  at("live-facts").textContent = "frame " + picture.seq + " at " + clock(picture.t_ns) + layer + where + ": " + rarity(picture.ratio) + ", most unusual by " + words(picture.source);
 }
