@@ -37,6 +37,8 @@ LOOK_S: Final = 0.05
 RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Before the first restart, the second, ...; a process that ran for `STEADY_S` starts again at the beginning."""
 STEADY_S: Final = 30.0
+HOT_STOP_S: Final = 10.0
+"""What the hot process may take to stop, after `drain_s`."""
 SIDE_STOP_S: Final = 10.0
 RECORDER_STOP_S: Final = 10.0
 USAGE: Final = 2
@@ -142,7 +144,11 @@ def run(config: Config, source: str) -> int:
         return _supervise(side, hot, recorder, memory, stopping, welcome, notifier)
     finally:
         notifier.stopping()
-        hot.stop(config.drain_s + 10.0)
+        hot_stop_s = config.drain_s + HOT_STOP_S
+        # Said first: the side process outlives the hot one by what the recorder takes, and would raise an alarm for it.
+        within_s = hot_stop_s + RECORDER_STOP_S + SIDE_STOP_S
+        memory.vitals["stop_by_ns"][0] = time.monotonic_ns() + round(within_s * 1e9)
+        hot.stop(hot_stop_s)
         if recorder is not None:
             recorder.stop(RECORDER_STOP_S)  # before the side process, which tells which alarm has a recording
         side.stop(SIDE_STOP_S)
