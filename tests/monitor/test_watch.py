@@ -16,16 +16,14 @@ from monitor.engine import Engine
 from monitor.handover import Handover
 from monitor.ingest import Ingest
 from monitor.judge import Judge
-from monitor.ledger import Ledger, LedgerSnapshot
+from monitor.ledger import Ledger
 from monitor.orders import Memory, layout
 from monitor.ring import Ring
 from monitor.score import load_scorer
-from monitor.sequence import SequenceState
 from monitor.shared import lay_out, size_of
-from monitor.types import Dropped, Unjudged
 from monitor.voice import Heartbeat
 from monitor.voice import Permit as PermitSaid
-from monitor.watch import IDLE_TURNS, PERIOD_S, Engaged, Parts, Watch, is_idle
+from monitor.watch import IDLE_TURNS, PERIOD_S, Parts, Watch
 from monitor.wire import native
 from monitor.wire.native import WireLimits
 
@@ -181,59 +179,6 @@ def test_keep_alives_are_idle_but_one_between_frames_is_not(bench: Bench) -> Non
         bench.pass_time(0.05)
     assert bench.said.state == "idle"
     assert bench.ear.permits[-1].permit, "idle keeps the permit"
-
-
-def ledger_of(inactive: int, judged: int = 0, in_flight: int = 0) -> LedgerSnapshot:
-    received = inactive + judged + in_flight
-    unjudged = dict.fromkeys(Unjudged, 0) | {Unjudged.INACTIVE: inactive}
-    return LedgerSnapshot(
-        received, 0, received, judged, 0, unjudged, dict.fromkeys(Dropped, 0), {}, SequenceState(None, 0, 0, False)
-    )
-
-
-def idle_at(*turns: tuple[LedgerSnapshot, bool]) -> list[bool]:
-    """At which of *turns*, each a ledger and whether the camera says that the process is off, it is."""
-    engaged: Engaged | None = None
-    found = []
-    for ledger, off in turns:
-        idle, engaged = is_idle(engaged, ledger, off=off)
-        found.append(idle)
-    return found
-
-
-def test_inactive_frames_are_idle_though_some_are_always_in_flight() -> None:
-    pause = [(ledger_of(50 * turn, judged=1000, in_flight=7), True) for turn in range(5)]
-    assert idle_at((ledger_of(0, judged=1000), False), *pause) == [False, True, True, True, True, True]
-
-
-def test_it_is_not_idle_before_all_that_came_while_the_process_was_on_is_settled() -> None:
-    on = ledger_of(0, judged=10, in_flight=30)
-    slow = [ledger_of(0, judged=10, in_flight=80), ledger_of(0, judged=10, in_flight=130)]
-    through = [ledger_of(0, judged=40, in_flight=150), ledger_of(150, judged=40), ledger_of(200, judged=40)]
-    turns = [(on, False), *((one, True) for one in (*slow, *through))]
-    assert idle_at(*turns) == [False, False, False, False, True, True]
-
-
-def test_it_is_not_idle_where_frames_are_judged_though_an_inactive_one_comes_last() -> None:
-    assert not any(idle_at(*((ledger_of(50 * turn, judged=2 * turn), True) for turn in range(1, 9))))
-
-
-def test_a_camera_that_sends_inactive_frames_without_pause_is_idle_until_it_is_on_again(bench: Bench) -> None:
-    bench.ready()
-    bench.pass_time(0.5, frames=True)
-    pause = [native.encode(bench.config.camera, "one", bench.seq + n, 0, normal(1, n), active=False) for n in range(20)]
-    for parts in pause:
-        while (claim := bench.backlog.claim(bench.now_ns)) is not None:
-            bench.engine.judge_batch(*claim)
-        bench.ingest.take(parts, bench.now_ns)  # in flight at the next turn
-        bench.pass_time(0.05)
-    bench.seq += len(pause)
-    assert bench.said.state == "idle"
-    bench.pass_time(0.3, frames=True)
-    states = [one.state for one in bench.ear.heartbeats]
-    changes = [state for state, before in zip(states, [None, *states], strict=False) if state != before]
-    assert changes[-3:] == ["ok", "idle", "ok"]
-    assert changes.count("idle") == 1
 
 
 def test_a_lost_side_process_is_told_of_within_a_second(bench: Bench) -> None:
