@@ -15,26 +15,23 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import zmq
 
 import monitor
 from monitor import bundle as bundles
 from monitor import screen
-from monitor.alarms.alarm import SERVICE_SOURCES, Alarm
+from monitor.alarms.alarm import Alarm
 from monitor.bundle import Bundle, BundleError
 from monitor.calibrate import calibrate, digest
 from monitor.camera.recordings import Recording
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import compare
 from monitor.config import Calibration, Events
+from monitor.demo_hearing import CAMERA, listen, listen_to_the_last, subscribed, tell, wait_until_listening
 from monitor.journal.store import Journal
 from monitor.status import LedgerStatus, Status
-from monitor.voice import Heartbeat
 from monitor.web import token
 
-START_S = 60.0
-LAST_ALARMS_S = 1.0
-CAMERA = "demo"
+START_S = 600.0  # as systemd gives the daemon: loops are compiled the first time, which takes minutes on busy cores
 LAYER_FRAMES = 1200  # active ones, of the simulated part
 PAGE_PORT = 8090
 JOURNAL = "journal.db"
@@ -124,11 +121,14 @@ def show(scene: Scene) -> int:
     screen.say(f"[2/4] starting the daemon ({config}, log {daemon_log})")
     # The camera starts beside the daemon and waits for it, so that the daemon hears it from its first moment.
     with (
-        _subscribed(ports) as listener,
+        subscribed(ports.alarms, ports.permit) as listener,
         _process(_camera_arguments(scene, ports, count, truth), camera_log) as camera,
         _process(["run", "--config", str(config)], daemon_log) as daemon,
     ):
-        early = _wait_until_listening(listener, daemon)
+        early = wait_until_listening(listener, daemon, START_S)
+        if early is None and daemon.poll() is None:
+            screen.say(f"the daemon is not ready after {START_S:g} s, and nothing was shown; see {daemon_log}")
+            return 1
         if early is None:
             screen.say(f"the daemon did not start:\n{daemon_log.read_text().strip()}")
             return 1
@@ -138,7 +138,7 @@ def show(scene: Scene) -> int:
             f"[3/4] a simulated {scene.watched} sends {count} frames at {scene.rate_hz:g} Hz; alarms as they come:"
         )
         for alarm in early:
-            _tell(alarm)
+            tell(alarm)
         if not listen(listener, camera, daemon):
             screen.say(f"the daemon ended:\n{daemon_log.read_text().strip()}")
             return 1
@@ -281,82 +281,6 @@ def _process(arguments: list[str], log: Path) -> Iterator["subprocess.Popen[byte
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-
-
-@contextlib.contextmanager
-def _subscribed(ports: Ports) -> Iterator["zmq.Socket[bytes]"]:
-    context: zmq.Context[Any] = zmq.Context()
-    listener = context.socket(zmq.SUB)
-    listener.connect(ports.alarms)
-    listener.connect(ports.permit)
-    for topic in (f"alarm.{CAMERA}", f"heartbeat.{CAMERA}"):
-        listener.subscribe(topic.encode())
-    try:
-        yield listener
-    finally:
-        context.destroy(linger=0)
-
-
-def _wait_until_listening(listener: "zmq.Socket[bytes]", daemon: "subprocess.Popen[bytes]") -> list[Alarm] | None:
-    """Until a heartbeat says that the daemon has loaded its network: the alarms that came before it, None if it fails.
-
-    Heartbeats and alarms come from two processes, so the first alarm may overtake the heartbeat.
-    """
-    early: list[Alarm] = []
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and daemon.poll() is None:
-        if listener.poll(200):
-            topic, body = listener.recv_multipart()
-            if topic.startswith(b"alarm"):
-                early.append(msgspec.json.decode(body, type=Alarm))
-            elif msgspec.json.decode(body, type=Heartbeat).state != "starting":
-                return early
-    return None
-
-
-def listen(listener: "zmq.Socket[bytes]", camera: "subprocess.Popen[bytes]", daemon: "subprocess.Popen[bytes]") -> bool:
-    """Tell each alarm as it is raised, until the camera has ended.
-
-    False where the *daemon* ends first: nobody is left to tell of any.
-    """
-    while camera.poll() is None:
-        if daemon.poll() is not None:
-            return False
-        if (alarm := _heard(listener)) is not None:
-            _tell(alarm)
-    return True
-
-
-def listen_to_the_last(listener: "zmq.Socket[bytes]") -> None:
-    """Tell the alarms of frames that were judged after the camera had ended; that it is silent is no news."""
-    ends_s = time.monotonic() + LAST_ALARMS_S
-    while time.monotonic() < ends_s:
-        alarm = _heard(listener)
-        if alarm is not None and alarm.source not in SERVICE_SOURCES:
-            _tell(alarm)
-
-
-def _heard(listener: "zmq.Socket[bytes]") -> Alarm | None:
-    """The next alarm, where one comes soon."""
-    if not listener.poll(100):
-        return None
-    topic, body = listener.recv_multipart()
-    return msgspec.json.decode(body, type=Alarm) if topic.startswith(b"alarm") else None
-
-
-def _tell(alarm: Alarm) -> None:
-    if alarm.rev == 1:
-        screen.say(f"      {_told(alarm)}")
-
-
-def _told(alarm: Alarm) -> str:
-    clock = time.strftime("%H:%M:%S", time.localtime(alarm.raised_t_ns / 1e9))
-    if alarm.source in SERVICE_SOURCES:
-        return f"{clock}  {alarm.priority:<8} {alarm.source:<15} about the monitoring itself: {alarm.why}"
-    peak = f"{alarm.peak.ratio:.1f} x its limit" if alarm.peak else "camera fault"
-    where = f" at row {alarm.where[0]}, column {alarm.where[1]}" if alarm.where else ""
-    layer = "" if alarm.layer is None else f", layer {alarm.layer}"
-    return f"{clock}  {alarm.priority:<8} {alarm.source:<15} frame {alarm.first_seq:<7} {peak}{where}{layer}"
 
 
 def _wait_until_judged(ports: Ports, count: int) -> Status:

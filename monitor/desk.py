@@ -40,7 +40,7 @@ from monitor.sinks.opcua.settings import NAME as OPCUA
 from monitor.snapshots.page import MOST, Snapshot, page_of
 from monitor.snapshots.request import Request, RequestError
 from monitor.standin import StandIn
-from monitor.status import LOST_WHY, Status, hot_lost, look, state_of
+from monitor.status import LOST_WHY, Status, hot_answers, hot_lost, look, state_of
 from monitor.sweep import Sweeps, Swept
 from monitor.taxonomy import table
 from monitor.taxonomy.namer_feed import Named
@@ -161,8 +161,11 @@ class Desk:
             self.taxonomist.see(records, t_ns)  # first of all: the ring overwrites the frames that they speak of
             new_kinds, named = self.taxonomist.news(t_ns), self.taxonomist.named(t_ns)
         lost = hot_lost(self._memory.vitals, mono_ns, self._started_ns)
-        at, held = Moment(state_of(self._memory.vitals, lost), mono_ns, t_ns), self.life.modes
-        revisions = self._apply([*records, *self._watch(lost, t_ns), *new_kinds, *(one.record for one in named)], at)
+        state, _ = state_of(self._memory.vitals, mono_ns, self._started_ns)
+        at, held = Moment(state, mono_ns, t_ns), self.life.modes
+        revisions = self._apply(
+            [*records, *self._watch(lost, mono_ns, t_ns), *new_kinds, *(one.record for one in named)], at
+        )
         if self.taxonomist is not None:
             self.taxonomist.follow(revisions)
         made = {one.alarm.id: one.entry for one in revisions if one.what not in life.UNTOLD}
@@ -258,7 +261,9 @@ class Desk:
         if unseen:
             self.unacknowledged = self._waiting.by_cause
 
-    def _watch(self, lost: bool, t_ns: int) -> list[eventlog.EventRecord]:
+    def _watch(self, lost: bool, mono_ns: int, t_ns: int) -> list[eventlog.EventRecord]:
+        if not lost and not hot_answers(self._memory.vitals, mono_ns):
+            return []  # it loads, or stops: no reason for an alarm, and what was lost does not judge again yet
         record = book.watch_hot(self._book, lost, t_ns)
         if record is None:
             return []

@@ -9,8 +9,7 @@ import numpy as np
 
 from monitor import vitals
 from monitor.orders import Memory, Orders
-from monitor.status import LOST_WHY
-from monitor.types import State
+from monitor.status import LOST_WHY, state_of
 from monitor.vitals import read_text
 from monitor.voice import Heartbeat, Permit
 
@@ -27,6 +26,7 @@ class Live:
         self._number_ns = 0  # since when it stands there
         self._permit_ns = self._heartbeat_ns = -HEARTBEAT_NS
         self._state: tuple[str, str] = "", ""
+        self._started_ns: int | None = None
 
     def step(self, now_ns: int, t_ns: int) -> list[Heartbeat | Permit]:
         """What is to be told at *now_ns* (monotonic), which is *t_ns* (Unix): changes, and what is due.
@@ -56,8 +56,9 @@ class Live:
                     mode=config.permit.mode,
                 )
             )
-        state = vitals.STATES[int(board["state"][0])] if fresh else State.DEGRADED
-        why = read_text(board, "why") if fresh else LOST_WHY
+        if self._started_ns is None:
+            self._started_ns = now_ns
+        state, why = state_of(board, now_ns, self._started_ns)
         if (state.value, why) != self._state or now_ns - self._heartbeat_ns >= HEARTBEAT_NS:
             self._state, self._heartbeat_ns = (state.value, why), now_ns
             told.append(

@@ -34,9 +34,13 @@ from monitor.web import token
 from monitor.yamlfile import ConfigError
 
 LOOK_S: Final = 0.05
+RECORDER_START_S: Final = 15.0
+"""The daemon waits so long for it before it says that it runs: frames are judged all the same."""
 RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Before the first restart, the second, ...; a process that ran for `STEADY_S` starts again at the beginning."""
 STEADY_S: Final = 30.0
+HOT_STOP_S: Final = 10.0
+"""What the hot process may take to stop, after `drain_s`."""
 SIDE_STOP_S: Final = 10.0
 RECORDER_STOP_S: Final = 10.0
 USAGE: Final = 2
@@ -142,10 +146,35 @@ def run(config: Config, source: str) -> int:
         return _supervise(side, hot, recorder, memory, stopping, welcome, notifier)
     finally:
         notifier.stopping()
-        hot.stop(config.drain_s + 10.0)
+        hot_stop_s = config.drain_s + HOT_STOP_S
+        # Said first: the side process outlives the hot one by what the recorder takes, and would raise an alarm for it.
+        within_s = hot_stop_s + RECORDER_STOP_S + SIDE_STOP_S
+        memory.vitals["stop_by_ns"][0] = time.monotonic_ns() + round(within_s * 1e9)
+        hot.stop(hot_stop_s)
         if recorder is not None:
             recorder.stop(RECORDER_STOP_S)  # before the side process, which tells which alarm has a recording
         side.stop(SIDE_STOP_S)
+
+
+class Start:
+    """When the daemon may say that it runs: once it can judge and, where it is to record, does that too."""
+
+    def __init__(self, records: bool) -> None:
+        self._records = records
+        self._ready_s: float | None = None  # since when it can judge
+        self._said = False
+
+    def complete(self, ready: bool, recording: bool, now_s: float) -> bool:
+        """Whether to say so at *now_s*, once: *ready* to judge, and *recording* or late with it by RECORDER_START_S."""
+        if self._said or not ready:
+            return False
+        if self._ready_s is None:
+            self._ready_s = now_s
+        late = now_s - self._ready_s >= RECORDER_START_S
+        self._said = recording or late or not self._records
+        if self._said and self._records and not recording:
+            log.warning("the recorder has not begun yet: until it has, events may go unrecorded")
+        return self._said
 
 
 def recorder_of(orders: Orders) -> Child | None:
@@ -309,12 +338,12 @@ def _supervise(
     notifier: notify.Notifier,
 ) -> int:
     """Until *stopping*, or until a process says that the configuration cannot be carried out: the exit status."""
-    announced = False
+    start = Start(recorder is not None)
     while not stopping.wait(LOOK_S):
         side.settled = side.settled or bool(memory.vitals["side_beat_ns"][0])
         hot.settled = hot.settled or is_ready(memory)
-        if side.settled and hot.settled and not announced:
-            announced = True
+        recording = bool(memory.recorder["pid"][0])
+        if start.complete(side.settled and hot.settled, recording, time.monotonic()):
             log.info("running: %s", welcome)
             notifier.ready()
         notifier.turn(memory, time.monotonic_ns())

@@ -16,6 +16,9 @@ ENGINE_HUNG_NS = 500_000_000
 WAITING = "waiting"
 """How the reason of a state begins in which all is ready but the camera."""
 
+LOADING = "loading"
+STOPPING_WHY = "told to stop"
+
 
 class Facts(NamedTuple):
     """What the hot process knows of itself at *now_ns* (monotonic, as all times here)."""
@@ -54,8 +57,8 @@ def decide(facts: Facts) -> Decision:
     unheard = facts.ready and facts.last_heard_ns is None
     hung = facts.now_ns - facts.engine_beat_ns > ENGINE_HUNG_NS
     ranked: list[tuple[State, str | None]] = [
-        (State.STOPPING, "told to stop" if facts.stopping else None),
-        (State.STARTING, None if facts.ready else "loading"),
+        (State.STOPPING, STOPPING_WHY if facts.stopping else None),
+        (State.STARTING, None if facts.ready else LOADING),
         (State.DEGRADED, found.get("degraded") if hung else None),
         (State.BLIND, "; ".join(filter(None, (found.get("blind"), fault)))),
         (State.UNCALIBRATED, found.get("uncalibrated")),

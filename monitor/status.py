@@ -10,8 +10,10 @@ from monitor import __version__, ledger, vitals
 from monitor.alarms.alarm import Alarm
 from monitor.keeping import PromiseStatus
 from monitor.layers import LayerCount
+from monitor.notify import DIED_NS
 from monitor.orders import Memory, Orders
 from monitor.shared import Arrays
+from monitor.state import LOADING, STOPPING_WHY
 from monitor.types import State
 from monitor.vitals import read_text
 
@@ -19,7 +21,11 @@ START_NS: Final = 120_000_000_000
 """The hot process may take so long to its first beat: importing torch from a cold disk takes tens of seconds."""
 
 STOPPING_NS: Final = 5_000_000_000
-"""A hot process that was told to stop may be silent so long: this process is stopped right after it, without alarm."""
+"""A hot process that was told to stop by anybody else than the supervisor may be silent so long."""
+
+LOADING_NS: Final = 300_000_000_000
+"""A hot process that loads may be silent so long: what compiles loops lets no other thread beat, and takes two minutes
+where others have the cores. Less than the ten minutes in which systemd gives a start up."""
 
 LOST_WHY: Final = "the hot process does not answer"
 
@@ -82,21 +88,58 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def hot_lost(arrays: Arrays, mono_ns: int, started_ns: int) -> bool:
-    """Whether the hot process is dead or hung at *mono_ns*; this process started at *started_ns* (both monotonic)."""
+    """Whether the hot process is dead or hung at *mono_ns*; this process started at *started_ns* (both monotonic).
+
+    One that ends because all are to end is not, and one that loads has `LOADING_NS`.
+    """
+    if _ordered_to_stop(arrays, mono_ns):
+        return False
     beat_ns = int(arrays["hot_beat_ns"][0])
     if beat_ns == 0:
         return mono_ns - started_ns > START_NS
-    stopping = _state(arrays) is State.STOPPING
-    return mono_ns - beat_ns > (STOPPING_NS if stopping else vitals.LOST_NS)
+    if beat_ns == DIED_NS:
+        return True
+    if is_loading(arrays):
+        return mono_ns - beat_ns > LOADING_NS
+    return mono_ns - beat_ns > (STOPPING_NS if _state(arrays) is State.STOPPING else vitals.LOST_NS)
 
 
-def state_of(arrays: Arrays, lost: bool) -> State:
-    """The state of the daemon: of a hot process that is *lost* degraded, whatever it said last."""
-    return State.DEGRADED if lost else _state(arrays)
+def hot_answers(arrays: Arrays, mono_ns: int) -> bool:
+    """Whether the hot process beats at *mono_ns* and has loaded: one that was lost is back, and judges again."""
+    return _fresh(arrays, mono_ns) and not is_loading(arrays)
+
+
+def is_loading(arrays: Arrays) -> bool:
+    """Whether the hot process said last that it loads its network."""
+    return _state(arrays) is State.STARTING and read_text(arrays, "why") == LOADING
+
+
+def state_of(arrays: Arrays, mono_ns: int, started_ns: int) -> tuple[State, str]:
+    """The state of the daemon, and why: of a hot process that is lost degraded, whatever it said last."""
+    if hot_lost(arrays, mono_ns, started_ns):
+        return State.DEGRADED, LOST_WHY
+    if _ordered_to_stop(arrays, mono_ns):  # it may hang, and not say so itself
+        return State.STOPPING, STOPPING_WHY
+    return _state(arrays), read_text(arrays, "why")
+
+
+def _ordered_to_stop(arrays: Arrays, mono_ns: int) -> bool:
+    return mono_ns <= int(arrays["stop_by_ns"][0])
+
+
+def _fresh(arrays: Arrays, mono_ns: int) -> bool:
+    return mono_ns - int(arrays["hot_beat_ns"][0]) <= vitals.LOST_NS
 
 
 def _state(arrays: Arrays) -> State:
     return vitals.STATES[int(arrays["state"][0])]
+
+
+def _permit(arrays: Arrays, state: State, mono_ns: int) -> tuple[bool, str]:
+    """Whether there is a permit, and why not: a silent process gives none, whatever the state."""
+    if _fresh(arrays, mono_ns):
+        return bool(arrays["permit"][0]), read_text(arrays, "permit_why")
+    return False, LOST_WHY if state is State.DEGRADED else f"state {state.value}"
 
 
 def look(
@@ -112,16 +155,17 @@ def look(
     """The daemon as shared memory shows it. A hot process that does not answer is `degraded` and gives no permit."""
     arrays = memory.vitals
     lost = hot_lost(arrays, mono_ns, started_ns)
-    fresh = mono_ns - int(arrays["hot_beat_ns"][0]) <= vitals.LOST_NS
+    state, why = state_of(arrays, mono_ns, started_ns)
+    permit, permit_why = _permit(arrays, state, mono_ns)
     return Status(
         camera=orders.config.camera,
         version=__version__,
         t_ns=t_ns,
-        state=state_of(arrays, lost),
-        why=LOST_WHY if lost else read_text(arrays, "why"),
+        state=state,
+        why=why,
         side_why=read_text(arrays, "side_why"),
-        permit=fresh and bool(arrays["permit"][0]),
-        permit_why=read_text(memory.vitals, "permit_why") if not lost else LOST_WHY,
+        permit=permit,
+        permit_why=permit_why,
         permit_mode=orders.config.permit.mode,
         last_seq=int(arrays["last_seq"][0]),
         context=read_text(arrays, "context"),

@@ -56,6 +56,7 @@ def fields(charts: int) -> Fields:
     laid: dict[str, tuple[str, tuple[int, ...]]] = {
         # Written by the supervisor.
         "boot": ("S32", (1,)),
+        "stop_by_ns": ("i8", (1,)),  # 0 until a stop is ordered: by when all processes have ended
         # Written by the hot process: its heartbeat thread, then its engine.
         "hot_pid": ("i8", (1,)),
         "hot_beat_ns": ("i8", (1,)),

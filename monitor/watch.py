@@ -69,6 +69,29 @@ class Second(NamedTuple):
     ages: npt.NDArray[np.int64]
 
 
+class Engaged(NamedTuple):
+    """Until when there was something to judge: frames received by then, and how many were meant to be judged."""
+
+    received: int
+    meant: int
+
+
+def is_idle(before: Engaged | None, ledger: LedgerSnapshot, *, off: bool) -> tuple[bool, Engaged]:
+    """Whether the process is off, as far as the *ledger* of this turn shows, and what to compare the next one with.
+
+    *off*: the camera's last message says so. Inactive frames may be in flight, as they are at any moment where a
+    camera sends them without pause; but all that came while the process was on has to be settled, and nothing else.
+    """
+    settled = ledger.received - ledger.in_flight
+    # Frames out of order are repeated, and tell nothing of now.
+    meant = settled - ledger.unjudged[Unjudged.INACTIVE] - ledger.unjudged[Unjudged.OUT_OF_ORDER]
+    if before is None:
+        return off and ledger.in_flight == 0, Engaged(ledger.received, meant)
+    if not off or meant != before.meant:
+        return False, Engaged(ledger.received, meant)
+    return settled >= before.received, before
+
+
 class Watch:
     """Runs on a thread of its own from the first moment; *parts* come when they are built."""
 
@@ -100,13 +123,14 @@ class Watch:
         self._permit = permits.PermitState()
         self._permit_n = 0
         self._permit_said_ns = 0
-        self._decision = Decision(State.STARTING, "loading", {})
+        self._decision = Decision(State.STARTING, states.LOADING, {})
         self._heartbeat_said_ns = 0
         self._history: deque[Second] = deque()
         self._dropped = dict(read_ledger(memory.ledger).dropped)  # what an earlier process dropped is no news
         self._dropped_why = ""
         self._dropped_ns = 0
         self._idle_turns = 0
+        self._engaged: Engaged | None = None
         self._settled = False
         self._service_settled = False
         self._rejections_told_ns: dict[str, int] = {}
@@ -189,7 +213,7 @@ class Watch:
     def say_goodbye(self) -> None:
         """The last heartbeat and permit of this process: `stopping`."""
         now_ns = self._clock()
-        self._decision = Decision(State.STOPPING, "told to stop", {})
+        self._decision = Decision(State.STOPPING, states.STOPPING_WHY, {})
         self._publish_vitals(now_ns)
         self._say_heartbeat(now_ns)
         with self._lock:
@@ -245,7 +269,8 @@ class Watch:
     def _facts(self, now_ns: int, snapshot: LedgerSnapshot) -> Facts:
         board, parts = self._board, self.parts
         side_lost = now_ns - max(int(board["side_beat_ns"][0]), self._started_ns) > vitals.LOST_NS
-        idle = parts is not None and parts.ingest.idle and snapshot.in_flight == 0
+        off = parts is not None and parts.ingest.idle
+        idle, self._engaged = is_idle(self._engaged, snapshot, off=off)
         self._idle_turns = self._idle_turns + 1 if idle else 0
         return Facts(
             now_ns=now_ns,

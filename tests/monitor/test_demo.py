@@ -4,20 +4,26 @@ import io
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 import zmq
 from rich.console import Console
 from test_truth import alarm
 
-from monitor import screen
+from monitor import demo, screen
 from monitor.alarms.alarm import Alarm
 from monitor.bundle import read
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import Comparison, KindTally
 from monitor.config import Calibration
-from monitor.demo import CAMERA, Scene, forget, listen, show, stem_scene
+from monitor.demo import Scene, forget, show, stem_scene
+from monitor.demo_hearing import CAMERA, TOLD_AFTER_S, listen, subscribed, wait_until_listening
 from monitor.journal.store import Journal
+from monitor.status import LOST_WHY
+from monitor.types import State
+from monitor.voice import Heartbeat
 
 SMALL = {
     "side_px": 32,
@@ -99,6 +105,68 @@ def test_a_demonstration_whose_daemon_ends_does_not_wait_for_the_camera() -> Non
     ):
         assert not listen(listener, camera, daemon)
         camera.kill()
+
+
+class Clock:
+    """A second passes at every look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return float(self.looks)
+
+
+def test_a_demonstration_says_why_it_waits_and_gives_up_where_the_daemon_never_comes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    patience_s = 2 * TOLD_AFTER_S
+    with subscribed(f"ipc://{tmp_path}/nobody") as listener, subprocess.Popen(["sleep", "60"]) as daemon:
+        assert wait_until_listening(listener, daemon, patience_s, Clock()) is None
+        assert daemon.poll() is None, "it is the patience that ended"
+        daemon.kill()
+    assert capsys.readouterr().out.count("compiles") == 1
+
+
+def test_a_demonstration_ends_with_one_line_where_the_daemon_never_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "calibrated", lambda _: SimpleNamespace(path=tmp_path / "bundle"))
+    monkeypatch.setattr(demo, "_process", lambda *_: subprocess.Popen(["sleep", "1"]))
+    monkeypatch.setattr(demo, "START_S", 0.1)
+    assert show(SCENES["melt pool"]._replace(folder=tmp_path)) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "not ready after 0.1 s" in told[-1]
+    assert "daemon.log" in told[-1]
+
+
+def beats(*said: Heartbeat) -> bool:
+    """Whether a demonstration that hears these heartbeats takes the daemon for listening."""
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.XPUB) as speaker,
+        subprocess.Popen(["sleep", "60"]) as daemon,
+    ):
+        port = speaker.bind_to_random_port("tcp://127.0.0.1")
+        with subscribed(f"tcp://127.0.0.1:{port}") as listener:
+            assert speaker.poll(10_000)
+            for one in said:
+                speaker.send_multipart([b"heartbeat.demo", msgspec.json.encode(one)])
+            heard = wait_until_listening(listener, daemon, 20.0, Clock())
+        daemon.kill()
+    return heard is not None
+
+
+def test_a_daemon_that_loads_or_died_as_it_loaded_does_not_listen_yet() -> None:
+    loading, died, ready = (
+        Heartbeat(
+            camera=CAMERA, t_ns=0, state=state, why=why, seq=0, coverage=0.0, frame_age_p99_ms=0.0, active_alarms=0
+        )
+        for state, why in ((State.STARTING, "loading"), (State.DEGRADED, LOST_WHY), (State.BLIND, "no frame"))
+    )
+    assert not beats(loading, died)
+    assert beats(loading, died, ready)
 
 
 # The summary

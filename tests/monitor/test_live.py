@@ -8,6 +8,7 @@ from daemon_example import beat, some_config, some_orders
 
 from monitor.live import HEARTBEAT_NS, Live
 from monitor.orders import Memory, Orders
+from monitor.state import LOADING
 from monitor.status import LOST_WHY
 from monitor.types import State
 from monitor.vitals import LOST_NS
@@ -60,6 +61,24 @@ def test_a_judging_process_that_does_not_answer_gives_no_permit(daemon: tuple[Or
     assert isinstance(heartbeat, Heartbeat)
     assert (permit.permit, permit.why) == (False, LOST_WHY)
     assert (heartbeat.state, heartbeat.why, heartbeat.coverage) == (State.DEGRADED, LOST_WHY, 0.0)
+
+
+def test_a_judging_process_that_loads_or_is_to_stop_gives_no_permit_and_is_not_lost(
+    daemon: tuple[Orders, Memory],
+) -> None:
+    live, memory = Live(*daemon), daemon[1]
+    late_ns = NOW_NS + LOST_NS + 1
+    beat(memory, NOW_NS, State.STARTING, LOADING)
+    memory.vitals["permit"][0] = 1
+    permit, heartbeat = live.step(late_ns, T_NS)
+    assert isinstance(permit, Permit)
+    assert isinstance(heartbeat, Heartbeat)
+    assert (permit.permit, heartbeat.state) == (False, State.STARTING)
+    beat(memory, NOW_NS)
+    memory.vitals["stop_by_ns"][0] = late_ns + 1
+    [heartbeat] = live.step(late_ns + 1, T_NS)
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.state == State.STOPPING
 
 
 def test_a_permit_whose_number_stands_still_is_not_given_for_longer_than_its_ttl(daemon: tuple[Orders, Memory]) -> None:

@@ -4,8 +4,21 @@ import msgspec
 import pytest
 from daemon_example import beat, count_frames, judge_frames, some_config, some_orders
 
+from monitor.notify import DIED_NS
 from monitor.orders import Memory, Orders, Promise
-from monitor.status import LOST_WHY, START_NS, STOPPING_NS, ChartStatus, DriftStatus, hot_lost, look
+from monitor.state import LOADING
+from monitor.status import (
+    LOADING_NS,
+    LOST_WHY,
+    START_NS,
+    STOPPING_NS,
+    ChartStatus,
+    DriftStatus,
+    hot_answers,
+    hot_lost,
+    look,
+    state_of,
+)
 from monitor.types import State
 from monitor.vitals import LOST_NS, read_text, write_text
 
@@ -36,6 +49,47 @@ def test_a_hot_process_that_was_told_to_stop_is_not_lost_but_gives_no_permit(tmp
         assert (status.state, status.permit) == (State.STOPPING, False)
         assert not hot_lost(memory.vitals, STARTED_NS + STOPPING_NS, STARTED_NS)
         assert hot_lost(memory.vitals, STARTED_NS + STOPPING_NS + 1, STARTED_NS)
+
+
+def test_a_hot_process_whose_loops_compile_is_starting_until_that_takes_too_long(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        beat(memory, STARTED_NS, State.STARTING, LOADING)
+        status = look(given, memory, [], STARTED_NS + LOADING_NS, 5, STARTED_NS)
+        assert (status.state, status.why) == (State.STARTING, LOADING)
+        assert (status.permit, status.permit_why) == (False, "state starting")
+        assert not hot_answers(memory.vitals, STARTED_NS), "it judges nothing yet"
+        assert hot_lost(memory.vitals, STARTED_NS + LOADING_NS + 1, STARTED_NS)
+
+
+def test_a_hot_process_that_hangs_once_it_waits_for_frames_is_lost(tmp_path: Path) -> None:
+    with some_orders(some_config(tmp_path)) as (_, memory):
+        beat(memory, STARTED_NS, State.STARTING, "waiting for the first frame")
+        assert hot_answers(memory.vitals, STARTED_NS + LOST_NS)
+        assert hot_lost(memory.vitals, STARTED_NS + LOST_NS + 1, STARTED_NS)
+
+
+@pytest.mark.parametrize(("state", "why"), [(State.OK, ""), (State.STARTING, LOADING)])
+@pytest.mark.parametrize("up_s", [1, 86_400])
+def test_a_hot_process_that_died_is_lost_however_far_it_had_come(
+    tmp_path: Path, state: State, why: str, up_s: int
+) -> None:
+    """Even where the machine itself has not been up for as long as loading may take."""
+    with some_orders(some_config(tmp_path)) as (_, memory):
+        beat(memory, DIED_NS, state, why)
+        assert hot_lost(memory.vitals, up_s * 10**9, STARTED_NS)
+
+
+def test_while_all_are_to_stop_a_silent_hot_process_is_stopping_and_gives_no_permit(tmp_path: Path) -> None:
+    stop_by_ns = STARTED_NS + 35 * 10**9
+    with some_orders(some_config(tmp_path)) as (given, memory):
+        beat(memory, STARTED_NS)  # ok, with a permit: it hangs before it can say that it stops
+        memory.vitals["stop_by_ns"][0] = stop_by_ns
+        status = look(given, memory, [], stop_by_ns, 5, STARTED_NS)
+        assert (status.state, status.why) == (State.STOPPING, "told to stop")
+        assert (status.permit, status.permit_why) == (False, "state stopping")
+        assert not hot_lost(memory.vitals, stop_by_ns, STARTED_NS)
+        assert not hot_answers(memory.vitals, stop_by_ns), "one that was lost before is not back"
+        assert state_of(memory.vitals, stop_by_ns + 1, STARTED_NS) == (State.DEGRADED, LOST_WHY)
 
 
 def test_a_status_tells_what_memory_holds(tmp_path: Path) -> None:
