@@ -1,6 +1,6 @@
 """How long the thread that follows the ring is held up by the one that writes the archive, with other work beside both.
 
-`python -m tests.benchmarks.recorder_pauses [--beside 3] [--nice 5]`. Frames of 16 px come in at `--rate`, as in the
+`python -m tests.benchmarks.recorder_pauses [--beside 3] [--nice 19]`. Frames of 16 px come in at `--rate`, as in the
 recorder's process a turn is due every 20 ms; busy loops at nice 0 want all cores. Tells of the longest pauses between
 two turns, while rows are written and while a Parquet file is finished, and how many frames were not archived.
 """
@@ -27,6 +27,7 @@ from monitor.ring import Ring
 from monitor.shared import lay_out, size_of
 
 LATENT = 32
+PATIENCE_S = 5.0  # with what is not written by then
 BUSY = "while True: pass"
 
 
@@ -85,7 +86,7 @@ def main() -> int:
             archive = Archive(ring, settings, Path(name), about, counts, time.time_ns)
             archive.start(at_nice)
             pauses = sorted(follow(archive, ring, options.rate, options.seconds))
-            archive.close(60.0)
+            archive.close(PATIENCE_S)
     finally:
         for loop in loops:
             loop.kill()
