@@ -102,6 +102,8 @@ class Follower:
         for record in records:
             if record.source not in RATES and record.source not in SERVICE_SOURCES and record.phase != "settled":
                 self._hear(record, mark, now_ns)
+                for take in self._takes:  # before the next one: it shares a recording with a window that overlaps
+                    self._extend(take, ready)
         for take in self._takes:
             self._extend(take, ready)
             for stretch in take.stretches:
