@@ -73,6 +73,7 @@ class Metrics(Collector):
         self._camera = orders.config.camera
         self._device = orders.config.engine.device
         self._bundle = orders.bundle
+        self._recorder_budget = orders.config.recorder.mib * 2**20
         self._vitals = arrays
         self._look = look
         self._raised = raised
@@ -267,6 +268,8 @@ class Metrics(Collector):
             ("recordings", "Recordings of events in the folder", found.recordings),
             ("recordings_bytes", "Bytes that they take", found.nbytes),
             ("recordings_pinned", "Recordings that no budget removes", found.pinned),
+            ("recordings_pinned_bytes", "Bytes of those", found.pinned_bytes),
+            ("recordings_budget_bytes", "Bytes that all recordings may take", self._recorder_budget),
             ("recordings_disk_free_bytes", "Room left on the file system of the recordings", found.disk_free),
             ("recordings_disk_bytes", "Size of the file system of the recordings", found.disk),
             ("recorder_archive_bytes", "Bytes of the archive of scores", found.archive_bytes),
@@ -283,6 +286,7 @@ class Metrics(Collector):
             ("recorder_frames_missing", "Frames around events that are in no recording", found.missing),
             ("recorder_frames_archived", "Frames whose scores are archived", found.archived),
             ("recorder_archive_missing", "Frames whose scores could not be archived", found.archive_missing),
+            ("recorder_restarts", "Times that the recorder ended and was started again", found.restarts),
         ):
             yield self._counter(f"{name}_total", text, (), [((), value)])
 

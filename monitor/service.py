@@ -348,6 +348,7 @@ def _supervise(
             notifier.ready()
         notifier.turn(memory, time.monotonic_ns())
         if recorder is not None and (status := recorder.look(time.monotonic())) is not None:
+            memory.recorder["restarts"][0] += 1
             log.error("the recorder ended with status %d and is restarted; frames are judged all the same", status)
         for child in (side, hot):
             status = child.look(time.monotonic())

@@ -1,17 +1,16 @@
 """The archive: scores and latents of all frames, without their pixels, as one Parquet file a job.
 
 A Parquet file can be read only once it is finished. So rows go into an Arrow stream, piece by piece, of which a killed
-process leaves all but the piece that it was writing; when the job is over the stream becomes a Parquet file, at once or
-at the next start.
+process leaves all but the piece that it was writing; when the job is over the stream becomes a Parquet file
+(`archive_stream`), at once or at the next start.
 """
 
 import logging
-import os
 import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +19,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet
 
+from monitor.recorder.archive_stream import ROWS, DamagedError, to_parquet
 from monitor.recorder.config import Recorder
 from monitor.recorder.recording import About
 from monitor.recorder.shelf import sync
@@ -32,14 +31,17 @@ from monitor.shared import Arrays
 FOLDER: Final = "archive"
 SUFFIX: Final = ".parquet"
 STREAM: Final = ".arrows.part"
-ROWS: Final = 65_536
-GROUP_NS: Final = 10_000_000_000
-"""So many rows, or what has come in so long, are a group: what a kill loses at most."""
+DAMAGED: Final = ".arrows.damaged"
+"""A stream of which not all could be read: kept beside the file of what could, within the same budget."""
 
-WAITING_MOST: Final = 16
-"""Groups that wait for the disk; of what comes while it does not take them nothing is archived."""
+GROUP_NS: Final = 2_000_000_000
+"""So many rows (`ROWS`), or what has come in so long, are a group, which is written in one go. After a kill the ring,
+four seconds long unless set otherwise, is to have most of it still."""
 
-NICE: Final = 19
+WAITING_MOST: Final = 32
+"""Groups that wait for the disk, or until a Parquet file of ten million rows is made; of what comes while there is no
+more room nothing is archived."""
+
 LOOK_S: Final = 1.0
 
 _log = logging.getLogger("monitor.recorder")
@@ -50,10 +52,15 @@ class Group(NamedTuple):
 
     records: Records
     latents: npt.NDArray[np.float32]
+    positions: npt.NDArray[np.int64]  # in the ring
+
+    def part(self, lo: int, hi: int) -> "Group":
+        """Of frames *lo* to *hi*."""
+        return Group(self.records[lo:hi], self.latents[lo:hi], self.positions[lo:hi])
 
 
 class Archive:
-    """`turn` is of the thread that follows the ring; `run` of the one that writes, the machine's last in turn."""
+    """`turn` is of the thread that follows the ring; `run` of the one that writes."""
 
     def __init__(
         self,
@@ -67,20 +74,23 @@ class Archive:
     ) -> None:
         """Makes its folder inside *place*. Raises OSError."""
         self._ring, self._board = ring, board
-        self._position = ring.written
+        self._position = _first_position(board, ring.oldest_intact())
         self._waiting: list[Group] = []
         self._rows = 0
         self._since_ns = 0
         self.groups: queue.Queue[Group | None] = queue.Queue(WAITING_MOST)
         self.files = Files(settings, place / FOLDER, about, board, wall_clock, clock)
-        self._thread = threading.Thread(target=self.run, name="archive", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Write in a thread."""
+    def start(self, guarded: Callable[[Callable[[], None]], None]) -> None:
+        """Write in a thread, whose body is called by *guarded*."""
+        self._thread = threading.Thread(target=guarded, args=(self.run,), name="archive", daemon=True)
         self._thread.start()
 
     def turn(self, settled: int, now_ns: int, *, last: bool = False) -> None:
         """Copy what lies beside the frames up to position *settled*; hand on what makes a group, *last* all."""
+        if not self._rows:
+            self._since_ns = now_ns
         while self._position < settled:
             oldest = self._ring.oldest_intact()
             if self._position < oldest:
@@ -88,20 +98,18 @@ class Archive:
                 self._position = oldest
                 continue
             self._copy(self._position, self._ring.until_wrap(self._position, settled))
-        if not self._rows:
-            self._since_ns = now_ns
-        elif last or self._rows >= ROWS or now_ns - self._since_ns >= GROUP_NS:
+        if self._rows and (last or self._rows >= ROWS or now_ns - self._since_ns >= GROUP_NS):
             self._hand_on()
 
     def close(self, patience_s: float) -> None:
         """Finish what was handed on, within so long: what is left is finished at the next start."""
         with suppress(queue.Full):
             self.groups.put(None, timeout=patience_s)
-            self._thread.join(patience_s)
+            if self._thread is not None:
+                self._thread.join(patience_s)
 
     def run(self) -> None:
         """Write until `close`."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         self.files.recover()
         while True:
             try:
@@ -120,7 +128,7 @@ class Archive:
         self._board["archive_missing"][0] += torn
         self._position = hi
         if torn < hi - lo:
-            self._waiting.append(Group(records[torn:], latents[torn:]))
+            self._waiting.append(Group(records[torn:], latents[torn:], np.arange(lo + torn, hi)))
             self._rows += hi - lo - torn
 
     def _hand_on(self) -> None:
@@ -175,13 +183,14 @@ class Files:
         jobs = group.records["job"]
         edges = [0, *(np.flatnonzero(jobs[1:] != jobs[:-1]) + 1).tolist(), len(jobs)]
         for lo, hi in pairwise(edges):
-            part = Group(group.records[lo:hi], group.latents[lo:hi])
+            part = group.part(lo, hi)
             try:
                 self._write(bytes(jobs[lo]), part)
                 self._refused = False
             except OSError as error:
                 self._board["archive_missing"][0] += hi - lo
                 self._refuse(error)
+            self._board["archive_cursor"][0] = part.positions[-1] + 1
         self.look()
 
     def look(self) -> None:
@@ -231,19 +240,22 @@ class Files:
         return f"{stamp}.{t_ns // 1_000_000 % 1000:03d}Z_{slug}"
 
     def _to_parquet(self, stream: Path) -> None:
-        """A Parquet file of the whole pieces of *stream*, which then goes; it stays where the disk refuses."""
-        path = self._folder / (stream.name[1:].removesuffix(STREAM) + SUFFIX)
+        """A Parquet file of what can be read of *stream*, which then goes; it stays where the disk refuses.
+
+        A stream that is damaged is set aside, so that the next start does not take it up again.
+        """
+        name = stream.name[1:].removesuffix(STREAM)
+        path = self._folder / (name + SUFFIX)
         scratch = path.with_name(f".{path.name}.part")
         try:
-            rows = 0
-            with stream.open("rb") as file:
-                rows = _write_parquet(file, scratch)
-            if rows:
-                self._make_room(scratch.stat().st_size)
-                sync(scratch)
-                scratch.replace(path)
-                sync(self._folder)
-            stream.unlink(missing_ok=True)
+            try:
+                self._keep(to_parquet(stream, scratch), scratch, path)
+                stream.unlink(missing_ok=True)
+            except DamagedError as error:
+                self._keep(error.rows, scratch, path)
+                stream.rename(self._folder / (name + DAMAGED))
+                kept = f"{name}{DAMAGED}, its first {error.rows} rows are in {path.name}"
+                _log.error("%s is damaged (%s) and kept as %s", stream.name, error, kept)
         except _TooLargeError as error:
             stream.unlink(missing_ok=True)
             _log.error("%s is not kept: %s (recorder.archive_mib)", path.name, error)
@@ -252,8 +264,15 @@ class Files:
         finally:
             scratch.unlink(missing_ok=True)
 
+    def _keep(self, rows: int, scratch: Path, path: Path) -> None:
+        if rows:
+            self._make_room(scratch.stat().st_size)
+            sync(scratch)
+            scratch.replace(path)
+            sync(self._folder)
+
     def _make_room(self, nbytes: int) -> None:
-        files = [(one, one.stat().st_size) for one in sorted(self._folder.glob(f"[!.]*{SUFFIX}"))]
+        files = [(one, one.stat().st_size) for one in self._held()]
         if nbytes > self._budget:
             raise _TooLargeError(f"{nbytes / 2**20:.1f} MiB are more than the budget of {self._budget / 2**20:.1f} MiB")
         over = sum(size for _, size in files) + nbytes - self._budget
@@ -263,8 +282,12 @@ class Files:
             path.unlink(missing_ok=True)
             over -= size
 
+    def _held(self) -> list[Path]:
+        """All that the budget is for, the oldest first."""
+        return sorted(one for ending in (SUFFIX, DAMAGED) for one in self._folder.glob(f"[!.]*{ending}"))
+
     def _count(self) -> None:
-        sizes = [one.stat().st_size for one in self._folder.glob(f"[!.]*{SUFFIX}")]
+        sizes = [one.stat().st_size for one in self._held()]
         self._board["archive_files"][0], self._board["archive_bytes"][0] = len(sizes), sum(sizes)
 
     def _refuse(self, error: OSError) -> None:
@@ -275,6 +298,18 @@ class Files:
 
 class _TooLargeError(ValueError):
     """A file that its budget does not hold."""
+
+
+def _first_position(board: Arrays, oldest: int) -> int:
+    """Where to go on in the ring: after the rows that an earlier process wrote, as far as the ring has the rest.
+
+    What lies before and is not archived is missing, whichever process lost it.
+    """
+    position = max(int(board["archive_cursor"][0]), oldest)
+    missing = position - int(board["archived"][0])
+    board["archive_missing"][0] = max(int(board["archive_missing"][0]), missing)  # a counter never goes back
+    board["archive_cursor"][0] = position
+    return position
 
 
 def table_of(part: Group, about: About) -> pa.Table:
@@ -301,41 +336,17 @@ def table_of(part: Group, about: About) -> pa.Table:
         columns[chart] = pa.array(records[chart], mask=~judged)
         columns[f"{chart}_ratio"] = pa.array((records[chart] / values).astype(np.float32), mask=~judged)
     columns["joint"] = pa.array(records["joint"], mask=~judged)
-    columns["where_row"], columns["where_column"] = records["where"][:, 0], records["where"][:, 1]
+    for axis, name in enumerate(("where_row", "where_column")):
+        columns[name] = pa.array(records["where"][:, axis], mask=~judged)
     if (width := part.latents.shape[1]) > 0:
-        flat = pa.array(np.where(judged[:, None], part.latents, np.nan).astype(np.float32).ravel())
-        columns["latents"] = pa.FixedSizeListArray.from_arrays(flat, width)
+        flat = pa.array(part.latents.ravel())
+        columns["latents"] = pa.FixedSizeListArray.from_arrays(flat, width, mask=pa.array(~judged))
     about_it = {"camera": about.camera, "bundle": about.bundle}
     return pa.table(columns).replace_schema_metadata(about_it)
 
 
 def _text(values: npt.NDArray[np.bytes_]) -> pa.Array:
+    """The same texts. Arrow repeats them, not Python: the thread that follows the ring is not to wait for it."""
     names, which = np.unique(values, return_inverse=True)
-    texts = np.array([bytes(name).decode(errors="replace") for name in names], object)
-    return pa.array(texts[which], pa.string())
-
-
-def _batches(file: Any) -> Iterator[pa.RecordBatch]:
-    """The whole pieces of a stream, whatever follows the last of them."""
-    try:
-        yield from pa.ipc.open_stream(file)
-    except (pa.ArrowInvalid, EOFError):
-        return
-    except OSError as error:
-        if error.errno is not None:  # the disk; what is half a message has no number
-            raise
-
-
-def _write_parquet(stream: Any, path: Path) -> int:
-    """Write all whole pieces of *stream* to *path*; how many rows there were, and no file where there were none."""
-    rows, writer = 0, None
-    try:
-        for batch in _batches(stream):
-            if writer is None:
-                writer = pyarrow.parquet.ParquetWriter(path, batch.schema, compression="zstd", compression_level=1)
-            writer.write_batch(batch)
-            rows += batch.num_rows
-    finally:
-        if writer is not None:
-            writer.close()
-    return rows
+    texts = [bytes(name).decode(errors="replace") for name in names]
+    return pa.array(texts, pa.string()).take(pa.array(which))

@@ -39,14 +39,16 @@ class Counts(NamedTuple):
     recordings: int  # files in the folder, and the next two of them
     nbytes: int
     pinned: int
+    pinned_bytes: int
     disk_free: int  # bytes on the file system of the folder, and of which in all; 0 before they were asked for
     disk: int
     beat_ns: int  # when the recorder last said that it goes on, monotonic; 0: there is none
+    restarts: int  # how often its process ended and was started again; the supervisor counts
     written: int
     failed: Mapping[str, int]  # events without a recording, by each of REASONS
     missing: int  # frames of windows that were overwritten, or found no room in memory
     archived: int  # frames that went into the archive
-    archive_missing: int  # ... and that did not, since the disk refused or was too slow
+    archive_missing: int  # ... and that did not: the disk refused or was too slow, or there was no recorder
     archive_files: int
     archive_bytes: int
 
@@ -60,6 +62,7 @@ def fields() -> Fields:
         "cursor": ("i8", (1,)),  # records of the event log whose events are all recorded, or given up
         "began_at": ("i8", (1,)),  # the cursor at which the last process went on with what one left, and one; 0: none
         "began_to": ("i8", (1,)),  # ... and up to where
+        "archive_cursor": ("i8", (1,)),  # the ring's position up to which rows are in the archive, or given up
         "failed": ("i8", (len(REASONS),)),
         **dict.fromkeys(numbers, ("i8", (1,))),
         **log,

@@ -64,7 +64,7 @@ class Follower:
         self._takes: list[Take] = []
         # Events that are done with: up to which position they are recorded, -1 of those that will not be.
         self._known: dict[Key, int] = dict.fromkeys(known, ring.written)
-        self._written = self._settled = ring.written
+        self._written, self._settled = -1, ring.oldest_intact()  # nothing was looked at yet
         self._written_ns = 0
         self._held = 0  # bytes that the writer has still
         self._told_full = False
@@ -102,6 +102,8 @@ class Follower:
         for record in records:
             if record.source not in RATES and record.source not in SERVICE_SOURCES and record.phase != "settled":
                 self._hear(record, mark, now_ns)
+                for take in self._takes:  # before the next one: it shares a recording with a window that overlaps
+                    self._extend(take, ready)
         for take in self._takes:
             self._extend(take, ready)
             for stretch in take.stretches:

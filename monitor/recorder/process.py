@@ -1,6 +1,6 @@
 """The recorder's process, `python -m monitor.recorder.process`: started beside the hot one, which never waits for it.
 
-One thread follows and copies, in its turn; another, the machine's last in turn, compresses and writes.
+One thread follows and copies, in its turn; another compresses and writes, and a third the archive where there is one.
 """
 
 import logging
@@ -30,6 +30,9 @@ from monitor.recorder.writer import Writer
 from monitor.ring import Ring
 
 NICE: Final = 5
+"""Of all its threads. One that waits for the machine longer than the others would have them wait too: whoever holds the
+interpreter's lock and is not given a core keeps it (`python -m tests.benchmarks.recorder_pauses`)."""
+
 TURN_S: Final = 0.02
 DRAIN_S: Final = 7.0
 """When told to stop, what waits is written for at most so long."""
@@ -106,6 +109,7 @@ class Recorder:
         """Copy what there is to copy, hand on what is whole."""
         now_ns = self._clock()
         self._board["beat_ns"][0], self._board["pid"][0] = now_ns, os.getpid()
+        settled = self.follower.settled  # at the last turn: no score of these is half written
         if self._records:
             for take in self.follower.turn(now_ns, last=last, writing=self.writer.nbytes):
                 self.writer.give(take)
@@ -114,7 +118,7 @@ class Recorder:
         else:
             self.follower.watch(now_ns, last=last)
         if self.archive is not None:
-            self.archive.turn(self.follower.settled, now_ns, last=last)
+            self.archive.turn(self.follower.settled if last else settled, now_ns, last=last)
         if now_ns >= self._next_count_ns:
             self._next_count_ns = now_ns + COUNT_NS
             self.writer.count()
@@ -147,7 +151,7 @@ def run(given: Orders) -> int:
     thread = threading.Thread(target=_guarded, args=(recorder.writer.run,), name="write", daemon=True)
     thread.start()
     if recorder.archive is not None:
-        recorder.archive.start()
+        recorder.archive.start(_guarded)
     while not stopping.wait(TURN_S) and os.getppid() == given.supervisor_pid:
         recorder.turn()
     recorder.close(thread)
@@ -170,7 +174,7 @@ def _guarded(body: Callable[[], None]) -> None:
     try:
         body()
     except BaseException:
-        _log.critical("the writing thread failed; the process ends", exc_info=True)
+        _log.critical("the thread %s failed; the process ends", threading.current_thread().name, exc_info=True)
         logging.shutdown()
         os._exit(70)  # EX_SOFTWARE
 

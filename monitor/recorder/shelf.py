@@ -7,7 +7,7 @@ beside it, so that it survives whatever is killed; whoever may write to the fold
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
@@ -110,7 +110,11 @@ class Shelf:
 
     def shown(self) -> list[Shown]:
         """All of them with what they say of themselves, the newest first. Raises OSError."""
-        return [self.show(one.name) for one in reversed(self.files())]
+        found = []
+        for one in reversed(self.files()):
+            with suppress(ShelfError):  # it was removed meanwhile
+                found.append(self.show(one.name))
+        return found
 
     def show(self, name: str) -> Shown:
         """One of them. Raises ShelfError."""
@@ -123,7 +127,10 @@ class Shelf:
         if key not in self._known:
             if len(self._known) >= KNOWN_MOST:  # of files that are gone, too
                 self._known.clear()
-            self._known[key] = _shown(path, stat.st_size)
+            found = _shown(path, stat.st_size)
+            if found.t_ns is None:
+                self.path(name)  # not damaged, if it was removed meanwhile
+            self._known[key] = found
         return msgspec.structs.replace(self._known[key], pinned=self.pin_of(name))
 
     def pin_of(self, name: str) -> Pin | None:
@@ -168,16 +175,11 @@ class Shelf:
             pinned = sum(one.nbytes for one in files if one.pinned)
             more = f", of which {pinned / 2**20:.1f} MiB are pinned" if pinned else ""
             raise ShelfError(f"{nbytes / 2**20:.1f} MiB are more than the budget of {budget / 2**20:.1f} MiB{more}")
-        gone = []
-        for one in loose:
-            if over <= 0:
-                break
-            if (self.folder / (one.name + PIN)).exists():  # since we looked
-                continue
-            (self.folder / one.name).unlink(missing_ok=True)
-            gone.append(one.name)
-            over -= one.nbytes
-        return gone
+        return self._remove(loose, over)
+
+    def give_way(self, nbytes: int) -> list[str]:
+        """Remove the oldest that nobody has pinned, so many bytes of them: the disk is full, whatever the budget."""
+        return self._remove([one for one in self.files() if not one.pinned], nbytes)
 
     def put(
         self, name: str, write: Callable[[Path], object], admit: Callable[[int], object] = lambda nbytes: None
@@ -201,6 +203,18 @@ class Shelf:
             scratch.unlink(missing_ok=True)
             raise
         sync(path.parent)
+
+    def _remove(self, files: Iterable[File], nbytes: int) -> list[str]:
+        gone = []
+        for one in files:
+            if nbytes <= 0:
+                break
+            if (self.folder / (one.name + PIN)).exists():  # since we looked
+                continue
+            (self.folder / one.name).unlink(missing_ok=True)
+            gone.append(one.name)
+            nbytes -= one.nbytes
+        return gone
 
     def _stray(self, name: str) -> bool:
         return name.endswith(SUFFIX + PIN) and not (self.folder / name.removesuffix(PIN)).exists()

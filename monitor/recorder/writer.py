@@ -1,10 +1,10 @@
-"""Takes into files, one at a time, in a thread that comes last: what it does has time."""
+"""Takes into files, one at a time, in a thread of its own: what it does has time."""
 
+import errno
 import logging
 import os
 import queue
 import re
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,10 +20,13 @@ from monitor.recorder.shelf import Shelf, ShelfError, name_of
 from monitor.recorder.take import NO_ROOM, OVERWRITTEN, Episode, Key, Take, count_missing
 from monitor.shared import Arrays
 
-NICE: Final = 19
 PACKED: Final = 0.6
 """Of its size in memory a recording is expected to take so much on disk, until the first ones have shown."""
 
+SPARE: Final = 1.25
+"""On a full disk so many times the expected size gives way: the second try is the last."""
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 PARTS_KNOWN: Final = 1024
 
 _log = logging.getLogger("monitor.recorder")
@@ -71,7 +74,6 @@ class Writer:
 
     def run(self) -> None:
         """Write until `finish`."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while (take := self._waiting.get()) is not None:
             self.write(take)
             self._pending.remove(take)
@@ -86,8 +88,8 @@ class Writer:
         name = self._name(take)
         try:
             with suppress(ShelfError):  # when it is written it shows whether there is room
-                self._make_room(round(self._packed * take.nbytes))
-            self._shelf.put(name, lambda path: self._fill(path, take), self._make_room)
+                self._make_room(self._expected(take))
+            self._put(name, take)
         except ShelfError as error:
             self._refuse("budget", f"{name} is not kept: {error} (recorder.mib)")
             self._fail(take, "budget")
@@ -111,9 +113,27 @@ class Writer:
             return
         self._board["recordings"][0] = len(files)
         self._board["nbytes"][0] = sum(one.nbytes for one in files)
-        self._board["pinned"][0] = sum(one.pinned for one in files)
+        pinned = [one.nbytes for one in files if one.pinned]
+        self._board["pinned"][0], self._board["pinned_bytes"][0] = len(pinned), sum(pinned)
         self._board["disk_free"][0] = disk.f_bavail * disk.f_frsize
         self._board["disk"][0] = disk.f_blocks * disk.f_frsize
+
+    def _put(self, name: str, take: Take) -> None:
+        """Write the file. Where the disk is full the oldest recordings give way, and it is tried once more."""
+        try:
+            self._shelf.put(name, lambda path: self._fill(path, take), self._make_room)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            gone = self._shelf.give_way(round(SPARE * self._expected(take)))
+            if not gone:
+                raise
+            _log.warning("the disk is full: %d old recordings are removed for %s", len(gone), name)
+            self._shelf.put(name, lambda path: self._fill(path, take), self._make_room)
+
+    def _expected(self, take: Take) -> int:
+        """Bytes that it will take on disk, as far as one can know."""
+        return round(self._packed * take.nbytes)
 
     def _name(self, take: Take) -> str:
         first = _first(take)

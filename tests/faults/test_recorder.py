@@ -38,6 +38,8 @@ RATE_HZ = 10_000
 SECONDS = 12
 BURST = 1000  # frames that come at once
 EVENT_EVERY, EVENT_FRAMES = 4000, 20
+CLOSE = 600  # frames between the last ones, whose windows overlap
+BEFORE, AFTER = 1500, 1000
 
 
 class Process:
@@ -167,10 +169,16 @@ def test_killed_at_random_moments_it_leaves_files_that_open_or_none(process: Pro
         require_whole(path)
 
 
+def where_events_begin() -> list[int]:
+    """Every so often, the last ones close together."""
+    often = list(range(EVENT_EVERY, RATE_HZ * SECONDS - 2000, EVENT_EVERY))
+    return [*often[:-1], often[-1] - 2 * CLOSE, often[-1] - CLOSE, often[-1]]
+
+
 def frames_with_events() -> np.ndarray:
-    """All that the camera shows: events every so often, the last ones close together."""
+    """All that the camera shows."""
     frames = np.tile(normal(2000, 5), (RATE_HZ * SECONDS // 2000, 1, 1))
-    for first in range(EVENT_EVERY, len(frames) - 2000, EVENT_EVERY):
+    for first in where_events_begin():
         frames[first : first + EVENT_FRAMES] = with_spot(frames[first : first + EVENT_FRAMES])
     return frames
 
@@ -182,7 +190,7 @@ def test_at_ten_thousand_frames_a_second_in_bursts_every_frame_of_every_window_i
     sections = {
         "events": {"k": 2, "n": 3, "clear_frames": 200},
         "input": {"rate_hz": RATE_HZ, "buffer_s": 4, "frames_per_message": 50},
-        "recorder": {"before_s": 0.15, "after_s": 0.1},
+        "recorder": {"before_s": BEFORE / RATE_HZ, "after_s": AFTER / RATE_HZ},
         "alarms": {"flood": None},
     }
     with Daemon(tmp_path, small_bundle.path, **sections) as daemon, Camera(daemon.endpoint) as camera:
@@ -193,7 +201,7 @@ def test_at_ten_thousand_frames_a_second_in_bursts_every_frame_of_every_window_i
             never.wait(max(0.0, begun + (first + BURST) / RATE_HZ - time.monotonic()))
         took_s = time.monotonic() - begun
         ledger = daemon.wait_until_judged(len(frames)).ledger
-        shown = len(range(EVENT_EVERY, len(frames) - 2000, EVENT_EVERY))
+        shown = len(where_events_begin())
 
         def recorded() -> list[Alarm]:
             return [one for one in daemon.last_of_each().values() if one.recording is not None]
@@ -205,7 +213,7 @@ def test_at_ten_thousand_frames_a_second_in_bursts_every_frame_of_every_window_i
     assert ledger.judged == len(frames), "and every frame was judged"
     assert found["framewatch_recorder_frames_missing_total",] == 0
     assert sum(value for key, value in found.items() if key[0] == "framewatch_recordings_failed_total") == 0
-    kept = 0
+    kept, shared = 0, 0
     covered: set[int] = set()
     for path in sorted((tmp_path / "journal.db.recordings").glob("*.h5")):
         held, tables = recording.read(path), recording.tables(path)
@@ -213,9 +221,13 @@ def test_at_ten_thousand_frames_a_second_in_bursts_every_frame_of_every_window_i
         assert tables["gaps"] == []
         assert np.array_equal(seq, np.arange(seq[0], seq[-1] + 1))
         assert np.array_equal(held.frames, frames[seq])
+        twice = covered & set(seq.tolist())
+        assert all(one < tables["events"][0]["first_seq"] for one in twice), "only what is before an event is in two"
+        covered |= set(seq.tolist())
         for event in tables["events"]:
-            window = range(max(event["first_seq"] - 1500, 0), min(event["last_seq"] + 1001, len(frames)))
-            covered |= set(seq.tolist())
+            window = range(max(event["first_seq"] - BEFORE, 0), min(event["last_seq"] + AFTER + 1, len(frames)))
             assert set(window) <= covered, "of windows that overlap, the frames before lie in the recording before"
             kept += 1
+        shared += len(tables["events"]) > 1
     assert kept >= shown
+    assert shared >= 1, "events that are close share a recording"

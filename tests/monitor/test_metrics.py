@@ -72,6 +72,8 @@ PROMISED = [
     "recordings",
     "recordings_bytes",
     "recordings_pinned",
+    "recordings_pinned_bytes",
+    "recordings_budget_bytes",
     "recordings_disk_free_bytes",
     "recordings_disk_bytes",
     "recordings_failed_total",
@@ -80,6 +82,7 @@ PROMISED = [
     "recorder_frames_archived_total",
     "recorder_archive_missing_total",
     "recorder_archive_bytes",
+    "recorder_restarts_total",
     "permit",
     "state",
     "build_info",
@@ -367,3 +370,10 @@ def test_a_recorder_that_says_nothing_any_more_is_told_and_one_that_there_never_
     assert daemon.value("recorder_silent_seconds") == pytest.approx(90.0, abs=5.0)
     daemon.memory.recorder["failed"][board.REASONS.index("disk")] = 3
     assert daemon.value("recordings_failed_total", reason="disk") == 3
+
+
+def test_restarts_of_the_recorder_and_what_pins_leave_of_its_budget_are_told(daemon: Daemon) -> None:
+    daemon.memory.recorder["restarts"][0], daemon.memory.recorder["pinned_bytes"][0] = 4, 5 * 2**20
+    assert daemon.value("recorder_restarts_total") == 4
+    assert daemon.value("recordings_pinned_bytes") == 5 * 2**20
+    assert daemon.value("recordings_budget_bytes") == 1024 * 2**20

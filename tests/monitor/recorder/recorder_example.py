@@ -106,10 +106,10 @@ class Plant:
             self.backlog, judge, self.vitals, report, self.clock, lambda: T_NS + self.clock(), None, book
         )
         self.follower = Follower(self.ring, self.log, self.noted, extent, self.failed, chart=bundle.memory)
-        about = About("cam", bundle.sha256, held.settings, held.charts, bundle.context_limits, 1000.0)
+        self.about = About("cam", bundle.sha256, held.settings, held.charts, bundle.context_limits, 1000.0)
         self.shelf = Shelf(folder)
         scorer = load_scorer(bundle)
-        self.writer = Writer(self.shelf, round(mib * 2**20), about, scorer, self.counts, lambda: T_NS)
+        self.writer = Writer(self.shelf, round(mib * 2**20), self.about, scorer, self.counts, lambda: T_NS)
         self.seq = 0
 
     def failed(self, reason: str, events: int) -> None:

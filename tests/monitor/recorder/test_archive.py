@@ -1,3 +1,5 @@
+import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from recorder_example import T_NS, Plant, plant
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.recorder import board
-from monitor.recorder.archive import FOLDER, GROUP_NS, Archive
+from monitor.recorder.archive import FOLDER, GROUP_NS, WAITING_MOST, Archive
 from monitor.recorder.config import Recorder
 from monitor.recorder.process import about_of
 
 SETTINGS = Recorder(archive=True)
+FLIPS = 40
 
 
 class Kept:
@@ -133,13 +136,142 @@ def test_what_the_disk_does_not_take_in_time_is_counted(small_bundle: Bundle, tm
     (tmp_path / "kept").mkdir()
     with plant(small_bundle, tmp_path / "kept") as works:
         kept = Kept(works, small_bundle, tmp_path / "kept")
-        for seed in range(20):
+        for seed in range(WAITING_MOST + 4):
             works.send(normal(10, seed), context="")
             works.clock.now_ns += GROUP_NS
             kept.archive.turn(works.ring.written, works.clock())
             works.clock.now_ns += GROUP_NS
             kept.archive.turn(works.ring.written, works.clock())
         assert board.counts(works.counts).archive_missing == 40
+
+
+def test_what_was_not_judged_is_null(kept: Kept) -> None:
+    kept.works.send(normal(10, 1), context="")
+    kept.works.send(normal(5, 2), context="", active=False)
+    kept.take_in()
+    (path,) = kept.finish()
+    table = parquet.read_table(path)
+    for name in ("t2", "t2_ratio", "joint", "where_row", "where_column", "latents"):
+        assert table[name].is_null().to_pylist() == [False] * 10 + [True] * 5, name
+
+
+def test_after_a_kill_it_goes_on_behind_what_is_written_and_counts_what_is_gone(
+    kept: Kept, small_bundle: Bundle
+) -> None:
+    works = kept.works
+    works.send(normal(100, 1), context="")
+    kept.take_in()
+    works.send(normal(50, 2), context="")
+    works.clock.now_ns += GROUP_NS
+    kept.archive.turn(works.ring.written, works.clock())  # copied, and killed before it is written
+    kept.archive.files.drop()
+    works.send(normal(30, 3), context="")
+    second = Kept(works, small_bundle, kept.folder.parent)
+    second.t_ns += 10**12
+    second.archive.files.recover()
+    second.take_in()
+    second.finish()
+    assert rows_of(second) == list(range(180)), "the ring still had them"
+    second.archive.files.drop()
+    for seed, count in ((4, 40), (5, works.ring.slots)):
+        works.send(normal(count, seed), context="")
+    third = Kept(works, small_bundle, kept.folder.parent)
+    third.t_ns += 2 * 10**12
+    third.take_in()
+    third.finish()
+    counts = board.counts(works.counts)
+    assert counts.archive_missing == 40
+    assert counts.archived + counts.archive_missing == works.ring.written
+    assert rows_of(third) == [*range(180), *range(220, 220 + works.ring.slots)]
+
+
+def rows_of(kept: Kept) -> list[int]:
+    return [seq for path in kept.files() for seq in parquet.read_table(path)["seq"].to_pylist()]
+
+
+def damaged(whole: bytes) -> dict[str, bytes]:
+    """Streams of three pieces of which something is not as it was written."""
+    chance, half = random.Random(3), len(whole) // 2
+    found = {
+        "begins with zeros": bytes(200) + whole[200:],
+        "zeros in the middle": whole[:half] + bytes(4096) + whole[half + 4096 :],
+        "no Arrow at all": b"not a stream " * 50,
+        "another behind it": whole + b"more",
+    }
+    for number in range(FLIPS):
+        flipped = bytearray(whole)
+        for _ in range(8):
+            flipped[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        found[f"flipped {number}"] = bytes(flipped)
+    for number in range(FLIPS):  # where lengths and types stand
+        flipped = bytearray(whole)
+        flipped[chance.randrange(2000)] ^= 1 << chance.randrange(8)
+        found[f"flipped at the beginning {number}"] = bytes(flipped)
+    return found
+
+
+def test_a_damaged_stream_is_set_aside_and_never_stops_the_archive(
+    kept: Kept, small_bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    works = kept.works
+    for seed in (1, 2, 3):
+        works.send(normal(40, seed), context="")
+        kept.take_in()
+    (stream,) = kept.folder.glob(".*.arrows.part")
+    whole = stream.read_bytes()
+    kept.archive.files.drop()
+    aside = 0
+    for what, content in damaged(whole).items():
+        stream.write_bytes(content)
+        caplog.clear()
+        found = Kept(works, small_bundle, kept.folder.parent)
+        found.archive.files.recover()
+        set_aside = list(kept.folder.glob("*.damaged"))
+        assert not list(kept.folder.glob(".*")), what
+        assert [one.read_bytes() for one in set_aside] in ([], [content])
+        assert caplog.text.count("is damaged") == len(set_aside), what
+        assert set(map(len, map(parquet.read_table, found.files()))) <= {40, 80, 120}
+        aside += len(set_aside)
+        for one in (*set_aside, *found.files()):
+            one.unlink()
+    assert aside > 8, "what only changes a number reads as before; lengths, types and texts do not"
+
+
+def test_what_is_before_a_damage_is_kept_and_what_is_set_aside_counts_as_bytes_of_the_archive(
+    kept: Kept, small_bundle: Bundle
+) -> None:
+    kept.works.send(normal(40, 1), context="")
+    kept.take_in()
+    (stream,) = kept.folder.glob(".*.arrows.part")
+    one_piece = stream.read_bytes()
+    kept.works.send(normal(40, 2), context="")
+    kept.take_in()
+    kept.archive.files.drop()
+    whole = stream.read_bytes()
+    stream.write_bytes(one_piece + bytes(200) + whole[len(one_piece) + 200 :])
+    Kept(kept.works, small_bundle, kept.folder.parent).archive.files.recover()
+    assert rows_of(kept) == list(range(40))
+    sizes = sum(one.stat().st_size for one in kept.folder.iterdir())
+    assert len(list(kept.folder.iterdir())) == 2
+    assert board.counts(kept.works.counts).archive_bytes == sizes
+
+
+def test_its_thread_is_guarded(kept: Kept) -> None:
+    raised, fatal = [], ValueError("a bug")
+
+    def guarded(body: Callable[[], None]) -> None:
+        try:
+            body()
+        except ValueError as error:
+            raised.append(error)
+
+    def fail() -> None:
+        raise fatal
+
+    kept.archive.files.recover = fail  # type: ignore[method-assign]
+    kept.archive.start(guarded)
+    kept.archive.close(10.0)
+    assert raised == [fatal]
 
 
 def test_its_files_are_plain_parquet(kept: Kept) -> None:

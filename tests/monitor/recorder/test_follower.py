@@ -247,3 +247,20 @@ def test_its_cursor_stays_before_the_events_that_are_not_whole() -> None:
     film.show(20)
     assert len(film.turn()) == 1
     assert film.follower.cursor == 2
+
+
+def test_of_events_told_at_once_each_finds_the_window_that_the_one_before_has_extended() -> None:
+    film = Film()
+    film.show(100)
+    film.show(2, over=True)
+    film.show(10)
+    film.show(2, over=True)
+    film.show(12)
+    film.show(2, over=True)
+    film.show(30)
+    for event, first in ((1, 100), (2, 112), (3, 126)):  # of three only neighbours overlap
+        for phase in ("began", "ended"):
+            film.tell(phase, first, first + 1, event)
+    (take,) = film.turn()
+    assert [event for _, event in take.episodes] == [1, 2, 3]
+    assert seqs(take) == list(range(90, 133))

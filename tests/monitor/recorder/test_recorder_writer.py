@@ -1,18 +1,20 @@
 import contextlib
+import errno
 import logging
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from frames import normal, with_spot
-from recorder_example import Plant, failed, plant
+from recorder_example import T_NS, Plant, failed, plant
 
 from monitor.bundle import Bundle
 from monitor.recorder import board, recording
-from monitor.recorder.shelf import Pin
+from monitor.recorder.shelf import Pin, Shelf
+from monitor.recorder.writer import Writer
 from monitor.score import load_scorer
 
 
@@ -145,6 +147,55 @@ def test_a_disk_that_fills_while_a_recording_is_written_costs_that_recording_alo
             assert [one.name for one in small_disk.iterdir()] == ["ballast"]
         assert failed(works.counts) == {"disk": 6}
         assert caplog.text.count("cannot be written: No space left on device") == 1
+
+
+def test_on_a_full_disk_the_oldest_gives_way_to_the_newest(
+    small_bundle: Bundle, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with plant(small_bundle, small_disk) as works, caplog.at_level(logging.WARNING):
+        show_an_event(works, 1)
+        (pinned,) = works.record()
+        works.shelf.pin(pinned, Pin("ann"))
+        names = []
+        for seed in range(2, 12):
+            show_an_event(works, seed)
+            names += [name for name in works.record() if name not in names]
+        assert names[0] == pinned
+        assert len(names) == 11, "each was written"
+        left = [one.name for one in works.shelf.files()]
+        assert left[0] == pinned
+        assert left[1:] == names[-len(left) + 1 :], "the newest are there"
+        assert 2 < len(left) < 11
+        assert failed(works.counts) == {}
+        assert "the disk is full" in caplog.text
+
+
+class FullDisk(Shelf):
+    """So many times there is no room."""
+
+    times = 0
+
+    def put(
+        self, name: str, write: Callable[[Path], object], admit: Callable[[int], object] = lambda nbytes: None
+    ) -> None:
+        if self.times:
+            self.times -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().put(name, write, admit)
+
+
+@pytest.mark.parametrize(("times", "written"), [(1, 1), (2, 0)])
+def test_on_a_full_disk_it_is_tried_once_more(works: Plant, times: int, written: int) -> None:
+    show_an_event(works, 1)
+    (old,) = works.record()
+    shelf = FullDisk(works.shelf.folder)
+    shelf.times = times
+    works.writer = Writer(shelf, 2**26, works.about, None, works.counts, lambda: T_NS)
+    show_an_event(works, 2)
+    names = works.record()
+    assert old not in names
+    assert len(names) == written
+    assert failed(works.counts) == ({} if written else {"disk": 1})
 
 
 def fill(ballast: Path, free: int) -> None:

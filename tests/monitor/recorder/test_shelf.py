@@ -5,7 +5,7 @@ import h5py
 import pytest
 
 from monitor.recorder.recording import FORMAT
-from monitor.recorder.shelf import Pin, Shelf, ShelfError, name_of
+from monitor.recorder.shelf import File, Pin, Shelf, ShelfError, name_of
 
 T_NS = 1_795_000_000 * 10**9
 
@@ -49,6 +49,29 @@ def test_what_the_budget_does_not_hold_removes_nothing(shelf: Shelf) -> None:
     with pytest.raises(ShelfError, match="are pinned"):
         shelf.make_room(3500, 4000)
     assert names(shelf) == [one]
+
+
+def test_a_full_disk_makes_the_oldest_that_nobody_has_pinned_give_way_whatever_the_budget(shelf: Shelf) -> None:
+    one, two, three, four = (put(shelf, event) for event in (1, 2, 3, 4))
+    shelf.pin(one, Pin("ann"))
+    assert shelf.give_way(1001) == [two, three]
+    assert shelf.give_way(10**6) == [four]
+    assert shelf.give_way(1) == []
+    assert names(shelf) == [one]
+
+
+def test_what_is_removed_while_all_are_listed_is_left_out(tmp_path: Path) -> None:
+    class Raced(Shelf):
+        """Of what it has found the budget takes the first."""
+
+        def files(self) -> list[File]:
+            found = super().files()
+            (self.folder / found[0].name).unlink(missing_ok=True)
+            return found
+
+    shelf = Raced(tmp_path)
+    kept = [put(shelf, event) for event in (1, 2, 3)][1:]
+    assert sorted(one.name for one in shelf.shown()) == kept
 
 
 def test_a_pin_says_who_set_it_and_survives_another_process(shelf: Shelf, tmp_path: Path) -> None:
