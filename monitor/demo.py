@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -93,7 +94,22 @@ class Ports(NamedTuple):
 
 def demo(seconds: float, *, stem: bool = False) -> int:
     """Show everything for *seconds* of frames; exit status 0 where every frame was accounted for."""
-    return show(stem_scene(seconds) if stem else Scene(seconds))
+    with leaving_in_order():
+        return show(stem_scene(seconds) if stem else Scene(seconds))
+
+
+@contextlib.contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """SIGTERM ends what runs here as Ctrl-C does: daemon and camera have sessions of their own, and would go on."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def stem_scene(seconds: float) -> Scene:

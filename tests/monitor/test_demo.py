@@ -1,7 +1,9 @@
 """The whole system once, small: calibration, daemon, camera, alarms, summary."""
 
 import io
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ from monitor.bundle import read
 from monitor.camera.simulate import read_truth
 from monitor.camera.truth import Comparison, KindTally
 from monitor.config import Calibration
-from monitor.demo import Scene, forget, show, stem_scene
+from monitor.demo import Scene, forget, leaving_in_order, show, stem_scene
 from monitor.demo_hearing import CAMERA, TOLD_AFTER_S, listen, subscribed, wait_until_listening
 from monitor.journal.store import Journal
 from monitor.status import LOST_WHY
@@ -167,6 +169,16 @@ def test_a_daemon_that_loads_or_died_as_it_loaded_does_not_listen_yet() -> None:
     )
     assert not beats(loading, died)
     assert beats(loading, died, ready)
+
+
+def test_a_demonstration_that_is_told_to_end_ends_its_parts_first() -> None:
+    ended = []
+    with pytest.raises(SystemExit) as left, leaving_in_order():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            ended.append(True)
+    assert (left.value.code, ended) == (143, [True])
 
 
 # The summary
