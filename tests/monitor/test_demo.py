@@ -1,5 +1,6 @@
 """The whole system once, small: calibration, daemon, camera, alarms, summary."""
 
+import contextlib
 import io
 import os
 import re
@@ -172,12 +173,15 @@ def test_a_daemon_that_loads_or_died_as_it_loaded_does_not_listen_yet() -> None:
 
 
 def test_a_demonstration_that_is_told_to_end_ends_its_parts_first() -> None:
-    ended = []
-    with pytest.raises(SystemExit) as left, leaving_in_order():
-        try:
+    ended: list[bool] = []
+
+    def told() -> None:
+        with leaving_in_order(), contextlib.ExitStack() as parts:
+            parts.callback(ended.append, True)
             os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            ended.append(True)
+
+    with pytest.raises(SystemExit) as left:
+        told()
     assert (left.value.code, ended) == (143, [True])
 
 
