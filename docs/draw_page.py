@@ -40,8 +40,17 @@ def until(page: Any, holds: str) -> None:
         page.wait_for_timeout(50)
 
 
-def keep(page: Any, name: str) -> None:
-    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+def while_it_holds(page: Any, holds: str) -> bytes:
+    """A picture of the page before and after which it held: alarms of a simulation are over in a moment."""
+    while True:
+        until(page, holds)
+        shot: bytes = page.screenshot()
+        if page.evaluate(holds):
+            return shot
+
+
+def keep(shot: bytes, name: str) -> None:
+    image = Image.open(io.BytesIO(shot)).convert("RGB")
     image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
     image.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT / name, optimize=True)
     sys.stdout.write(f"{OUT / name}\n")
@@ -56,12 +65,11 @@ def draw(url: str) -> None:
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.goto(url)
         page.wait_for_timeout(20 * SETTLE_MS)  # charts of half a minute, and kinds where there are some
-        until(page, READY)
-        keep(page, "page.png")
+        keep(while_it_holds(page, READY), "page.png")
         page.evaluate(OPEN)
         until(page, SHEET)
         page.wait_for_timeout(SETTLE_MS)
-        keep(page, "page_alarm.png")
+        keep(page.screenshot(), "page_alarm.png")
         browser.close()
 
 

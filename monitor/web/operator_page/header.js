@@ -15,11 +15,11 @@ export function showState(s) {
   document.title = (worst ? SIGNS[worst] + " " + told + " – " : "") + s.state + " – " + s.camera;
   at("camera").textContent = s.camera + (s.context ? " · " + s.context : "");
   // Who reads from three metres reads one word: where all is well but for what was found, that is the alarm.
-  const alarmed = worst && s.state === "ok";
+  const alarmed = worst && ["ok", "idle"].includes(s.state);
   say(at("word"), alarmed ? "alarm" : s.state);
   say(document.querySelector("#state .sign"), alarmed ? SIGNS[worst] : SIGN_OF[s.state] || "");
   const seen = waiting(), over = seen.count ? seen.count + (seen.more ? " or more" : "") + " over, not acknowledged" : "";
-  const shown = [worst && told + ", worst: " + worst, over, others, alarmed && "the state is ok"].filter(Boolean).join("; ");
+  const shown = [worst && told + ", worst: " + worst, over, others, alarmed && "the state is " + s.state].filter(Boolean).join("; ");
   say(at("open"), shown);
   at("why").textContent = [s.why, s.side_why].filter(Boolean).join("; ");
   const [, word, mode] = at("permit").children;
