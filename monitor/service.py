@@ -3,6 +3,7 @@
 It touches no frame and holds no state that a restart would need: that lies in the shared memory and in the journal.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -146,14 +147,19 @@ def run(config: Config, source: str) -> int:
         return _supervise(side, hot, recorder, memory, stopping, welcome, notifier)
     finally:
         notifier.stopping()
-        hot_stop_s = config.drain_s + HOT_STOP_S
-        # Said first: the side process outlives the hot one by what the recorder takes, and would raise an alarm for it.
-        within_s = hot_stop_s + RECORDER_STOP_S + SIDE_STOP_S
-        memory.vitals["stop_by_ns"][0] = time.monotonic_ns() + round(within_s * 1e9)
-        hot.stop(hot_stop_s)
+        stop(side, hot, recorder, memory, config.drain_s + HOT_STOP_S)
+
+
+def stop(side: Child, hot: Child, recorder: Child | None, memory: Memory, hot_stop_s: float) -> None:
+    """End all in order; each of them is ended, whatever interrupts the waiting for another."""
+    # Said first: the side process outlives the hot one by what the recorder takes, and would raise an alarm for it.
+    within_s = hot_stop_s + RECORDER_STOP_S + SIDE_STOP_S
+    memory.vitals["stop_by_ns"][0] = time.monotonic_ns() + round(within_s * 1e9)
+    with contextlib.ExitStack() as last_first:
+        last_first.callback(side.stop, SIDE_STOP_S)
         if recorder is not None:
-            recorder.stop(RECORDER_STOP_S)  # before the side process, which tells which alarm has a recording
-        side.stop(SIDE_STOP_S)
+            last_first.callback(recorder.stop, RECORDER_STOP_S)  # the side process tells which alarm has a recording
+        last_first.callback(hot.stop, hot_stop_s)
 
 
 class Start:

@@ -204,6 +204,11 @@ def test_a_kind_that_was_named_on_the_page_keeps_its_name_over_a_restart(
         daemon.wait_until(daemon.answers, "page")
         tab.page.reload()
         tab.page.wait_for_selector(".kind b:has-text('spot above')")
+        assert daemon.stop() == 0
+        daemon.start()
+        daemon.wait_until(daemon.answers, "page")
+        tab.page.reload()
+        tab.page.wait_for_selector(".kind b:has-text('spot above')")
 
 
 def test_charts_and_frames_move_and_close_while_the_camera_runs(running: tuple[Daemon, Stream]) -> None:

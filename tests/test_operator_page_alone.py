@@ -172,11 +172,13 @@ def test_half_an_answer_is_none_and_the_next_one_counts() -> None:
 
 def test_without_a_connection_no_state_and_no_permit_is_claimed() -> None:
     with page() as (tab, answers):
+        answers.status |= {"state": "ok", "side_why": "the disk refuses"}
         tab.expected += ["ERR_FAILED"]
         tab.until("document.querySelector('#word').textContent === 'ok'")
         answers.speaks = False
         tab.until("document.querySelector('#word').textContent === 'no connection'")
         assert tab.page.inner_text("#permit b") == "unknown"
+        assert tab.page.inner_text("#open") == tab.page.inner_text("#why") == ""
         assert tab.page.evaluate("document.title") == "connection lost"
         tab.page.keyboard.press("?")
         shown = "getComputedStyle(document.querySelector('#help'), '::before').content"
@@ -184,6 +186,19 @@ def test_without_a_connection_no_state_and_no_permit_is_claimed() -> None:
         answers.speaks = True
         tab.until("document.querySelector('#word').textContent === 'ok'")
         assert tab.page.inner_text("#permit b") == "given"
+
+
+def test_an_alarm_that_is_over_is_not_listed_as_open_while_the_journal_is_asked() -> None:
+    with page() as (tab, answers):
+        answers.give("sources", {"modes": []})
+        answers.give("alarms", {"alarms": [ALARM]})
+        answers.status["alarms"] = [ALARM]
+        tab.page.wait_for_selector('[data-alarm="A"]')
+        answers.told["alarms"] = lambda: "{"
+        answers.status["alarms"] = []
+        tab.until("!document.querySelector('.alarm')")
+        answers.give("alarms", {"alarms": [{**ALARM, "state": "cleared", "rev": 2}]})
+        tab.page.wait_for_selector('.alarm.over[data-alarm="A"]')
 
 
 def test_what_is_over_and_was_not_acknowledged_is_counted_at_the_top() -> None:

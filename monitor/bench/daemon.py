@@ -64,11 +64,9 @@ class Daemon:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
             # After an error nobody waits for the last frames to be judged.
-            self._hot.stop(HOT_STOP_S if error is None else INTERRUPTED_STOP_S)
+            hot_stop_s = HOT_STOP_S if error is None else INTERRUPTED_STOP_S
+            service.stop(self._side, self._hot, self._recorder, self._memory, hot_stop_s)
         finally:
-            if self._recorder is not None:
-                self._recorder.stop(service.RECORDER_STOP_S if error is None else INTERRUPTED_STOP_S)
-            self._side.stop(service.SIDE_STOP_S)
             os.close(self._orders.memory_fd)
             os.close(self._orders.wake_fd)
 

@@ -49,8 +49,10 @@ function group(title, alarms, more) {
 }
 
 function draw(status) {
-  const all = new Map([...asked.late, ...asked.waiting].map(one => [one.id, one]));
+  const all = new Map([...asked.late, ...asked.waiting].map(one => [one.id, one])), now = new Set(status.alarms.map(one => one.id));
   for (const one of status.alarms) if (one.rev >= (all.get(one.id)?.rev ?? 0)) all.set(one.id, one);
+  // What was open at the last answer and is not any more: how it ended is in the next one.
+  for (const one of all.values()) if (one.state === "active" && !now.has(one.id)) all.delete(one.id);
   const alarms = [...all.values()].sort((a, b) => (a.id < b.id ? 1 : -1)), {modes} = asked, full = asked.waiting.length === ASKED;
   const focus = document.activeElement?.closest("#alarm-list button")?.dataset;
   const open = alarms.filter(one => one.state === "active").sort(urgent);

@@ -36,6 +36,8 @@ export function showLost(heard_ms) {
   if (!lost) return;
   const [sign, word] = at("state").children, [, permit, why] = at("permit").children;
   document.body.dataset.state = document.body.dataset.alarm = "";
+  say(at("open"), "");
+  say(at("why"), "");
   say(sign, "?");
   say(word, "no connection");
   at("permit").className = "";

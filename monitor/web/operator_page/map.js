@@ -9,7 +9,7 @@ const NO_LAYER = -1;  // as the API has frames that name none
 const FOLLOW = null;  // what is being built, whichever it is
 // What the reader wants, {job, layer} (layer undefined: the job's last), and the answer that is shown are two things:
 // an answer to what is no longer wanted is not shown.
-let wanted = FOLLOW, shown = null, shown_ms = 0, asked_ms = 0, asking = false, gone = "", drawn = null;
+let wanted = FOLLOW, shown = null, shown_ms = 0, asked_ms = 0, asking = false, gone = "", drawn = null, painted = "";
 
 export function prepareMap() {
   at("layer-slider").addEventListener("input", event => choose(shown.layers[Number(event.target.value)]));
@@ -131,7 +131,9 @@ function paint(found) {
   const before = found.same_place ? found.same_place.ratio : [], ids = ["map", "map-before"];
   at("map").setAttribute("aria-label", `${named(found)}: worst ${rarity(found.summary.worst?.ratio)}`);
   at("map-before").setAttribute("aria-label", "the ten layers before");
-  if (!found.extent) return;
+  const state = [found.job, found.layer, found.job_summary.judged].join("\n");  // all that is drawn is of frames of this job
+  if (!found.extent || state === painted) return;
+  painted = state;
   drawn = pictures([found.ratio, before], found.rows, found.columns);
   ids.forEach((id, index) => {
     at(id).width = at(id).height = drawn.images[index].width;
@@ -141,7 +143,7 @@ function paint(found) {
 
 function earlier(before) {
   const table = element("table"), head = element("tr");
-  head.append(...["earlier layer", "judged", "over", "events", "worst"].map(name => element("th", name)));
+  head.append(...["earlier layer", "judged", "over", "events", "worst rarity"].map(name => element("th", name)));
   table.append(head, ...before.slice(0, 8).map(one => {
     const line = element("tr");
     line.append(...[String(one.layer), count(one.judged), few(100 * one.rate, 2) + " %", String(one.events), ratio(one.most)].map(text => element("td", text)));

@@ -62,6 +62,16 @@ def kept(small_bundle: Bundle, tmp_path: Path) -> Any:
         yield Kept(works, small_bundle, tmp_path / "kept")
 
 
+def left_behind(kept: Kept) -> Path:
+    """The stream of a process that ended in the middle of a job: three groups of 40 frames."""
+    for seed in (1, 2, 3):
+        kept.works.send(normal(40, seed), context="")
+        kept.take_in()
+    (stream,) = kept.folder.glob(".*.arrows.part")
+    kept.archive.files.drop()
+    return stream
+
+
 def test_all_frames_are_archived_with_their_scores_by_job(kept: Kept, small_bundle: Bundle) -> None:
     works = kept.works
     works.send(normal(100, 1), context="", job="one", layer=3, xy=None)
@@ -88,13 +98,8 @@ def test_all_frames_are_archived_with_their_scores_by_job(kept: Kept, small_bund
 
 
 def test_a_kill_loses_the_last_group_at_most(kept: Kept, small_bundle: Bundle, tmp_path: Path) -> None:
-    works = kept.works
-    for seed in (1, 2, 3):
-        works.send(normal(40, seed), context="")
-        kept.take_in()
-    (stream,) = kept.folder.glob(".*.arrows.part")
+    works, stream = kept.works, left_behind(kept)
     whole = stream.read_bytes()
-    kept.archive.files.drop()
     for cut, rows in ((len(whole) - 100, 80), (len(whole) // 2, 40), (700, 0)):
         stream.write_bytes(whole[:cut])
         found = Kept(works, small_bundle, tmp_path / "kept")
@@ -213,13 +218,8 @@ def damaged(whole: bytes) -> dict[str, bytes]:
 def test_a_damaged_stream_is_set_aside_and_never_stops_the_archive(
     kept: Kept, small_bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    works = kept.works
-    for seed in (1, 2, 3):
-        works.send(normal(40, seed), context="")
-        kept.take_in()
-    (stream,) = kept.folder.glob(".*.arrows.part")
+    works, stream = kept.works, left_behind(kept)
     whole = stream.read_bytes()
-    kept.archive.files.drop()
     aside = 0
     for what, content in damaged(whole).items():
         stream.write_bytes(content)
