@@ -89,7 +89,13 @@ def page() -> Iterator[tuple[Tab, Answers]]:
 def history(high: dict[int, float], end_t_ns: int) -> dict[str, Any]:
     """A minute of one frame in each bin of one chart with the limit 2, at half of it but for the scores in *high*."""
     scores = [high.get(number, 1.0) for number in range(BINS)]
-    chart = {"low": scores, "high": scores, "over": [int(score > 2) for score in scores], "limit": [2.0] * BINS}
+    chart = {
+        "low": scores,
+        "high": scores,
+        "ratio": [score / 2 for score in scores],
+        "over": [int(score > 2) for score in scores],
+        "limit": [2.0] * BINS,
+    }
     edges = [end_t_ns - (BINS - number) * STEP_NS for number in range(BINS + 1)]
     return {
         "first_t_ns": edges[0],
@@ -138,12 +144,26 @@ def test_a_frame_far_over_its_limit_alone_in_its_stretch_is_a_line_from_the_limi
         assert coloured(tab, 0.0, 0.4)[0] == 0
 
 
+def test_a_frame_over_the_limit_of_its_context_stands_over_the_line_where_another_has_a_higher_limit() -> None:
+    told = history({}, time.time_ns())
+    chart = told["charts"]["s2"]
+    chart["high"][300], chart["limit"][300], chart["ratio"][300], chart["over"][300] = 25.0, 50.0, 40.0, 1
+    with page() as (tab, answers):
+        answers.give("history", told)
+        tab.page.wait_for_selector(".chart canvas")
+        tab.until("document.querySelector('.chart .label').textContent.includes('1 frames over')")
+        tall: int = tab.page.evaluate("document.querySelector('.chart canvas').height")
+        assert coloured(tab, 0.4, 0.6)[0] > 0.35 * tall
+        tab.page.hover(".chart canvas")
+        tab.until("document.querySelector('.chart .label').textContent.includes('limits differ, 40')")
+
+
 def test_time_of_which_nothing_was_heard_stays_empty() -> None:
     now_t_ns = time.time_ns()
     with page() as (tab, answers):
         answers.give("history", history({}, now_t_ns))
         tab.page.wait_for_selector(".chart canvas")
-        chart = {"low": [1.5], "high": [1.5], "over": [0], "limit": 2.0}
+        chart = {"low": [1.5], "high": [1.5], "ratio": [0.75], "over": [0], "limit": 2.0}
         late = {"step_ms": 100, "first_bin": 1, "t_ns": now_t_ns + 30 * 10**9, "judged": [1], "charts": {"s2": chart}}
         answers.told["history"] = lambda: "{"  # nor is it to be had afterwards
         answers.news = [("scores", late)]

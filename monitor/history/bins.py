@@ -1,7 +1,7 @@
 """Scores of many frames, told by their extremes: stretches of time of one length, of which the empty ones are left out.
 
 Pure functions of arrays. A stretch loses nothing that an operator has to see: the lowest and the highest score of each
-chart, and how many frames were over its limit.
+chart, how high one stood beside its own frame's limit, and how many frames were over theirs.
 """
 
 from typing import Any, NamedTuple
@@ -22,12 +22,16 @@ class Bins(NamedTuple):
     judged: Int64s  # (k,)
     low: Float32s  # (c, k)
     high: Float32s  # (c, k)
+    ratio: Float64s  # (c, k) the highest, each score in parts of its own frame's limit
     over: Counts  # (c, k) frames over their limit
     limit: Float64s  # (c, k) that held for the last frame
 
 
 def of_frames(number: Int64s, scores: Float32s, over: npt.NDArray[np.bool_], limits: Float64s) -> Bins:
-    """Frames (n,) that fall into the bins *number*, with *scores*, *limits* and what is *over* them, each (c, n)."""
+    """Frames (n,) that fall into the bins *number*, with *scores*, *limits* and what is *over* them, each (c, n).
+
+    Limits are above 0.
+    """
     starts = _starts(number)
     ends = np.append(starts[1:], len(number))
     return Bins(
@@ -35,6 +39,7 @@ def of_frames(number: Int64s, scores: Float32s, over: npt.NDArray[np.bool_], lim
         ends - starts,
         np.minimum.reduceat(scores, starts, axis=1),
         np.maximum.reduceat(scores, starts, axis=1),
+        np.maximum.reduceat(scores / limits, starts, axis=1),
         _count_over(over, starts, ends),
         limits[:, ends - 1],
     )
@@ -50,6 +55,7 @@ def coarser(bins: Bins, factor: int) -> Bins:
         np.add.reduceat(bins.judged, starts),
         np.minimum.reduceat(bins.low, starts, axis=1),
         np.maximum.reduceat(bins.high, starts, axis=1),
+        np.maximum.reduceat(bins.ratio, starts, axis=1),
         np.add.reduceat(bins.over, starts, axis=1),
         bins.limit[:, ends - 1],
     )

@@ -28,7 +28,7 @@ LEVELS: Final = (
     Resolution(10 * S_NS, 8640),  # a day
     Resolution(60 * S_NS, 10_080),  # a week
 )
-"""Each step divides the next. With six charts they take 6.1 MB together, however fast the camera is."""
+"""Each step divides the next. With six charts they take 7.7 MB together, however fast the camera is."""
 
 WAITING_MOST: Final = 10
 """Coarse levels are written so much more seldom than the finest one, and before they are read."""
@@ -43,6 +43,7 @@ class Span(NamedTuple):
     judged: Int64s  # (b,)
     low: Float32s  # (c, b) infinite where nothing was judged
     high: Float32s  # (c, b) likewise, below
+    ratio: Float64s  # (c, b) likewise, the highest in parts of its own frame's limit
     over: Int64s  # (c, b)
     limit: Float64s  # (c, b) NaN where nothing was judged
 
@@ -64,12 +65,13 @@ class Level:
         self._judged = np.zeros(self.size, np.int64)
         self._low = np.empty((charts, self.size), np.float32)
         self._high = np.empty((charts, self.size), np.float32)
+        self._ratio = np.empty((charts, self.size))
         self._over = np.zeros((charts, self.size), np.int64)
         self._limit = np.empty((charts, self.size))
 
     @property
     def nbytes(self) -> int:
-        arrays = self._number, self._judged, self._low, self._high, self._over, self._limit
+        arrays = self._number, self._judged, self._low, self._high, self._ratio, self._over, self._limit
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -90,6 +92,7 @@ class Level:
         self._over[:, slots] = bins.over + np.where(fresh, 0, self._over[:, slots])
         self._low[:, slots] = np.minimum(bins.low, np.where(fresh, np.inf, self._low[:, slots]))
         self._high[:, slots] = np.maximum(bins.high, np.where(fresh, -np.inf, self._high[:, slots]))
+        self._ratio[:, slots] = np.maximum(bins.ratio, np.where(fresh, -np.inf, self._ratio[:, slots]))
         self._limit[:, slots] = bins.limit
 
     def cut(self, first_ns: int, last_ns: int, most: int) -> tuple[int, int, int]:
@@ -121,6 +124,7 @@ class Level:
             pieces(self._judged, 0).sum(axis=1),
             pieces(self._low, np.inf).min(axis=2),
             pieces(self._high, -np.inf).max(axis=2),
+            pieces(self._ratio, -np.inf).max(axis=2),
             pieces(self._over, 0).sum(axis=2),
             limit,
         )

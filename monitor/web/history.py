@@ -108,6 +108,7 @@ def past_as_json(past: Past, now_t_ns: int) -> dict[str, Any]:
             name: {
                 "low": numbers(span.low[row]),
                 "high": numbers(span.high[row]),
+                "ratio": numbers(span.ratio[row]),
                 "over": span.over[row].tolist(),
                 "limit": numbers(span.limit[row]),
             }

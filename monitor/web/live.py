@@ -137,6 +137,7 @@ def scores_as_json(bins: Bins) -> dict[str, Any]:
             name: {
                 "low": numbers(span.low[row]),
                 "high": numbers(span.high[row]),
+                "ratio": numbers(span.ratio[row]),
                 "over": span.over[row].tolist(),
                 "limit": _last_known(numbers(span.limit[row])),
             }

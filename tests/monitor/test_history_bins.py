@@ -26,6 +26,7 @@ def assert_true(bins: Bins, number: np.ndarray, scores: np.ndarray, limits: np.n
         assert bins.judged[column] == rows.sum()
         assert bins.low[:, column].tolist() == scores[:, rows].min(axis=1).tolist()
         assert bins.high[:, column].tolist() == scores[:, rows].max(axis=1).tolist()
+        assert bins.ratio[:, column].tolist() == (scores / limits)[:, rows].max(axis=1).tolist()
         assert bins.over[:, column].tolist() == (scores > limits)[:, rows].sum(axis=1).tolist()
         assert bins.limit[:, column].tolist() == limits[:, rows][:, -1].tolist()
 

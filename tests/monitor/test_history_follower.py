@@ -168,6 +168,17 @@ def test_each_context_has_its_own_limits() -> None:
     assert np.nanmax(follower.scores.span(*ALL).limit[0]) == 50.0
 
 
+def test_a_frame_stands_as_high_as_its_own_limit_has_it_beside_one_of_another_context() -> None:
+    ring = Judged(own_limits={"hatch": {"t2": 5.0, "s2": 3.0}})
+    follower = ring.follower()
+    ring.show(1, NS, t2=20.0, context="hatch")
+    ring.show(1, NS + 1, t2=25.0)
+    follower.step(2 * NS)
+    found = follower.scores.span(NS, 2 * NS, 10)
+    assert found.judged[0] == 2
+    assert (found.high[0, 0], found.ratio[0, 0], found.limit[0, 0]) == (25.0, 4.0, 50.0)
+
+
 def test_what_is_no_number_is_told_as_the_largest_one() -> None:
     ring = Judged()
     follower = ring.follower()

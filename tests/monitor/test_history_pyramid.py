@@ -41,9 +41,11 @@ def assert_true(span: Span, raw: Raw) -> None:
         if rows.any():
             assert span.low[:, column].tolist() == raw.scores[:, rows].min(axis=1).tolist()
             assert span.high[:, column].tolist() == raw.scores[:, rows].max(axis=1).tolist()
+            assert span.ratio[:, column].tolist() == (raw.scores / raw.limits)[:, rows].max(axis=1).tolist()
             assert span.limit[:, column].tolist() == raw.limits[:, rows][:, -1].tolist()
         else:
             assert np.isinf(span.low[:, column]).all()
+            assert np.isneginf(span.ratio[:, column]).all()
             assert np.isnan(span.limit[:, column]).all()
 
 
@@ -151,7 +153,7 @@ def test_what_is_told_bin_by_bin_misses_no_frame(drawn: list[int], seed: int, tu
 def test_memory_is_bounded_whatever_comes() -> None:
     pyramid = Pyramid(6)
     before = pyramid.nbytes
-    assert before < 6_200_000, "as it is documented"
+    assert before < 7_700_000, "as it is documented"
     judged_ns = np.arange(0, 10**15, 10**11)
     scores = np.zeros((6, len(judged_ns)), np.float32)
     pyramid.add(judged_ns, scores, scores > 1, np.ones(scores.shape))

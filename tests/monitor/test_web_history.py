@@ -95,6 +95,7 @@ def test_the_extremes_of_a_span_are_told_with_the_alarms_that_touch_it(room: Roo
     t2 = told["charts"]["t2"]
     assert {len(column) for column in t2.values()} == {600}
     assert (some(t2["low"]), some(t2["high"]), some(t2["limit"])) == ([1.25, 40.0], [10.0, 60.0], [50.0, 50.0])
+    assert some(t2["ratio"]) == [0.2, 1.2]
     assert (sum(t2["over"]), sum(told["judged"]), sum(told["charts"]["joint"]["over"])) == (1, 4, 1)
     at = next(i for i, high in enumerate(t2["high"]) if high == 60)
     assert told["edges_t_ns"][at] <= now_t_ns - 2 * NS + 10**8 < told["edges_t_ns"][at + 1] + 2 * 10**8

@@ -136,6 +136,7 @@ class TestNews:
         assert scores["charts"]["s2"] == {
             "low": [1.0, None, None],
             "high": [1.0, None, None],
+            "ratio": [0.3333333, None, None],
             "over": [0, 0, 0],
             "limit": 3.0,
         }
@@ -143,13 +144,19 @@ class TestNews:
         news = News(shown)
         news._bin = 2
         (scores,) = (data_of(one) for one in news.step(0) if one.what == "scores")
-        assert scores["charts"]["s2"] == {"low": [None, None], "high": [None, None], "over": [0, 0], "limit": None}
+        assert scores["charts"]["s2"] == {
+            "low": [None, None],
+            "high": [None, None],
+            "ratio": [None, None],
+            "over": [0, 0],
+            "limit": None,
+        }
 
     def test_an_event_of_scores_is_small(self, shown: Shown) -> None:
         shown.ring.show(50, NS // 20, t2=np.random.default_rng(0).random(50))
         shown.follower.step(3 * NS // 10)
         (scores,) = (one for one in News(shown).step(0) if one.what == "scores")
-        assert len(scores.told) < 400
+        assert len(scores.told) < 450
 
     def test_each_picture_is_told_once_and_four_a_second_at_most(self, shown: Shown) -> None:
         gallery, told = Gallery(), []

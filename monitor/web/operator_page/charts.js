@@ -5,7 +5,7 @@ import {get} from "./server.js";
 
 const SPANS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"], [28800, "8 h"]];
 const LIVE_S = 60, BINS = 600, AGAIN_MS = 2000, LABEL_PX = 13, LANE_PX = 14, TICKS = [0, 1, 2, 5, 10, 20, 50, 100, 1000];
-const NONE = {low: null, high: null, limit: null, over: 0}, LEAST_PX = 2, RECENT = 5;
+const NONE = {low: null, high: null, ratio: null, limit: null, over: 0}, LEAST_PX = 2, RECENT = 5;
 const panels = new Map();
 let span_s = 60, shown = null, asked_ms = 0, asking = false, hover = null, alarms = "", due = false;
 
@@ -74,7 +74,8 @@ export function addScores(news) {
     }
     addBin(end, news.judged[bin], name => {
       const added = news.charts[name];
-      return added ? {low: added.low[bin], high: added.high[bin], limit: added.limit, over: added.over[bin]} : NONE;
+      if (!added) return NONE;
+      return {low: added.low[bin], high: added.high[bin], ratio: added.ratio[bin], limit: added.limit, over: added.over[bin]};
     });
   }
   const first = shown.last_t_ns - span_s * 1e9;
@@ -145,9 +146,7 @@ function draw({label, canvas}, name, chart) {
 }
 
 function highest(chart) {
-  let most = 3;
-  chart.high.forEach((value, bin) => { if (value !== null && chart.limit[bin]) most = Math.max(most, 1.08 * value / chart.limit[bin]); });
-  return most;
+  return chart.ratio.reduce((most, value) => Math.max(most, 1.08 * value), 3);
 }
 
 function grid(pen, width, y, most) {
@@ -174,7 +173,7 @@ function bars(pen, chart, x, y) {
     const limit = chart.limit[bin];
     if (chart.high[bin] === null || !limit) continue;
     const left = x(edges[bin]), wide = Math.max(x(edges[bin + 1]) - left, 1), found = chart.over[bin] > 0;
-    const top = Math.min(y(chart.high[bin] / limit), found ? y(1) - LEAST_PX : Infinity);
+    const top = Math.min(y(chart.ratio[bin]), found ? y(1) - LEAST_PX : Infinity);
     // What is over its limit stands on it: a stretch with few frames, all of them far above, would be a dot at the edge.
     const bottom = Math.max(y(Math.max(chart.low[bin], 0) / limit), found ? y(1) : 0);
     pen.fillStyle = found ? over : usual;
@@ -196,16 +195,17 @@ function marks(pen, x, width) {
 
 function tell(place, chart, here) {
   const last = here === null ? chart.high.findLastIndex(value => value !== null) : here;
-  const value = last >= 0 ? chart.high[last] : null, limit = last >= 0 ? chart.limit[last] : null;
+  const value = last >= 0 ? chart.high[last] : null, limit = chart.limit[last], most = chart.ratio[last];
   if (value === null || value === undefined) {
     place.className = "";
     place.textContent = "nothing judged";
     return;
   }
   const total = chart.over.reduce((a, b) => a + b, 0);
-  place.className = value > limit ? "over" : "";
+  place.className = chart.over[last] ? "over" : "";
   const now = here === null && chart.high.length - last < RECENT;
   const when = now ? "" : clock(shown.edges_t_ns[last]) + ": ";
   const over = here === null && total ? ", " + total + " frames over in this time" : "";
-  place.textContent = when + few(value) + " of " + few(limit) + ", " + ratio(value / limit) + over;
+  const oneLimit = Math.abs(value - most * limit) <= 1e-3 * Math.abs(value);  // or frames of several contexts
+  place.textContent = when + (oneLimit ? few(value) + " of " + few(limit) : "limits differ") + ", " + ratio(most) + over;
 }
