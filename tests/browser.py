@@ -54,6 +54,12 @@ class Tab:
         """Those that a test did not expect."""
         return [one for one in self.seen if not any(part in one for part in self.expected)]
 
+    def pass_s(self, seconds: float) -> None:
+        """Let the page believe that so long has passed: what it asks for now and then is due."""
+        self.page.evaluate(
+            "seconds => { const before = Date.now.bind(Date); Date.now = () => before() + 1000 * seconds; }", seconds
+        )
+
     def until(self, condition: str) -> None:
         """Wait until the JavaScript *condition* holds; asked from outside, since the page's policy allows no `eval`."""
         ends_s = time.monotonic() + PATIENCE_S

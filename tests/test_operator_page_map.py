@@ -18,6 +18,7 @@ from monitor.wire.native import PLACE
 pytestmark = needs_chromium
 
 LAYERS = 4
+RARELY_S = 10.0  # the page asks no panel's question more seldom
 MAP = "**/api/v1/map*"
 KINDS = "**/api/v1/taxonomy"
 
@@ -64,6 +65,7 @@ def test_steps_that_are_made_while_an_answer_is_awaited_all_count(built: Daemon)
         for _ in range(3):  # also later answers leave it there
             seen = len(held)
             held[-1].continue_()
+            tab.pass_s(RARELY_S)
             while len(held) == seen:
                 tab.page.wait_for_timeout(LOOK_MS)
                 names.add(tab.page.inner_text("#layer-name"))
@@ -82,11 +84,13 @@ def test_a_map_that_gets_no_answer_stays_and_is_said_to_be_old(built: Daemon, ba
             tab.page.click("#layer-back")
         until_layer(tab, LAYERS - back)
         tab.page.route(MAP, lambda route: route.abort())
+        tab.pass_s(RARELY_S)
         tab.page.wait_for_selector("#layer-maps.old")
         assert tab.page.is_visible("#layer-section")
         assert "no answer" in tab.page.inner_text("#layer-note")
         until_layer(tab, LAYERS - back)
         tab.page.unroute(MAP)
+        tab.pass_s(RARELY_S)
         tab.until("!document.querySelector('#layer-maps.old')")
         until_layer(tab, LAYERS - back)
         assert tab.page.inner_text("#layer-note") == ""
@@ -101,10 +105,12 @@ def test_a_layer_that_is_no_longer_kept_gives_way_to_the_one_being_built(built: 
         until_layer(tab, LAYERS - 1)
         gone = {"error": "there is no such job or layer"}
         tab.page.route("**/api/v1/map?*", lambda route: route.fulfill(status=404, json=gone))
+        tab.pass_s(RARELY_S)
         until_layer(tab, LAYERS)
         assert tab.page.inner_text("#layer-note") == f"no longer kept: layer {LAYERS - 1}"
         assert tab.page.get_attribute("#layer-follow", "aria-pressed") == "true"
         tab.page.route(MAP, lambda route: route.fulfill(status=404, json=gone))
+        tab.pass_s(RARELY_S)
         tab.page.wait_for_selector("#layer-section", state="hidden")
 
 
@@ -236,6 +242,7 @@ def test_who_stands_on_the_button_of_a_kind_goes_on_standing_there(built: Daemon
         tab.page.route(KINDS, lambda route: route.fulfill(json=told[0]))
         tab.page.locator(".kind button").nth(1).focus()
         told[0] = kinds(kind(7, 30), kind(2, 12), kind(1, 20))
+        tab.pass_s(RARELY_S)
         tab.page.wait_for_selector(".kind:has-text('12 events')")
         assert tab.page.evaluate("document.activeElement.closest('.kind').dataset.kind") == "2"
         sentence = tab.page.inner_text("#kinds-run")
@@ -243,6 +250,7 @@ def test_who_stands_on_the_button_of_a_kind_goes_on_standing_there(built: Daemon
         assert "3 events too few alike to be a kind" in sentence
         assert "silhouette" not in sentence
         tab.page.route(KINDS, lambda route: route.abort())
+        tab.pass_s(RARELY_S)
         tab.page.wait_for_selector("#kinds.old")
         assert tab.page.is_visible("#kinds-section")
         assert "no answer" in tab.page.inner_text("#kinds-run")

@@ -1,6 +1,7 @@
 """What the API shows of alarms, and who may change them."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from monitor.journal.reading import Told, Which
 from monitor.journal.store import Journal
 from monitor.recorder.shelf import Shelf, name_of
 from monitor.sweep import Swept
-from monitor.web.alarms import BODY_MAX, routes
+from monitor.web.alarms import BODY_MAX, LISTS_AT_ONCE, routes
 
 NOW_NS, T_NS = 10**12, 1_795_000_000 * 10**9
 TOKEN = "Bearer right"
+DEADLINE_S = 30.0
 
 
 class Shown:
@@ -254,6 +256,42 @@ def test_alarms_are_listed_by_state(shown: Shown) -> None:
     assert listed("?state=cleared&limit=1") == ["t2"]
     assert listed("?state=unacknowledged") == ["frozen", "t2"]
     assert shown.get("/api/v1/alarms?state=odd").status_code == 400
+
+
+def test_few_lists_are_made_at_once_and_hold_up_no_other_answer(tmp_path: Path) -> None:
+    class Slow(Shown):
+        """Makes lists once it is allowed to."""
+
+        allowed, lock, making, most = threading.Event(), threading.Lock(), 0, 0
+
+        def alarms(self, limit: int, which: Which | None) -> list[Alarm]:
+            with self.lock:
+                self.making += 1
+                self.most = max(self.most, self.making)
+            assert self.allowed.wait(DEADLINE_S)
+            with self.lock:
+                self.making -= 1
+            return []
+
+    async def main(shown: Slow) -> None:
+        transport = httpx.ASGITransport(Starlette(routes=[*routes(shown, None)]))
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            httpx.AsyncClient(transport=transport, base_url="http://here") as client,
+        ):
+            lists = [asyncio.create_task(client.get("/api/v1/alarms")) for _ in range(3 * LISTS_AT_ONCE)]
+            while shown.making < LISTS_AT_ONCE:
+                await client.get("/api/v1/figures")
+            for _ in range(20):
+                assert (await client.get("/api/v1/sources")).status_code == 200
+            assert not any(one.done() for one in lists)
+            shown.allowed.set()
+            assert [one.status_code for one in await asyncio.gather(*lists)] == [200] * len(lists)
+        assert shown.most == LISTS_AT_ONCE
+
+    shown = Slow(tmp_path)
+    asyncio.run(main(shown))
+    shown.close()
 
 
 def test_figures_are_those_of_the_hours_asked_for(shown: Shown, raised: str) -> None:
