@@ -83,6 +83,12 @@ def of(daemon: Daemon, metric: str) -> dict[str, float]:
     return {labels[1]: value for labels, value in daemon.metrics().items() if labels[0] == f"framewatch_sink_{metric}"}
 
 
+def all_are_recorded(daemon: Daemon) -> bool:
+    """Whether there are frames of every alarm about frames: an alarm is told again when it gets them."""
+    about_frames = {one.id for one in daemon.alarms if one.source != "blind"}
+    return about_frames == {one.id for one in daemon.alarms if one.recording}
+
+
 def test_after_outages_of_every_kind_each_sink_has_every_change_in_order_and_no_frame_has_waited(
     small_bundle: Bundle, tmp_path: Path, broker: Mosquitto
 ) -> None:
@@ -94,8 +100,7 @@ def test_after_outages_of_every_kind_each_sink_has_every_change_in_order_and_no_
         for one in receivers.values():
             open_ones.enter_context(one)
         daemon = open_ones.enter_context(
-            # Without recordings, of which alarms are told when they are done: all is to be said before the stop.
-            Daemon(tmp_path, small_bundle.path, events=EVENTS, alarms={"flood": None}, sinks=sinks, recorder={"mib": 0})
+            Daemon(tmp_path, small_bundle.path, events=EVENTS, alarms={"flood": None}, sinks=sinks)
         )
         daemon.wait_until_listening()
         subscriber = Subscriber(broker.port)
@@ -131,6 +136,7 @@ def test_after_outages_of_every_kind_each_sink_has_every_change_in_order_and_no_
         ages_ms = p99_ms(before, begun), p99_ms(begun, during)
         sys.stdout.write(f"\np99 in ms {ages_ms}, this process's own lateness {late_ms:.1f}\n")
         assert ages_ms[1] <= max(P99_MS, ages_ms[0], 10 * late_ms)
+        daemon.wait_until(lambda: all_are_recorded(daemon), "recordings")
         daemon.wait_until(lambda: not any(of(daemon, "pending").values()), "the rest")
         assert set(of(daemon, "refused_total").values()) | set(of(daemon, "shed_total").values()) == {0}
         written = all_changes(tmp_path / "journal.db")
