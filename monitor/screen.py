@@ -1,7 +1,8 @@
 """What the commands show in a terminal: tables, progress and plain lines. Nothing else writes to standard output."""
 
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -27,7 +29,7 @@ if TYPE_CHECKING:  # they take seconds to import, and a simulated camera that sa
 GROUPS_SHOWN = 5
 INDENT = 6  # of what a command tells below one of its steps
 
-LOG_WIDTH = 200  # characters of a table in a file or a pipe: no window wraps it there
+LOG_WIDTH = 1000  # characters of a table in a file or a pipe: no window wraps it there
 
 # Names are people's: no `[red]` or `:warning:` in one is an order to the terminal.
 _console = partial(Console, highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -66,6 +68,34 @@ def plain_table(title: str | None = None) -> Table:
     """A table with a line under its headings in a terminal, and nothing but its words in a log."""
     box = SIMPLE_HEAD if out.is_terminal else None
     return Table(title=title, title_justify="left", box=box, pad_edge=False, padding=(0, 1))
+
+
+def listing(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str] = ()) -> None:
+    """A line for each of *rows*; where a window is too narrow for that, a paragraph each. No cell is ever cut.
+
+    *numbers* are those of *headings* whose cells stand on the right. The first cell is what its row is called by.
+    """
+    table = plain_table()
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, justify="right" if heading in numbers else "left")
+    for row in rows:
+        table.add_row(*row)
+    if not out.is_terminal or Measurement.get(out, out.options.update(max_width=LOG_WIDTH), table).maximum <= out.width:
+        return out.print(table)
+    for called, *cells in rows:
+        told = "; ".join(f"{heading} {cell}" for heading, cell in zip(headings[1:], cells, strict=True) if cell)
+        say(called)
+        say(
+            textwrap.fill(
+                told,
+                out.width,
+                initial_indent="  ",
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+    return None
 
 
 def show_bundle(bundle: "Bundle") -> None:

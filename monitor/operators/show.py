@@ -52,19 +52,13 @@ def alarms(found: Sequence[Alarm], count: int, unacknowledged: int) -> None:
         return screen.say("no alarms")
     shown = f"the latest {len(found)}, newest first" if len(found) < count else "newest first"
     screen.say(f"{count} alarm{'s' * (count != 1)}, {unacknowledged} unacknowledged; {shown}")
-    table = screen.plain_table()
-    for heading in ("id", "raised", "priority", "source", "state", "verdict", "layer"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("frames over", "peak / limit"):
-        table.add_column(heading, no_wrap=True, justify="right")
+    numbers = ("frames over", "peak / limit")
+    headings = ["id", "raised", "priority", "source", "state", "verdict", "layer", *numbers]
     grouped = any(alarm.group for alarm in found)
-    if grouped:
-        table.add_column("behind flood alarm", no_wrap=True)
     recorded = any(alarm.recording for alarm in found)
-    if recorded:
-        table.add_column("recording", no_wrap=True)
-    for alarm in found:
-        table.add_row(
+    headings += (["behind flood alarm"] if grouped else []) + (["recording"] if recorded else [])
+    rows = [
+        (
             alarm.id,
             clock(alarm.raised_t_ns),
             alarm.priority,
@@ -77,8 +71,9 @@ def alarms(found: Sequence[Alarm], count: int, unacknowledged: int) -> None:
             *([alarm.group or ""] if grouped else []),
             *([PurePath(alarm.recording or "").name] if recorded else []),
         )
-    screen.out.print(table)
-    return None
+        for alarm in found
+    ]
+    return screen.listing(headings, rows, numbers)
 
 
 def history(changes: Sequence[Told]) -> None:

@@ -90,18 +90,13 @@ def _shelf(options: argparse.Namespace) -> Shelf:
 def _show_all(found: list[Shown]) -> None:
     if not found:
         return screen.say("no recordings")
-    table = screen.plain_table()
-    for heading in ("name", "written", "source", "job"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("events", "frames", "gaps", "MiB"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("pinned by", no_wrap=True)
-    for one in found:
-        numbers = ("" if value is None else str(value) for value in (one.events, one.frames, one.gaps))
-        written = "damaged" if one.t_ns is None else clock(one.t_ns)
-        size = f"{one.nbytes / 2**20:.1f}"
-        table.add_row(
-            one.name, written, one.source or "", one.job or "", *numbers, size, one.pinned.by if one.pinned else ""
-        )
-    screen.out.print(table)
+    numbers = ("events", "frames", "gaps", "MiB")
+    screen.listing(("name", "written", "source", "job", *numbers, "pinned by"), [_cells(one) for one in found], numbers)
     return None
+
+
+def _cells(one: Shown) -> tuple[str, ...]:
+    counts = ("" if value is None else str(value) for value in (one.events, one.frames, one.gaps))
+    written = "damaged" if one.t_ns is None else clock(one.t_ns)
+    size = f"{one.nbytes / 2**20:.1f}"
+    return one.name, written, one.source or "", one.job or "", *counts, size, one.pinned.by if one.pinned else ""

@@ -154,13 +154,8 @@ def _show_all(found: Overview) -> None:
         screen.say(f"too few to be a kind: {found.few_count} events, the farthest from any kind first")
         _table_of(found.few)
     if found.kinds:
-        table = screen.plain_table()
-        for heading in ("kind", "name", "state", "priority", "events", "first", "last"):
-            table.add_column(heading, no_wrap=heading != "name")
-        for kind in found.kinds:
-            times = clock(kind.first_t_ns), clock(kind.last_t_ns)
-            table.add_row(str(kind.id), kind.name, _state(kind), kind.priority or "", str(kind.events), *times)
-        screen.out.print(table)
+        headings = ("kind", "name", "state", "priority", "events", "first", "last")
+        screen.listing(headings, [_cells(kind) for kind in found.kinds])
     else:
         screen.say("no kinds yet")
     if found.run is not None:
@@ -170,6 +165,11 @@ def _show_all(found: Overview) -> None:
         screen.say(f"{took}: {run.why}" + (f"; {run.left_out} no longer fit the bundle" if run.left_out else ""))
     missed = f", {found.missed} without a frame" if found.missed else ""
     screen.say(f"{found.new} events since; of {found.events} that there were{missed}, {found.held} are kept")
+
+
+def _cells(kind: KindShown) -> tuple[str, ...]:
+    times = clock(kind.first_t_ns), clock(kind.last_t_ns)
+    return str(kind.id), kind.name, _state(kind), kind.priority or "", str(kind.events), *times
 
 
 def _show_one(found: KindInFull) -> None:
@@ -206,12 +206,10 @@ def _became(change: ChangeShown) -> str:
 
 
 def _table_of(samples: list[SampleShown]) -> None:
-    table = screen.plain_table()
-    for heading in ("sample", "alarm", "kept", "source", "ratio", "frame", "layer", "nearest kind"):
-        table.add_column(heading, no_wrap=True)
+    rows = []
     for one in samples:
         near = "" if one.nearest is None else f"{one.nearest} at {one.distance:.2f} radii"
         layer = "" if one.layer is None else str(one.layer)
-        frame = str(one.seq)
-        table.add_row(str(one.id), one.alarm or "", clock(one.t_ns), one.source, f"{one.ratio:.2f}", frame, layer, near)
-    screen.out.print(table)
+        kept = clock(one.t_ns), one.source, f"{one.ratio:.2f}", str(one.seq)
+        rows.append((str(one.id), one.alarm or "", *kept, layer, near))
+    screen.listing(("sample", "alarm", "kept", "source", "ratio", "frame", "layer", "nearest kind"), rows)

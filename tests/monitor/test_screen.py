@@ -18,6 +18,36 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return text
 
 
+HEADINGS = ("id", "state", "over", "verdict", "recording")
+ROWS = [
+    ("18ecf3a6bb4a67f5-42536f83", "active, unacknowledged", "12", "", "20261130T223830.448Z_fa823aec_25.h5"),
+    ("18ecf3a1ec0a67f3-42536f83", "cleared, acknowledged", "7", "true", "20261130T223819.245Z_fa823aec_11.h5"),
+]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_whatever_is_listed_in_a_window_no_cell_is_cut(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    text = io.StringIO()
+    monkeypatch.setattr(screen, "out", Console(file=text, width=width, force_terminal=True, color_system=None))
+    screen.listing(HEADINGS, ROWS, ("over",))
+    lines = text.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    for row in ROWS:
+        for name in (row[0], row[-1]):
+            assert sum(name in line for line in lines) == 1
+    assert "…" not in text.getvalue()
+    assert len([line for line in lines if line.strip()]) == {40: 8, 80: 6, 120: 4, 200: 4}[width]
+
+
+def test_a_list_in_a_file_has_a_line_a_row_however_wide(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "out", screen._console(width=screen.LOG_WIDTH))
+    screen.listing(HEADINGS, [(*row[:-1], "x" * 300) for row in ROWS], ("over",))
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[-1] for row in rows] == ["x" * 300] * len(ROWS)
+
+
 def with_limits(bundle: Bundle, **changes: object) -> Bundle:
     limits = {name: msgspec.structs.replace(limit, **changes) for name, limit in bundle.manifest.limits.items()}
     return bundle._replace(manifest=msgspec.structs.replace(bundle.manifest, limits=limits))
