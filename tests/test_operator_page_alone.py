@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
-from browser import Tab, needs_chromium, opened
+import pytest
+from browser import LOOK_MS, Tab, needs_chromium, opened
 from PIL import Image
 
 from monitor.web.page import TYPES
@@ -80,9 +81,9 @@ class Answers:
 
 
 @contextmanager
-def page() -> Iterator[tuple[Tab, Answers]]:
+def page(width: int = 1600, height: int = 1000) -> Iterator[tuple[Tab, Answers]]:
     made: list[Answers] = []
-    with opened(URL, prepare=lambda tab: made.append(Answers(tab))) as tab:
+    with opened(URL, width, height, prepare=lambda tab: made.append(Answers(tab))) as tab:
         yield tab, made[0]
 
 
@@ -206,6 +207,46 @@ def test_without_a_connection_no_state_and_no_permit_is_claimed() -> None:
         answers.speaks = True
         tab.until("document.querySelector('#word').textContent === 'ok'")
         assert tab.page.inner_text("#permit b") == "given"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1600, 1000), (768, 1024), (390, 844)])
+def test_who_has_scrolled_down_still_sees_state_permit_and_that_the_connection_is_lost(width: int, height: int) -> None:
+    def bar() -> str:
+        found: str = tab.page.inner_text("#bar")
+        return " ".join(found.split())
+
+    with page(width, height) as (tab, answers):
+        tab.expected += ["ERR_FAILED"]
+        answers.status |= {"state": "blind", "permit": False}
+        tab.until("document.querySelector('#word').textContent === 'blind'")
+        assert tab.page.is_hidden("#bar")
+        tab.page.evaluate("document.body.style.minHeight = '300vh'; scrollTo(0, 9999)")
+        tab.page.wait_for_selector("#bar")
+        assert bar() == "✕ blind permit withheld"
+        assert tab.page.evaluate("document.querySelector('#bar').getBoundingClientRect().top") == 0
+        assert tab.page.evaluate("document.documentElement.scrollWidth") == width
+        answers.speaks = False
+        tab.until("document.querySelector('#bar b').textContent === '? no connection'")
+        assert "What you see is old." in bar()
+        tab.page.evaluate("scrollTo(0, 0)")
+        tab.page.wait_for_selector("#bar", state="hidden")
+
+
+def test_an_alarm_that_comes_while_the_journal_is_asked_is_listed_at_once_and_stays() -> None:
+    held: list[Any] = []
+    with page() as (tab, answers):
+        answers.give("sources", {"modes": []})
+        tab.page.route("**/api/v1/alarms?*", lambda route: held.append(route))
+        answers.status["alarms"] = [ALARM]
+        tab.page.wait_for_selector('[data-alarm="A"]')
+        answers.status["alarms"] = [ALARM, {**ALARM, "id": "B"}]
+        tab.page.wait_for_selector('[data-alarm="B"]')
+        assert len(held) == 2, "the answers are still awaited"
+        for route in held[:2]:
+            route.fulfill(json={"alarms": [ALARM]})  # as it was when it was asked
+        while len(held) < 4:
+            tab.page.wait_for_timeout(LOOK_MS)
+        assert tab.page.locator(".alarm").count() == 2
 
 
 def test_an_alarm_that_is_over_is_not_listed_as_open_while_the_journal_is_asked() -> None:

@@ -226,13 +226,30 @@ def test_a_single_frame_far_away_is_seen(built: Daemon) -> None:
 
 
 def kind(number: int, events: int) -> dict[str, Any]:
-    return {"id": number, "name": "", "state": "alive", "priority": None, "events": events, "last_t_ns": 10**18}
+    told = {"id": number, "name": "", "state": "alive", "priority": None, "events": events, "held": events}
+    return {**told, "first_t_ns": 10**18, "last_t_ns": 10**18, "notes": []}
 
 
 def kinds(*found: dict[str, Any]) -> dict[str, Any]:
     run = {"t_ns": 10**18, "points": 40, "kinds": 6, "why": "6 kinds have the largest stable silhouette: 0.5"}
     told = {"few": [], "few_count": 3, "kinds": list(found), "new": 0, "held": 40, "run": run}
     return {**told, "running": False, "failed": ""}
+
+
+def test_who_is_to_name_a_kind_sees_what_it_looks_like(built: Daemon) -> None:
+    dot = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+    typical = [{"picture": dot, "t_ns": 10**18}] * 5
+    with opened(built.url) as tab:
+        tab.page.route(KINDS, lambda route: route.fulfill(json=kinds(kind(1, 20))))
+        tab.page.route(
+            KINDS + "/pictures", lambda route: route.fulfill(json={"kinds": [{"id": 1, "nearest": typical}]})
+        )
+        for opens in (".kind button", ".kind .thumbs img >> nth=1"):
+            tab.page.click(opens)
+            tab.page.wait_for_selector("dialog[open] #kind-name")
+            assert tab.page.locator("dialog .thumbs img").count() == 4
+            tab.page.keyboard.press("Escape")
+        assert tab.page.locator(".kind .thumbs img").count() == 4, "they are here, too"
 
 
 def test_who_stands_on_the_button_of_a_kind_goes_on_standing_there(built: Daemon) -> None:

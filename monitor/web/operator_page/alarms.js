@@ -5,7 +5,7 @@ import {get} from "./server.js";
 import {openAlarm, openMode, renewSheet} from "./sheet.js";
 
 const ROWS = 60, LATELY = 12, ASKED = 40, REFRESH_MS = 10000;
-let signature = "", asked_ms = 0, shown = [], last = "", unacked = 0, asking = false;
+let latest = null, drawn = "", signature = "", asked_ms = 0, shown = [], last = "", unacked = 0, asking = false;
 let asked = {late: [], waiting: [], modes: []};  // what was answered last
 
 export const selected = () => shown.find(one => one.id === document.activeElement?.dataset?.alarm) || shown[0];
@@ -48,7 +48,8 @@ function group(title, alarms, more) {
   return alarms.length ? [element("h3", title), ...alarms.map(row), ...(more ? [element("p", more, "none")] : [])] : [];
 }
 
-function draw(status) {
+function draw() {
+  const status = latest;
   const all = new Map([...asked.late, ...asked.waiting].map(one => [one.id, one])), now = new Set(status.alarms.map(one => one.id));
   for (const one of status.alarms) if (one.rev >= (all.get(one.id)?.rev ?? 0)) all.set(one.id, one);
   // What was open at the last answer and is not any more: how it ended is in the next one.
@@ -74,17 +75,19 @@ function draw(status) {
 // What is open comes with the status; the others are asked for when that changes, and now and then.
 export async function showAlarms(status) {
   const now = status.alarms.map(one => one.id + "/" + one.rev).join(" ");
+  latest = status;
+  if (now !== drawn) draw();  // what is open waits neither for the others nor for an answer that is under way
+  drawn = now;
   if (asking || (now === signature && Date.now() - asked_ms < REFRESH_MS)) return;
   [asking, asked_ms] = [true, Date.now()];
-  if (now !== signature) draw(status);  // what is open is not to wait for the others
   try {
     const paths = [`alarms?limit=${ASKED}`, `alarms?limit=${ASKED}&state=unacknowledged`, "sources"];
     const [late, waiting, sources] = await Promise.all(paths.map(get));
     asked = {late: late.alarms, waiting: waiting.alarms, modes: sources.modes};
-    draw(status);
+    draw();
     signature = now;
   } catch (error) {
-    draw(status);
+    draw();
     at("alarm-list").append(element("p", "The journal does not answer: " + error.message, "none"));
   } finally {
     asking = false;

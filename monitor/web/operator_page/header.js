@@ -1,9 +1,20 @@
-// The large state, the permit, and the banner that says that what is shown is old.
+// The large state, the permit, the banner that says that what is shown is old, and all that in a bar for who has scrolled.
 
 import {waiting} from "./alarms.js";
-import {at, clock, isHushed, say, PRIORITIES, SIGNS} from "./dom.js";
+import {at, clock, element, isHushed, say, PRIORITIES, SIGNS} from "./dom.js";
 
 const SIGN_OF = {ok: "✓", idle: "–", starting: "…", stopping: "…", uncalibrated: "?", stale: "◷", degraded: "▲", blind: "✕"};
+
+export function prepareHeader() {
+  new IntersectionObserver(([seen]) => { at("bar").hidden = seen.isIntersecting; }).observe(document.querySelector("body > header"));
+}
+
+// What stands large at the top, in a line.
+function fillBar() {
+  const [sign, word] = at("state").children, [, permit] = at("permit").children;
+  const told = at("lost").hidden ? [at("open").textContent, "permit " + permit.textContent] : [at("lost").textContent];
+  at("bar").replaceChildren(element("b", sign.textContent + " " + word.textContent), element("span", told.filter(Boolean).join(" · ")));
+}
 
 export function showState(s) {
   document.body.dataset.state = s.state;
@@ -26,6 +37,7 @@ export function showState(s) {
   at("permit").className = s.permit ? "yes" : "no";
   word.textContent = s.permit ? "given" : "withheld";
   mode.textContent = s.permit ? s.permit_mode : s.permit_mode + ": " + s.permit_why;
+  fillBar();
   at("version").textContent = "framewatch " + s.version + (s.bundle ? " · bundle " + s.bundle.slice(0, 12) : "");
 }
 
@@ -44,5 +56,6 @@ export function showLost(heard_ms) {
   say(permit, "unknown");
   say(why, "");
   say(at("lost"), heard_ms ? "Connection lost at " + clock(heard_ms * 1e6) + ". What you see is old." : "No connection to the daemon.");
+  fillBar();
   document.title = "connection lost";
 }

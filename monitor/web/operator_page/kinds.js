@@ -70,16 +70,18 @@ function box(kind) {
   say(told, `${many(kind.events, "event")}, the last ${moment(kind.last_t_ns)}` + (kind.priority ? ", priority " + words(kind.priority) : ""));
   if (drawn !== found.drawn) {
     found.drawn = drawn;
-    thumbs.replaceChildren(...(drawn ? drawn.nearest.slice(0, THUMBS) : []).map(one =>
-      element("img", undefined, "", {src: one.picture, alt: "a typical event", title: "typical, " + moment(one.t_ns)})));
+    thumbs.replaceChildren(...typical(drawn));
   }
   return made;
 }
 
+const typical = drawn => (drawn ? drawn.nearest.slice(0, THUMBS) : []).map(one =>
+  element("img", undefined, "", {src: one.picture, alt: "a typical event", title: "typical, " + moment(one.t_ns)}));
+
 function fresh(id) {
   const made = element("div"), top = element("header"), title = element("b"), name = element("button", "", "", {type: "button"});
   const told = element("p", "", "facts"), thumbs = element("div", undefined, "thumbs"), found = {made, parts: {title, name, told, thumbs}};
-  name.addEventListener("click", () => openKind(found.kind));
+  for (const one of [name, thumbs]) one.addEventListener("click", () => openKind(found.kind, typical(found.drawn)));
   top.append(title, name);
   made.append(top, told, thumbs);
   made.dataset.kind = id;

@@ -3,7 +3,7 @@
 import {refreshAlarms, showAlarms} from "./alarms.js";
 import {addScores, noteAlarms, prepareCharts, refreshHistory, renewHistory} from "./charts.js";
 import {showFrames, showPromise} from "./frames.js";
-import {showLost, showState} from "./header.js";
+import {prepareHeader, showLost, showState} from "./header.js";
 import {listen} from "./keys.js";
 import {renewKinds, refreshKinds} from "./kinds.js";
 import {prepareMap, refreshMap} from "./map.js";
@@ -49,6 +49,7 @@ function look() {
   } else if (heard_ms) refreshHistory();
 }
 
+prepareHeader();
 prepareCharts();
 prepareMap();
 listen();

@@ -179,12 +179,15 @@ function naming(sheet, said, number, name, main) {
     `taxonomy/${number}/name`, () => ({name: called.value, ...(urgency.value ? {priority: urgency.value} : {})}), main);
 }
 
-export function openKind(kind) {
+// With *examples* of it: who is to name something sees it.
+export function openKind(kind, examples) {
   const {sheet, said, bar} = frame("Kind " + kind.id + (kind.name ? ": " + kind.name : ""));
   const list = element("dl"), note = element("input", undefined, "", {type: "text", maxlength: "500", required: ""});
   facts(list, [["events", kind.events + ", " + kind.held + " kept"], ["first, last", moment(kind.first_t_ns) + ", " + moment(kind.last_t_ns)],
     ["priority of its own", kind.priority || "none"], ...kind.notes.map(one => ["noted", one])]);
-  sheet.append(list, bar, naming(sheet, said, kind.id, kind.name, true),
+  const thumbs = element("div", undefined, "thumbs");
+  thumbs.append(...examples);
+  sheet.append(thumbs, list, bar, naming(sheet, said, kind.id, kind.name, true),
     act(sheet, said, "note", [field("note", note, true)], `taxonomy/${kind.id}/name`, () => ({note: note.value})), said);
   show(sheet);
 }
