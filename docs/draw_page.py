@@ -2,8 +2,8 @@
 
     python -m docs.draw_page http://127.0.0.1:8090
 
-It waits until an alarm of a chart is open and its frame on the page, and takes the page and the alarm's sheet. Needs
-Chromium (apt-get install chromium).
+It waits until an alarm of a chart is open while the page shows a frame over its limit, and takes the page, the alarm's
+sheet, and what stands below. Needs Chromium (apt-get install chromium).
 """
 
 import io
@@ -19,15 +19,16 @@ from playwright.sync_api import sync_playwright
 OUT: Final = Path(__file__).parent / "pictures"
 SIZE: Final = 1480, 1000
 WIDTH: Final = 1000
-COLOURS: Final = 128  # of the file: a dark page has few
+COLOURS: Final = 256  # of the file: a dark page has few
 PATIENCE_S: Final = 120.0
 SETTLE_MS: Final = 1500
 
 READY: Final = """
-document.body.dataset.alarm && document.querySelector('#live img')?.naturalWidth > 0
+document.body.dataset.alarm && document.querySelector('#live .picture.over img')?.naturalWidth > 0
   && [...document.querySelectorAll('.alarm:not(.over)')].some(one => one.textContent.includes(' limit'))
 """
 OPEN: Final = "[...document.querySelectorAll('.alarm')].find(one => one.textContent.includes(' limit')).click()"
+BELOW: Final = "document.querySelector('#layer-section').scrollIntoView()"
 SHEET: Final = "document.querySelector('dialog .picture img')?.naturalWidth > 0"
 
 
@@ -52,7 +53,8 @@ def while_it_holds(page: Any, holds: str) -> bytes:
 def keep(shot: bytes, name: str) -> None:
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(OUT / name, optimize=True)
+    # By what covers most of the colours there are: the hues of alarms are few pixels.
+    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(OUT / name, optimize=True)
     sys.stdout.write(f"{OUT / name}\n")
 
 
@@ -70,6 +72,10 @@ def draw(url: str) -> None:
         until(page, SHEET)
         page.wait_for_timeout(SETTLE_MS)
         keep(page.screenshot(), "page_alarm.png")
+        page.keyboard.press("Escape")
+        page.evaluate(BELOW)
+        page.wait_for_timeout(SETTLE_MS)
+        keep(page.screenshot(), "page_below.png")
         browser.close()
 
 

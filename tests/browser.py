@@ -13,6 +13,31 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_S = 30.0
 LOOK_MS = 50.0
 
+WATCH = """() => {
+  window.arrived = {};
+  const look = async row => {
+    const id = row.dataset.alarm;
+    if (window.arrived[id]) return;
+    const one = window.arrived[id] = {row_ms: Date.now(), picture_ms: null, spot: false};
+    for (let attempt = 0; attempt < 20 && one.picture_ms === null; attempt++) {
+      const answer = await fetch(`api/v1/alarms/${id}/picture`);
+      if (answer.ok) {
+        const picture = await answer.json(), image = new Image();
+        image.src = picture.seen;
+        await image.decode();
+        one.picture_ms = Date.now();
+        one.spot = picture.where !== null;
+      } else await new Promise(done => setTimeout(done, 50));
+    }
+  };
+  new MutationObserver(() => document.querySelectorAll('[data-alarm]').forEach(look))
+    .observe(document.getElementById('alarm-list'), {childList: true, subtree: true});
+}"""
+"""Evaluated in the operator page: `window.arrived` tells when each alarm was listed, and when its picture was there."""
+
+DRAWING = "document.querySelector('#live img')?.naturalWidth > 0"
+"""In the operator page: pictures are drawn, by a process that takes seconds to start for the first who looks."""
+
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None and not {"CI", "FRAMEWATCH_CI"} & set(os.environ),
     reason="needs Chromium: apt-get install chromium",

@@ -139,7 +139,7 @@ def test_a_frame_far_over_its_limit_alone_in_its_stretch_is_a_line_from_the_limi
     with page() as (tab, answers):
         answers.give("history", history({300: 100.0}, time.time_ns()))
         tab.page.wait_for_selector(".chart canvas")
-        tab.until("document.querySelector('.chart .label').textContent.includes('1 frames over')")
+        tab.until("document.querySelector('.chart .label').textContent.includes('1 frame over')")
         tall: int = tab.page.evaluate("document.querySelector('.chart canvas').height")
         assert coloured(tab, 0.4, 0.6)[0] > 0.35 * tall
         assert coloured(tab, 0.0, 0.4)[0] == 0
@@ -152,7 +152,7 @@ def test_a_frame_over_the_limit_of_its_context_stands_over_the_line_where_anothe
     with page() as (tab, answers):
         answers.give("history", told)
         tab.page.wait_for_selector(".chart canvas")
-        tab.until("document.querySelector('.chart .label').textContent.includes('1 frames over')")
+        tab.until("document.querySelector('.chart .label').textContent.includes('1 frame over')")
         tall: int = tab.page.evaluate("document.querySelector('.chart canvas').height")
         assert coloured(tab, 0.4, 0.6)[0] > 0.35 * tall
         tab.page.hover(".chart canvas")

@@ -3,7 +3,7 @@
 A simulated melt-pool camera with anomalies, the daemon, and its page in Chromium, all on this machine. Tells
 
 - how long after the first frame of an event was exposed its alarm stood on the page, and after how long its frame was
-  there with the worst spot marked;
+  there with the worst spot marked, once the process that draws was started, which is done for the first who looks;
 - memory of the page (after a collection of garbage) and of the daemon's processes, minute by minute, and by how much it
   grew over the second half: the first one fills what is bounded, such as the maps of the last 200 layers;
 - what the page's console said of errors.
@@ -28,34 +28,13 @@ import numpy as np
 from monitor.bench.daemon import free_ports
 from monitor.demo import Scene, calibrated
 from tests.benchmarks.document import table
-from tests.browser import Tab, opened
+from tests.browser import DRAWING, WATCH, Tab, opened
 
 SOON_MS = 2000.0
 CAMERA = "bench"
 START_S = 60.0
 RATE_HZ = 1000
 ANOMALY_RATE = 1 / 10_000
-
-WATCH = """() => {
-  window.arrived = {};
-  const look = async row => {
-    const id = row.dataset.alarm;
-    if (window.arrived[id]) return;
-    const one = window.arrived[id] = {row_ms: Date.now(), picture_ms: null, spot: false};
-    for (let attempt = 0; attempt < 20 && one.picture_ms === null; attempt++) {
-      const answer = await fetch(`api/v1/alarms/${id}/picture`);
-      if (answer.ok) {
-        const picture = await answer.json(), image = new Image();
-        image.src = picture.seen;
-        await image.decode();
-        one.picture_ms = Date.now();
-        one.spot = picture.where !== null;
-      } else await new Promise(done => setTimeout(done, 50));
-    }
-  };
-  new MutationObserver(() => document.querySelectorAll('[data-alarm]').forEach(look))
-    .observe(document.getElementById('alarm-list'), {childList: true, subtree: true});
-}"""
 
 
 class Running(NamedTuple):
@@ -104,6 +83,7 @@ def main() -> None:
         tab = stack.enter_context(opened(running.url))
         tab.expected = ["404"]  # of the pictures that are asked for below before they are there
         tab.until("document.body.dataset.state === 'ok'")
+        tab.until(DRAWING)
         _watch(tab, running, options.minutes)
 
 

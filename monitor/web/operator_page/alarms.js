@@ -1,6 +1,6 @@
 // Alarms: what is open, what nobody has acknowledged, what was lately; the list is as long as the page can bear.
 
-import {at, count, element, isHushed, moment, ratio, SIGNS, PRIORITIES, words} from "./dom.js";
+import {at, element, isHushed, many, moment, ratio, SIGNS, PRIORITIES, words} from "./dom.js";
 import {get} from "./server.js";
 import {openAlarm, openMode, renewSheet} from "./sheet.js";
 
@@ -26,7 +26,7 @@ function row(alarm) {
   made.classList.toggle("new", !alarm.acked && !isHushed(alarm));
   made.dataset.alarm = alarm.id;
   const more = [alarm.priority + (over ? ", over" : ""), alarm.peak ? ratio(alarm.peak.ratio) : "",
-    alarm.frames_over ? count(alarm.frames_over) + " frames over" : "", alarm.layer === null ? "" : "layer " + alarm.layer,
+    alarm.frames_over ? many(alarm.frames_over, "frame") + " over" : "", alarm.layer === null ? "" : "layer " + alarm.layer,
     alarm.shelved ? "shelved" : "", alarm.suppressed ? "suppressed" : "", alarm.out_of_service ? "out of service" : "",
     alarm.verdict ? "verdict " + alarm.verdict : "", alarm.recording ? "recorded" : ""].filter(Boolean).join(" · ");
   made.append(element("span", SIGNS[alarm.priority], "sign", {"aria-hidden": "true"}), element("span", what(alarm), "what"),

@@ -1,6 +1,6 @@
 // Charts over time, as ratios of their limits: what is drawn are the extremes of each stretch, so that no spike is lost.
 
-import {at, element, few, hue, ratio, clock, words, PRIORITIES, SIGNS} from "./dom.js";
+import {at, element, few, hue, many, ratio, clock, words, PRIORITIES, SIGNS} from "./dom.js";
 import {get} from "./server.js";
 
 const SPANS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"], [28800, "8 h"]];
@@ -205,7 +205,7 @@ function tell(place, chart, here) {
   place.className = chart.over[last] ? "over" : "";
   const now = here === null && chart.high.length - last < RECENT;
   const when = now ? "" : clock(shown.edges_t_ns[last]) + ": ";
-  const over = here === null && total ? ", " + total + " frames over in this time" : "";
+  const over = here === null && total ? ", " + many(total, "frame") + " over in this time" : "";
   const oneLimit = Math.abs(value - most * limit) <= 1e-3 * Math.abs(value);  // or frames of several contexts
   place.textContent = when + (oneLimit ? few(value) + " of " + few(limit) : "limits differ") + ", " + ratio(most) + over;
 }

@@ -30,6 +30,7 @@ export const PRIORITIES = ["low", "medium", "high", "critical"];
 export const isHushed = alarm => alarm.shelved || alarm.suppressed || alarm.out_of_service;
 
 export const count = n => Math.round(n).toLocaleString("en-US").replaceAll(",", "\u202f");
+export const many = (n, what) => `${n ? count(n) : "no"} ${what}${n === 1 ? "" : "s"}`;
 export const few = (x, digits = 3) => x === null || x === undefined ? "–" : Number(x.toPrecision(digits)).toString();
 export const words = text => text.replaceAll("_", " ");
 

@@ -1,6 +1,6 @@
 // Kinds of anomaly, and in a sentence what is too few to be one.
 
-import {at, clock, count, element, moment, say, words} from "./dom.js";
+import {at, clock, element, many, moment, say, words} from "./dom.js";
 import {get} from "./server.js";
 import {openKind} from "./sheet.js";
 
@@ -37,8 +37,6 @@ function miss(error) {
   at("kinds").classList.add("old");
   if (sentence) say(at("kinds-run"), `no answer: shown as of ${clock(1e6 * shown_ms)}; ${sentence}`);
 }
-
-const many = (n, what) => `${n ? count(n) : "no"} ${what}${n === 1 ? "" : "s"}`;
 
 function show(found) {
   const living = found.kinds.filter(kind => kind.state === "alive");
