@@ -25,9 +25,12 @@ class Answer(NamedTuple):
 
 
 class Prometheus:
-    """Use as a context manager. Scrapes the daemon at *target* as the configuration in deploy/ has it, but faster."""
+    """Use as a context manager. Scrapes the daemon at *target* as the configuration in deploy/ has it, but faster.
 
-    def __init__(self, folder: Path, target: str) -> None:
+    Tells the *alertmanager* at that address, where there is one.
+    """
+
+    def __init__(self, folder: Path, target: str, alertmanager: str | None = None) -> None:
         self._program = program("prometheus", "prometheus")
         self._folder = folder
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -36,7 +39,8 @@ class Prometheus:
         document["rule_files"] = [str(RULES / name) for name in document["rule_files"]]
         [job] = document["scrape_configs"]
         job["static_configs"] = [{"targets": [target]}]
-        del document["alerting"]  # there is none here
+        [told] = document["alerting"]["alertmanagers"]
+        told["static_configs"] = [{"targets": [] if alertmanager is None else [alertmanager]}]
         self._config = folder / "prometheus.yml"
         self._config.write_text(yaml.safe_dump(document))
         self.log = folder / "prometheus.log"
@@ -50,6 +54,8 @@ class Prometheus:
                     f"--config.file={self._config}",
                     f"--storage.tsdb.path={self._folder / 'series'}",
                     f"--web.listen-address={self.url.removeprefix('http://')}",
+                    # It finds its Alertmanager after five seconds, and by default tells again after a minute.
+                    "--rules.alert.resend-delay=1s",
                 ],
                 stdout=log,
                 stderr=log,

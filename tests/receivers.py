@@ -5,6 +5,7 @@ import json
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from typing import Any, BinaryIO, Literal, Self
 
 Fault = Literal["gone", "hangs", "answers 500", "closes half-way"]
@@ -20,6 +21,7 @@ class Receiver:
         self.fault: Fault | None = None
         self.mended = threading.Event()
         self.got: list[dict[str, Any]] = []
+        self.arrived = threading.Condition()
         self._server: _Server | None = None
 
     def __enter__(self) -> Self:
@@ -43,6 +45,11 @@ class Receiver:
         self.mended.set()
         if gone:
             self._listen()
+
+    def wait_until(self, holds: Callable[[list[dict[str, Any]]], bool], patience_s: float = 20.0) -> None:
+        """Until *holds* of what it has got; fails where it never does."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: holds(self.got), patience_s), self.got
 
     def _listen(self) -> None:
         self._server = _Server(self)
@@ -89,7 +96,9 @@ class _Handler(socketserver.StreamRequestHandler):
         if receiver.fault == "answers 500":
             self.wfile.write(b"HTTP/1.1 500 Sorry\r\nContent-Length: 0\r\n\r\n")
             return True
-        receiver.got.append(json.loads(body))
+        with receiver.arrived:
+            receiver.got.append(json.loads(body))
+            receiver.arrived.notify_all()
         self.wfile.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         return True
 

@@ -21,6 +21,7 @@ from monitor.alarms.alarm import SOURCES
 from monitor.camera.meltpool import anomalies
 from monitor.camera.stem import defects, diffraction
 from monitor.config import Config, read
+from monitor.sinks.opcua.settings import Opcua
 from monitor.wire.native import WireLimits, decode
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +81,20 @@ def test_the_example_configuration_names_every_key_of_each_sink(tmp_path: Path) 
     for kind in found.__struct_fields__:
         [sink] = getattr(found, kind)
         assert flat(named[kind][0]) == keys_of(sink), kind
+
+
+def test_the_example_configuration_has_an_opc_ua_server_when_it_is_written_as_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "framewatch.yaml").read_text()
+    before, found, rest = text.partition("# opcua: {} ")
+    section, end, after = rest.partition("\n\n")
+    assert "To have it, take off the sign; to change its keys {} too, and the signs before those" in section
+    copy = tmp_path / "framewatch.yaml"
+    copy.write_text(before + found.removeprefix("# ") + rest)
+    assert read(copy).opcua == Opcua()
+    copy.write_text(f"{before}opcua:" + re.sub("^#  ", "  ", section, flags=re.MULTILINE) + end + after)
+    changed = read(copy).opcua
+    assert changed is not None
+    assert changed.certificate == str(tmp_path / "opcua.pem")
 
 
 def test_every_command_of_the_readme_exists() -> None:

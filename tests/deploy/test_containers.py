@@ -139,6 +139,16 @@ def test_the_composition_of_a_real_camera_is_the_other_without_the_simulation() 
     assert set(SERVICES["daemon"]["depends_on"]) <= simulated
 
 
+def test_a_real_camera_finds_nothing_of_what_was_simulated() -> None:
+    names = {COMPOSE["name"], REAL["name"]}
+    assert len(names) == 2, "one project has one volume of a name"
+    for composition in (COMPOSE, REAL):
+        assert all(not volume for volume in composition["volumes"].values()), "named by the project alone"
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    for volume in REAL["volumes"]:
+        assert f"| `{volume}` | `{COMPOSE['name']}_{volume}` | `{REAL['name']}_{volume}` |" in page
+
+
 def test_a_daemon_in_a_container_has_as_long_to_stop_as_it_may_take(config: Config) -> None:
     stop_s = config.drain_s + 10.0 + service.RECORDER_STOP_S + service.SIDE_STOP_S
     assert float(SERVICES["daemon"]["stop_grace_period"].removesuffix("s")) > stop_s

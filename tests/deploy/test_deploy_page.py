@@ -1,7 +1,6 @@
 """What docs/deploy.md tells people to type is held against the program."""
 
 import re
-import shlex
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import yaml
 from alarm_example import changes_of
 from daemon_example import record
+from typed import blocks, given, inline, lines
 
 from monitor import cli, exposure
 from monitor.config import Config, read
@@ -20,30 +20,15 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
-
-
-def typed() -> list[list[str]]:
-    """Every line of a shell block, in words, without comments."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
-
-
 def test_every_command_is_one_that_the_program_knows() -> None:
-    ours = [words for words in typed() if words[0].endswith("framewatch")]
-    assert {words[1] for words in ours} == {"keys", "calibrate", "alarms"}
-    for words in ours:
-        cli._parser().parse_args(words[1:])
-    for words in typed():
-        if words[:3] == ["docker", "compose", "run"]:
-            cli._parser().parse_args(words[words.index("daemon") + 1 :])
-    for name in re.findall(r"`(?:/\S+/)?framewatch (\w+)", PAGE):
-        assert cli._parser().format_help().count(f"    {name} "), name
+    ours = [arguments for words in lines(PAGE) if (arguments := given(words)) is not None]
+    assert {arguments[0] for arguments in ours} == {"keys", "calibrate", "alarms"}
+    for arguments in [*ours, *inline(PAGE)]:
+        cli._parser().parse_args(arguments)
 
 
 def test_every_file_that_is_copied_is_there() -> None:
-    for words in typed():
+    for words in lines(PAGE):
         if words[0] == "cp":
             assert all((ROOT / source).exists() for source in words[1:-1]), words
     for name in re.findall(r"`(deploy/[\w./@-]+)`", PAGE):
@@ -52,7 +37,7 @@ def test_every_file_that_is_copied_is_there() -> None:
 
 def test_two_cameras_as_they_are_told_there_share_neither_a_port_nor_a_file(tmp_path: Path) -> None:
     found: list[Config] = []
-    for number, block in enumerate(blocks("yaml")):
+    for number, block in enumerate(blocks(PAGE, "yaml")):
         path = tmp_path / f"{number}.yaml"
         path.write_text(block)
         exposure.refuse(read(path), path.name)
@@ -68,13 +53,13 @@ def test_two_cameras_as_they_are_told_there_share_neither_a_port_nor_a_file(tmp_
 
 def test_the_unit_loads_the_credential_that_the_configuration_names() -> None:
     unit = (ROOT / "deploy" / "systemd" / "framewatch@.service").read_text()
-    config = yaml.safe_load(blocks("yaml")[0])
+    config = yaml.safe_load(blocks(PAGE, "yaml")[0])
     name = Path(config["http"]["token_file"]).name
     assert f"\nLoadCredential={name}:/etc/framewatch/%i.token\n" in unit
 
 
 def test_of_a_file_that_is_not_there_no_copy_is_made_and_none_left_in_its_place(tmp_path: Path) -> None:
-    [command] = [words for words in typed() if "backup(" in " ".join(words)]
+    [command] = [words for words in lines(PAGE) if "backup(" in " ".join(words)]
     paths = tmp_path / "framewatch.kinds.db", tmp_path / "copy.db"
     done = subprocess.run([sys.executable, *command[1:3], *map(str, paths)], capture_output=True, text=True)
     assert done.returncode != 0
@@ -83,7 +68,7 @@ def test_of_a_file_that_is_not_there_no_copy_is_made_and_none_left_in_its_place(
 
 
 def test_a_copy_made_while_the_journal_is_written_holds_all_that_was_committed(tmp_path: Path) -> None:
-    [command] = [words for words in typed() if "backup(" in " ".join(words)]
+    [command] = [words for words in lines(PAGE) if "backup(" in " ".join(words)]
     path, copy = tmp_path / "framewatch.db", tmp_path / "copy.db"
     with closing(Journal(path, "melt", hold=True)) as journal:
         changes = changes_of(record("began"), record("ended", last_seq=20))

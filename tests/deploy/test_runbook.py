@@ -1,12 +1,18 @@
 """Whoever is called finds what to do: every alert links to its heading, every source of an alarm has its row."""
 
+import io
+import logging
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
+from typed import blocks, inline
 
+from monitor import cli, logs
 from monitor.alarms.alarm import SOURCES
-from monitor.config import Permit
+from monitor.config import Log, Permit
 from monitor.types import State
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +128,46 @@ def test_the_runbook_says_for_containers_what_it_says_for_systemd() -> None:
     for name in ("compose.yaml", "compose.camera.yaml"):
         daemon = yaml.safe_load((ROOT / "deploy/containers" / name).read_text())["services"]["daemon"]
         assert {"state:/var/lib/framewatch", "cache:/var/cache/framewatch"} <= set(daemon["volumes"])
+
+
+FILLED_IN = {"ID": "17"}
+"""What a person puts in the place of a word, where the word itself will not do."""
+
+WITHOUT_CONFIGURATION = {"replay", "bench"}
+
+
+def variants(arguments: list[str]) -> list[list[str]]:
+    """The command with each of `one|another` in turn."""
+    found: list[list[str]] = [[]]
+    for word in arguments:
+        found = [[*before, one] for before in found for one in FILLED_IN.get(word, word).split("|")]
+    return found
+
+
+COMMANDS = [one for arguments in inline(RUNBOOK) if arguments != ["COMMAND"] for one in variants(arguments)]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_gets_as_far_as_its_configuration(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if arguments[0] in WITHOUT_CONFIGURATION:
+        cli._parser().parse_args(arguments)
+        return
+    nothing = str(tmp_path / "nothing.yaml")
+    named = arguments[:-2] if arguments[-2:] == ["--config", "FILE"] else arguments
+    assert cli.main([*named, "--config", nothing]) != 0
+    assert capsys.readouterr().err.startswith(f"framewatch: {nothing}: cannot be read")
+
+
+def test_in_containers_warnings_are_found_among_all_other_lines() -> None:
+    [command] = [line for block in blocks(RUNBOOK, "sh") for line in block.splitlines() if "grep" in line]
+    log = io.StringIO()
+    form = logs.form_of(Log(), "side")
+    for level in (logging.INFO, logging.WARNING, logging.INFO, logging.ERROR, *[logging.INFO] * 100):
+        log.write(
+            form.format(logging.makeLogRecord({"levelno": level, "levelname": logging.getLevelName(level)})) + "\n"
+        )
+    pipeline = command.replace("docker compose logs daemon", "cat")
+    done = subprocess.run(pipeline, shell=True, input=log.getvalue(), capture_output=True, text=True, check=True)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["WARNING", "ERROR"]

@@ -1,7 +1,11 @@
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -95,3 +99,38 @@ def test_set_up_twice_writes_each_line_once() -> None:
     stream = set_up()
     _log.info("once")
     assert len(stream.getvalue().splitlines()) == 1
+
+
+SPEAKER = """
+import logging
+from monitor import logs
+from monitor.config import Log
+logs.set_up(Log(), "side")
+logging.info("all is well")
+logging.error("two lines", exc_info=ValueError("broken"))
+"""
+
+
+def spoken(log: Path, journal: Path) -> list[str]:
+    """What a process of its own writes to the file *log*, told as systemd tells it that *journal* is what it reads."""
+    with log.open("wb") as file:
+        found = journal.stat()
+        environment = {**os.environ, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        subprocess.run([sys.executable, "-c", SPEAKER], env=environment, stderr=file, check=True)
+    return log.read_text().splitlines()
+
+
+def test_the_journal_of_systemd_is_told_how_grave_each_line_is(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    first, *others = spoken(log, log)
+    assert first.startswith("<6>2")
+    assert first.endswith(" INFO    side: all is well")
+    assert len(others) > 1
+    assert all(line.startswith("<3>") for line in others)
+
+
+def test_any_other_file_gets_lines_as_they_are(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.touch()
+    assert not [line for line in spoken(tmp_path / "log", journal) if line.startswith("<")]
