@@ -80,6 +80,7 @@ def test_a_camera_fault_is_told_without_chart_and_limit_and_shows_its_frame(sour
         assert "limit" not in told
         assert "chart" not in told
         assert "Not judged: " in told
+        assert "frame 90913, as the camera sent it" in told
         assert tab.page.locator("dialog .picture").count() == 1, "nothing was drawn of it"
         assert tab.page.locator("dialog .spot:visible").count() == 0
 

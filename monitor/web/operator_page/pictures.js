@@ -14,7 +14,7 @@ export function pictures(box, picture) {
     const figure = element("figure"), frame = element("div", undefined, "picture"), spot = element("div", undefined, "spot");
     frame.append(element("img", undefined, "", {alt: name}), spot);
     figure.append(frame, element("figcaption", name));
-    if (names.length === 1) figure.style.gridColumn = "span 2";
+    if (names.length === 1) figure.style.gridColumn = "span 2";  // larger than one of three
     return figure;
   });
   if (!there) box.replaceChildren(...figures);
@@ -28,6 +28,7 @@ export function pictures(box, picture) {
     spot.style.left = 100 * (picture.where[1] + 0.5) / picture.width + "%";
     spot.style.top = 100 * (picture.where[0] + 0.5) / picture.height + "%";
   });
+  if (names.length === 1) figures[0].lastChild.textContent = "frame " + picture.seq + ", as the camera sent it";
   if (figures[2]) figures[2].lastChild.textContent = "difference, ± " + few(picture.residual_most, 2) + " times the usual";
 }
 
