@@ -297,6 +297,7 @@ def test_the_frame_of_an_alarm_that_is_asked_for_too_soon_is_asked_for_again() -
     Image.new("L", (1, 1)).save(file, "png")
     dot = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     picture = {
+        "seq": 2,
         "seen": dot,
         "drawn": dot,
         "residual": dot,

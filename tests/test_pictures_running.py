@@ -79,3 +79,37 @@ def test_an_alarm_has_the_picture_of_its_peak(tmp_path: Path, small_bundle: Bund
             assert again.scores == pytest.approx({name: pytest.approx(one) for name, one in shown.scores.items()})
             assert refused(daemon, "no-such") == "there is no such alarm"
         assert daemon.stop() == 0
+
+
+def test_a_frozen_camera_is_shown_by_its_frame_out_of_the_ring_and_later_out_of_the_recording(
+    tmp_path: Path, small_bundle: Bundle
+) -> None:
+    sections = {
+        "events": {"clear_frames": 20},
+        "input": {"rate_hz": 100, "buffer_s": 1},
+        "recorder": {"before_frames": 5, "after_frames": 5},
+    }
+    with Daemon(tmp_path, small_bundle.path, **sections) as daemon:
+        daemon.wait_until_listening()
+        daemon.wait_until(lambda: daemon.metrics()["framewatch_recorder_silent_seconds",] < PATIENCE_S, "recorder")
+        with Camera(daemon.endpoint) as camera:
+            camera.send(np.concatenate((normal(40, 100), np.repeat(normal(1, 500), 12, axis=0))), job="part", layer=4)
+            found = raised(daemon, camera, "frozen", 1)
+            shown = picture(daemon, found)
+            assert (shown.seq, shown.job, shown.layer) == (42, "part", 4), "the second repetition is at fault"
+            assert (shown.ratio, shown.source, shown.scores, shown.drawn, shown.where) == (None, None, {}, None, None)
+            camera.send(normal(900, 101))  # the ring holds no frame of the event any more
+            daemon.wait_until(lambda: daemon.last_of_each()[found].recording is not None, "recording")
+            side = daemon.child("side")
+            os.kill(side, signal.SIGKILL)  # and nobody remembers a picture
+            daemon.wait_until(lambda: daemon.children("side") not in ([], [side]), "another side process")
+            daemon.wait_until(daemon.answers, "page")
+            (recording,) = (tmp_path / "journal.db.recordings").glob("*.h5")
+            away = recording.rename(tmp_path / "away.h5")
+            why = f"frame 42, the first of this fault, is in the ring no more, and {recording.name} is gone"
+            assert refused(daemon, found) == why
+            away.rename(recording)
+            again = picture(daemon, found)
+            assert again.seen == shown.seen
+            assert (again.seq, again.ratio, again.scores, again.job, again.layer) == (42, None, {}, "part", 4)
+        assert daemon.stop() == 0

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.scores import Pictures
+from monitor.types import Pixels
 
 SIDE_MOST: Final = 256  # pixels of a picture
 
@@ -51,16 +52,16 @@ Float32s = npt.NDArray[np.float32]
 
 
 class Drawn(NamedTuple):
-    """The three pictures of one frame as data URIs, and what they are to be read by."""
+    """The pictures of one frame as data URIs, and what they are to be read by; None: of a frame alone there is none."""
 
     height: int
     width: int
     seen: str
-    drawn: str
-    residual: str
+    drawn: str | None
+    residual: str | None
     scale: tuple[float, float]  # black and white, pixel units
-    residual_most: float
-    where: tuple[int, int]
+    residual_most: float | None
+    where: tuple[int, int] | None
 
 
 def draw(pictures: Pictures) -> Drawn:
@@ -80,6 +81,26 @@ def draw(pictures: Pictures) -> Drawn:
         scale=(black, white),
         residual_most=most,
         where=(row, column),
+    )
+
+
+def draw_alone(frame: Pixels, spread: float, level: float) -> Drawn:
+    """A *frame* (h, w) as it is. Its scale spans no less than *spread*, from dark to bright as is usual, and pixels at
+    *level*, where the camera clips, are white: a dark frame looks dark, a saturated one white.
+    """
+    seen = means(_numbers(frame.astype(np.float32)), shrinking(*frame.shape))
+    low, high = (float(np.quantile(seen, share)) for share in USUAL)
+    room = max(high - low, spread)
+    black = min(low, level - room)
+    return Drawn(
+        height=seen.shape[0],
+        width=seen.shape[1],
+        seen=grey_png(seen, black, black + room),
+        drawn=None,
+        residual=None,
+        scale=(black, black + room),
+        residual_most=None,
+        where=None,
     )
 
 

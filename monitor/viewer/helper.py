@@ -12,7 +12,7 @@ from typing import IO, Final
 import msgspec
 
 from monitor.orders import Orders
-from monitor.viewer.speech import LENGTHS, Begin, Question, packed
+from monitor.viewer.speech import LENGTHS, Begin, Question, UnreadableError, packed
 
 ANSWER_S: Final = 60.0
 """A process that has not answered by then hangs. The first answer may have loops to be compiled, or torch to load."""
@@ -47,17 +47,20 @@ class Helper:
         return self._process.pid
 
     async def ask(self, question: Question, content: bytes = b"", patience_s: float = ANSWER_S) -> bytes:
-        """The answer; empty where there is nothing to draw. Raises HelperError."""
+        """The answer; empty where there is nothing to draw. Raises HelperError, or UnreadableError."""
         try:
             async with asyncio.timeout(patience_s):
                 self._line.write(packed(question, content))
                 await self._line.drain()
-                size, _ = LENGTHS.unpack(await self._heard.readexactly(LENGTHS.size))
-                return await self._heard.readexactly(size)
+                size, line = LENGTHS.unpack(await self._heard.readexactly(LENGTHS.size))
+                found, wrong = await self._heard.readexactly(size), await self._heard.readexactly(line)
         except TimeoutError:
             raise HelperError(f"it has not answered for {patience_s:g} s") from None
         except (asyncio.IncompleteReadError, OSError):
             raise HelperError(await self._why()) from None
+        if wrong:
+            raise UnreadableError(wrong.decode())
+        return found
 
     async def _why(self) -> str:
         """Why it is gone: the last line that it said, or how it ended."""

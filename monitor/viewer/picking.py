@@ -1,11 +1,13 @@
 """Which frame is shown: of those judged since the last one, that with the worst score, copied whole out of the ring."""
 
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.ring import FrameBatch, Ring
+from monitor.viewer.speech import Wanted
 
 LOOKED_BACK: Final = 256  # frames, when nobody has looked before
 
@@ -75,13 +77,48 @@ def find(ring: Ring, stream: str, seq: int) -> Picked | None:
     first = max(ring.oldest_intact(), last - ring.slots, 0)
     places: list[int] = []
     name = stream.encode()
-    while first < last:
-        end = ring.until_wrap(first, last)
-        batch = ring.view(first, end)
-        places += (np.flatnonzero((batch.seq == seq) & (batch.stream == name)) + first).tolist()
-        first = end
+    for lo, hi in _pieces(ring, first, last):
+        batch = ring.view(lo, hi)
+        places += (np.flatnonzero((batch.seq == seq) & (batch.stream == name)) + lo).tolist()
     for position in reversed(places):
         found = copied(ring, position)
         if found is not None and int(found.frame.seq[0]) == seq and bytes(found.frame.stream[0]) == name:
             return found
     return None
+
+
+def among(ring: Ring, wanted: Wanted) -> Picked | None:
+    """Of the frames of an event that the ring still holds, the one that shows it best."""
+    last = ring.written
+    first = max(ring.oldest_intact(), last - ring.slots, 0)
+    views = [ring.view(lo, hi) for lo, hi in _pieces(ring, first, last)]
+    if not views:
+        return None
+    stream, seq, fault, joint = (
+        np.concatenate([getattr(view, name) for view in views]) for name in ("stream", "seq", "fault", "joint")
+    )
+    of_stream = np.flatnonzero(stream == wanted.stream.encode())
+    best = best_first(wanted, seq[of_stream], fault[of_stream], joint[of_stream])
+    for position in (of_stream[best] + first).tolist():
+        if ring.intact(position) and (found := copied(ring, position)) is not None:
+            return found
+    return None
+
+
+def best_first(wanted: Wanted, seq: Ints, fault: npt.NDArray[np.uint8], joint: npt.NDArray[np.floating[Any]]) -> Ints:
+    """Which of the frames (n,) of a stream show an event, the best one first: the one that is wanted, then of a fault
+    the others at fault as they came, and else the others that were judged, the worst score first.
+    """
+    within = (seq >= wanted.first_seq) & (seq <= wanted.last_seq)
+    rest = within & ((fault == wanted.fault) if wanted.fault else ~np.isnan(joint))
+    order = np.lexsort((seq, seq if wanted.fault else -joint, seq != wanted.seq))
+    found: Ints = order[(rest | (seq == wanted.seq))[order]]
+    return found
+
+
+def _pieces(ring: Ring, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Positions from *first* up to *last*, as they lie in one piece each."""
+    while first < last:
+        end = ring.until_wrap(first, last)
+        yield first, end
+        first = end

@@ -19,9 +19,21 @@ from monitor.bundle import BundleError
 from monitor.bundle import read as read_bundle
 from monitor.orders import Orders
 from monitor.ring import Ring
-from monitor.viewer.picking import Picked, Picker, find
+from monitor.viewer.picking import Picked, Picker, among, find
 from monitor.viewer.picture import Painter, Picture
-from monitor.viewer.speech import LENGTHS, Begin, Find, Kept, Newest, Question, unpacked
+from monitor.viewer.recorded import one_of
+from monitor.viewer.speech import (
+    LENGTHS,
+    Among,
+    Begin,
+    Find,
+    Kept,
+    Newest,
+    Question,
+    Recorded,
+    UnreadableError,
+    unpacked,
+)
 
 NICE: Final = 10
 """After all that judges and tells, before the grouping of kinds: somebody looks."""
@@ -37,21 +49,26 @@ class Artist:
         self._picker = Picker(ring)
 
     def answer(self, question: Question, content: bytes) -> bytes:
-        """A Picture as JSON; empty where there is nothing to draw."""
+        """A Picture as JSON; empty where there is nothing to draw. Raises UnreadableError."""
         picture: Picture | None = None
         if isinstance(question, Newest):
             picture = self._of(self._picker.pick(anew=question.anew))
         elif isinstance(question, Find):
-            picture = self._of(find(self._ring, question.stream, question.seq))
+            picture = self._of(find(self._ring, question.stream, question.seq), question.fault)
+        elif isinstance(question, Among):
+            picture = self._of(among(self._ring, question.wanted), question.wanted.fault)
+        elif isinstance(question, Recorded):
+            recorded = one_of(Path(question.path), question.wanted, question.t_ns)
+            picture = None if recorded is None else self._painter.of_recorded(recorded)
         elif isinstance(question, Kept):
             pixels = np.frombuffer(content, self._ring.dtype).reshape(self._ring.height, self._ring.width)
             picture = self._painter.of_kept(question, pixels)
         return b"" if picture is None else msgspec.json.encode(picture)
 
-    def _of(self, picked: Picked | None) -> Picture | None:
+    def _of(self, picked: Picked | None, fault: int = 0) -> Picture | None:
         if picked is None:
             return None
-        return self._painter.of_ring(picked.frame, time.time_ns() - time.monotonic_ns())
+        return self._painter.of_ring(picked.frame, time.time_ns() - time.monotonic_ns(), fault)
 
 
 def artist_of(given: Orders) -> Artist:
@@ -81,12 +98,15 @@ def serve(line: socket.socket) -> None:
             question, given = unpacked(heard.read(head)), heard.read(content)
             if len(given) < content:
                 return
-            answer = b""
+            answer = wrong = b""
             if isinstance(question, Begin):
                 artist = artist_of(msgspec.json.decode(given, type=Orders))
             elif artist is not None:
-                answer = artist.answer(question, given)
-            line.sendall(LENGTHS.pack(len(answer), 0) + answer)
+                try:
+                    answer = artist.answer(question, given)
+                except UnreadableError as error:
+                    wrong = str(error).encode()
+            line.sendall(LENGTHS.pack(len(answer), len(wrong)) + answer + wrong)
 
 
 def main() -> int:

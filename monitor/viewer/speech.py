@@ -1,6 +1,7 @@
 """What the side process and the process that draws say to each other: a length, a head in JSON, and bytes.
 
-One question, one answer, over a pair of sockets. An answer without bytes: there is nothing to draw.
+One question, one answer, over a pair of sockets: two lengths, a Picture, and a line that says what is wrong. An answer
+without bytes: there is nothing to draw.
 """
 
 import struct
@@ -9,7 +10,21 @@ from typing import Final
 import msgspec
 
 LENGTHS: Final = struct.Struct("<II")
-"""Of the head and of what follows it."""
+"""Of the head and of what follows it; of an answer, of the Picture and of the line."""
+
+
+class UnreadableError(ValueError):
+    """A file that a frame is in cannot be read: one line."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which frame an event is to be shown by; where there is none of it, another of its frames."""
+
+    stream: str
+    seq: int
+    first_seq: int  # of the event
+    last_seq: int
+    fault: int = 0  # code of the camera's fault that the event is; 0: it is none
 
 
 class Newest(msgspec.Struct, frozen=True, tag="newest"):
@@ -23,6 +38,21 @@ class Find(msgspec.Struct, frozen=True, tag="find"):
 
     stream: str
     seq: int
+    fault: int = 0  # as of Wanted
+
+
+class Among(msgspec.Struct, frozen=True, tag="among"):
+    """Of the frames of an event that are still in the ring, the one that shows it best."""
+
+    wanted: Wanted
+
+
+class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
+    """A frame in a recording: the one that is wanted, or another of its event's."""
+
+    path: str
+    wanted: Wanted
+    t_ns: int  # Unix, when its alarm was raised
 
 
 class Kept(msgspec.Struct, frozen=True, tag="kept"):
@@ -42,7 +72,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     """What the process is told at first: `monitor.orders.Orders` follow."""
 
 
-Question = Begin | Newest | Find | Kept
+Question = Begin | Newest | Find | Among | Kept | Recorded
 
 _decoder: "msgspec.json.Decoder[Question]" = msgspec.json.Decoder(Question)
 

@@ -14,7 +14,7 @@ from typing import Final
 from monitor.orders import Orders
 from monitor.viewer import helper as helpers
 from monitor.viewer.helper import Helper, HelperError
-from monitor.viewer.speech import Newest, Question
+from monitor.viewer.speech import Newest, Question, UnreadableError
 
 PERIOD_S: Final = 0.25
 """Between two live pictures, at least."""
@@ -73,6 +73,11 @@ class Viewer:
         self._viewers = viewers
         self._look_after()
 
+    @property
+    def has_network(self) -> bool:
+        """Whether there is a bundle to draw by."""
+        return self._orders.bundle is not None
+
     def latest(self) -> tuple[int, bytes] | None:
         """Number and JSON of the newest picture; None where there is none yet. Numbers count up for ever."""
         return self._latest
@@ -84,7 +89,7 @@ class Viewer:
     async def ask(self, question: Question, content: bytes = b"") -> bytes:
         """The answer to a *question*; empty where there is nothing to draw.
 
-        Raises HelperError where too many wait already, or the process that draws fails meanwhile.
+        Raises HelperError where too many wait already, or the process that draws fails meanwhile, and UnreadableError.
         """
         if self._orders.bundle is None:
             return b""
@@ -167,7 +172,9 @@ class Viewer:
         if one.answer.done():  # whoever asked waits no more
             return
         try:
-            found: bytes | HelperError = await helper.ask(one.question, one.content)
+            found: bytes | Exception = await helper.ask(one.question, one.content)
+        except UnreadableError as error:  # of the question, and the process goes on
+            found = error
         except HelperError as error:
             _answer(one, error)
             raise
@@ -185,7 +192,7 @@ class Viewer:
             told()
 
 
-def _answer(one: Asked, found: bytes | HelperError) -> None:
+def _answer(one: Asked, found: bytes | Exception) -> None:
     if one.answer.done():
         return
     if isinstance(found, bytes):

@@ -31,7 +31,7 @@ from monitor.sweep import Swept
 from monitor.taxonomy.records import Kept, Naming
 from monitor.taxonomy.shown import KindInFull, Overview
 from monitor.taxonomy.taxonomist import Taxonomist
-from monitor.viewer.alarms import AlarmPictures
+from monitor.viewer.alarms import AlarmPictures, NoFrameError
 from monitor.viewer.viewer import Viewer
 from monitor.web import live
 from monitor.web.history import EVENTS_MOST, Layer, NoScoresError, Past
@@ -68,7 +68,7 @@ class Window:
         self._shelf = Shelf(given.config.recorder.place(given.config.journal))
         self._latest: tuple[int, Figures | None] | None = None
         self.viewer = Viewer(given)  # of the event loop
-        self._pictures = AlarmPictures(self.viewer, self._kept)
+        self._pictures = AlarmPictures(self.viewer, self._kept, self._shelf)
         self._metrics = Metrics(
             CollectorRegistry(),
             given,
@@ -147,12 +147,10 @@ class Window:
         alarm = await asyncio.to_thread(self._alarm, alarm_id)
         if alarm is None:
             raise NoPictureError("there is no such alarm")
-        if alarm.peak is None:
-            raise NoPictureError(f"an alarm of source {alarm.source} is about no frame")
-        found = await self._pictures.of(alarm)
-        if not found:
-            raise NoPictureError(f"frame {alarm.peak.seq}, the peak of this alarm, was not kept")
-        return found
+        try:
+            return await self._pictures.of(alarm)
+        except NoFrameError as error:
+            raise NoPictureError(str(error)) from None
 
     def _alarm(self, alarm_id: str) -> Alarm | None:
         """In its last revision, also one that the disk refuses."""

@@ -87,7 +87,7 @@ def test_a_journal_that_cannot_be_read_is_told_in_one_line_and_costs_the_metrics
 @pytest.mark.parametrize(
     ("of_it", "why"),
     [
-        ({}, "frame 11, the peak of this alarm, was not kept"),
+        ({}, "frame 11, the peak of this alarm, is in the ring no more, and was neither kept nor recorded"),
         ({"source": "degraded", "peak": None}, "an alarm of source degraded is about no frame"),
         (None, "there is no such alarm"),
     ],

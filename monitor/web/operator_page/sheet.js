@@ -1,7 +1,8 @@
 // One alarm, or one kind, in full: its picture, what was said of it, and what can be done about it.
 
-import {at, element, facts, few, moment, place, ratio, words} from "./dom.js";
+import {at, element, facts, few, moment, place, words} from "./dom.js";
 import {pictures} from "./pictures.js";
+import {framesOf, isAboutFrames, noteOf, peakOf, sentence} from "./sources.js";
 import {get, known, tell} from "./server.js";
 
 const SHELF_MIN = [10, 30, 60, 480], AGAIN_MS = 2000, TRIES = 5;
@@ -118,12 +119,12 @@ export async function openAlarm(alarm) {
   showNow(alarm);
   sheet.onclose = () => document.querySelector(`.alarm[data-alarm="${alarm.id}"]`)?.focus();  // the list may be another by now
   show(sheet);
-  if (!alarm.peak) note.textContent = "It is about no frame.";
+  if (!isAboutFrames(alarm)) note.textContent = "It is about no frame.";
   else picture(TRIES);
   // A frame of a moment ago may not be kept yet, and on a busy machine an answer may take too long.
   function picture(tries) {
     get(`alarms/${alarm.id}/picture`).then(one => {
-      note.textContent = "";
+      note.textContent = noteOf(alarm, one);
       pictures(box, one);
     }, error => {
       note.textContent = error.message;
@@ -144,9 +145,9 @@ function recordingOf(alarm) {
 }
 
 function alarmFacts(alarm) {
-  const rows = [["what", alarm.why || "chart " + words(alarm.source) + " over its limit"]];
-  if (alarm.peak) rows.push(["peak", few(alarm.peak.score) + " of " + few(alarm.peak.limit) + ", " + ratio(alarm.peak.ratio) + ", frame " + alarm.peak.seq]);
-  if (alarm.first_seq || alarm.last_seq) rows.push(["frames", alarm.first_seq + " to " + alarm.last_seq + ", " + alarm.frames_over + " over the limit"]);
+  const rows = [["what", sentence(alarm)]];
+  if (alarm.peak) rows.push(peakOf(alarm));
+  if (isAboutFrames(alarm)) rows.push(["frames", framesOf(alarm)]);
   if (alarm.kind) rows.push(["kind", alarm.kind.name + ", " + few(alarm.kind.distance, 2) + " from its centre"]);
   if (alarm.job || alarm.layer !== null) rows.push(["job, layer", [alarm.job, alarm.layer].filter(one => one !== null && one !== "").join(", ")]);
   if (alarm.xy) rows.push(["at", place(alarm.xy)]);
