@@ -102,6 +102,7 @@ class Desk:
         self._to_show: deque[tuple[Request, Future[Snapshot]]] = deque()
         self._sweeps = Sweeps()
         self._stand_in = StandIn(given.config, memory.vitals)
+        self._changes = 0  # revisions that this process made
         self._overwritten = 0
         self._overwritten_ns = 0
         self._step_ns: int | None = None  # since when a step runs
@@ -180,6 +181,7 @@ class Desk:
         changed = None if self.life.modes is held else self.life.modes
         self._outbox.accept([Change(one, t_ns) for one in revisions], self._position, mono_ns, done, changed)
         self._waiting.follow(revisions)
+        self._changes += len(revisions)
         self.unacknowledged = self._waiting.by_cause
         self.heard = self._position
         for answer, said in answers:
@@ -233,7 +235,8 @@ class Desk:
         """The whole daemon. Any thread may ask while a step runs."""
         promise = self._keeper.status if self._keeper is not None else None
         layers = self._layers.current if self._layers is not None else None
-        return look(self._orders, self._memory, self.life.active, mono_ns, t_ns, self._started_ns, promise, layers)
+        alarms, changes, began_ns = self.life.active, self._changes, self._started_ns
+        return look(self._orders, self._memory, alarms, mono_ns, t_ns, began_ns, promise, layers, changes)
 
     def layers(self, job: str | None) -> RateSummary:
         """The latest layers, of all jobs or of *job*; none without a chart of rates. Any thread may ask likewise."""

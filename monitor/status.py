@@ -79,6 +79,7 @@ class Status(msgspec.Struct, frozen=True):
     ledger: LedgerStatus
     charts: list[ChartStatus]
     alarms: list[Alarm]  # the open ones, oldest first
+    alarm_changes: int  # revisions of all alarms since the side process began: another number, and there is news
     bundle: str | None  # its sha256
     calibrated_t_ns: int | None  # Unix nanoseconds, when its limits were set
     judged_s: float  # since the start
@@ -151,6 +152,7 @@ def look(
     started_ns: int,
     promise: PromiseStatus | None = None,
     layers: LayerCount | None = None,
+    alarm_changes: int = 0,
 ) -> Status:
     """The daemon as shared memory shows it. A hot process that does not answer is `degraded` and gives no permit."""
     arrays = memory.vitals
@@ -174,6 +176,7 @@ def look(
         ledger=_ledger(memory.ledger),
         charts=_charts(orders, arrays),
         alarms=alarms,
+        alarm_changes=alarm_changes,
         bundle=orders.bundle.sha256 if orders.bundle else None,
         calibrated_t_ns=orders.bundle.created_ns if orders.bundle else None,
         judged_s=float(arrays["judged_s"][0]),

@@ -33,7 +33,7 @@ STATUS: dict[str, Any] = {
     "camera": "melt", "version": "1.0", "state": "ok", "why": "", "side_why": "", "permit": True, "permit_why": "",
     "permit_mode": "advisory", "context": "", "coverage": 1.0, "frame_age_p99_ms": 2.0,
     "ledger": {**LEDGER, "rejected": {}}, "alarms": [], "bundle": "ab" * 32,
-    "calibrated_t_ns": None, "promise": None, "drift": None, "layers": None,
+    "calibrated_t_ns": None, "alarm_changes": 0, "promise": None, "drift": None, "layers": None,
 }  # fmt: skip
 ALARM: dict[str, Any] = {
     "id": "A", "rev": 1, "source": "s2", "priority": "high", "state": "active", "acked": False, "shelved": False,
@@ -247,6 +247,16 @@ def test_an_alarm_that_comes_while_the_journal_is_asked_is_listed_at_once_and_st
         while len(held) < 4:
             tab.page.wait_for_timeout(LOOK_MS)
         assert tab.page.locator(".alarm").count() == 2
+
+
+def test_an_alarm_that_came_and_went_between_two_looks_is_listed_at_once() -> None:
+    with page() as (tab, answers):
+        answers.give("sources", {"modes": []})
+        answers.give("alarms", {"alarms": []})
+        tab.page.wait_for_selector("#alarm-list .none")
+        answers.give("alarms", {"alarms": [{**ALARM, "state": "cleared"}]})
+        answers.status["alarm_changes"] = 2
+        tab.page.wait_for_selector('.alarm.over[data-alarm="A"]', timeout=5000)
 
 
 def test_an_alarm_that_is_over_is_not_listed_as_open_while_the_journal_is_asked() -> None:

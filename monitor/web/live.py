@@ -94,7 +94,7 @@ class News:
     def _status(self, mono_ns: int, anew: bool) -> list[Event]:
         status = self._view.status()
         alarms = [(one.id, one.rev) for one in status.alarms]
-        key = status.state, status.why, status.side_why, status.permit, status.permit_why, alarms
+        key = status.state, status.why, status.side_why, status.permit, status.permit_why, alarms, status.alarm_changes
         if not anew and key == self._key and mono_ns - self._status_ns < STATUS_NS:
             return []
         self._key, self._status_ns = key, mono_ns

@@ -72,6 +72,20 @@ def test_a_record_becomes_a_journalled_alarm_on_its_topic(desk: Desk, memory: Me
     assert desk.step(SETTLED_NS + 1, T_NS) == []
 
 
+def test_an_alarm_that_came_and_went_since_the_last_look_is_seen_in_the_count_of_changes(
+    desk: Desk, memory: Memory
+) -> None:
+    before = desk.status(SETTLED_NS, T_NS)
+    eventlog.append(memory.log, record("began"))
+    eventlog.append(memory.log, record("ended"))
+    desk.step(SETTLED_NS, T_NS)
+    after = desk.status(SETTLED_NS, T_NS)
+    assert before.alarms == after.alarms == []
+    assert (before.alarm_changes, after.alarm_changes) == (0, 2)
+    desk.step(SETTLED_NS + 1, T_NS)
+    assert desk.status(SETTLED_NS, T_NS).alarm_changes == 2
+
+
 def test_alarms_wait_until_subscribers_are_back_but_not_for_the_journal(
     desk: Desk, memory: Memory, journal: Journal
 ) -> None:

@@ -38,11 +38,11 @@ class Shown:
         self.book = open_book("melt", [])
         self.ring = Judged()
         self.follower = self.ring.follower()
-        self.asked = 0
+        self.asked = self.changes = 0
 
     def status(self) -> Status:
         self.asked += 1
-        return look(self._orders, self.memory, self.book.active, NOW_NS, 5, NOW_NS)
+        return look(self._orders, self.memory, self.book.active, NOW_NS, 5, NOW_NS, alarm_changes=self.changes)
 
     def finished(self, after: int | None, most: int) -> Bins | None:
         found = self.follower.scores.finished(after, most)
@@ -99,7 +99,9 @@ class TestNews:
         assert data_of(news.step(2 * NS)[0])["state"] == "blind"
         shown.memory.vitals["permit_why"][0] = b"an alarm"
         assert whats(news.step(2 * NS + 1)) == ["status"]
-        assert news.step(2 * NS + 2) == []
+        shown.changes = 2  # of an alarm that is over already
+        assert whats(news.step(2 * NS + 2)) == ["status"]
+        assert news.step(2 * NS + 3) == []
 
     def test_who_comes_is_told_the_status_at_once(self, shown: Shown) -> None:
         news = News(shown)

@@ -2,6 +2,7 @@
 
 import {at, element, isHushed, many, moment, ratio, SIGNS, PRIORITIES, words} from "./dom.js";
 import {get} from "./server.js";
+import {isFault} from "./sources.js";
 import {openAlarm, openMode, renewSheet} from "./sheet.js";
 
 const ROWS = 60, LATELY = 12, ASKED = 40, REFRESH_MS = 10000;
@@ -26,7 +27,7 @@ function row(alarm) {
   made.classList.toggle("new", !alarm.acked && !isHushed(alarm));
   made.dataset.alarm = alarm.id;
   const more = [alarm.priority + (over ? ", over" : ""), alarm.peak ? ratio(alarm.peak.ratio) : "",
-    alarm.frames_over ? many(alarm.frames_over, "frame") + " over" : "", alarm.layer === null ? "" : "layer " + alarm.layer,
+    alarm.frames_over ? many(alarm.frames_over, "frame") + (isFault(alarm) ? "" : " over") : "", alarm.layer === null ? "" : "layer " + alarm.layer,
     alarm.shelved ? "shelved" : "", alarm.suppressed ? "suppressed" : "", alarm.out_of_service ? "out of service" : "",
     alarm.verdict ? "verdict " + alarm.verdict : "", alarm.recording ? "recorded" : ""].filter(Boolean).join(" · ");
   made.append(element("span", SIGNS[alarm.priority], "sign", {"aria-hidden": "true"}), element("span", what(alarm), "what"),
@@ -74,7 +75,8 @@ function draw() {
 
 // What is open comes with the status; the others are asked for when that changes, and now and then.
 export async function showAlarms(status) {
-  const now = status.alarms.map(one => one.id + "/" + one.rev).join(" ");
+  // An alarm may come and go between two looks: that there was one is told by the number of changes.
+  const now = [status.alarm_changes, ...status.alarms.map(one => one.id + "/" + one.rev)].join(" ");
   latest = status;
   if (now !== drawn) draw();  // what is open waits neither for the others nor for an answer that is under way
   drawn = now;

@@ -1,6 +1,6 @@
 // What an alarm says, in a sentence, and of which frames: of a chart, of a rate, of the camera, or of the monitoring itself.
 
-import {count, few, ratio, words} from "./dom.js";
+import {count, few, many, ratio, words} from "./dom.js";
 
 const FAULTS = {frozen: "the camera sends the same picture again and again", saturated: "much of the picture is at full scale",
   dark: "there is no picture, though the process is on", rows_missing: "rows of the picture are empty"};
@@ -12,11 +12,9 @@ const OVER = {exceedance_rate: "over the warning limit", stop: "over the stop li
 export const isFault = alarm => alarm.source in FAULTS;
 export const isAboutFrames = alarm => !(alarm.source in SERVICE);
 
-const frames = n => count(n) + (n === 1 ? " frame" : " frames");
-
 export function sentence(alarm) {
   const {source, why} = alarm;
-  if (isFault(alarm)) return `camera fault: ${words(source)}, ${frames(alarm.frames_over)}` + (why ? "; " + why : "");
+  if (isFault(alarm)) return `camera fault: ${words(source)}, ${many(alarm.frames_over, "frame")}` + (why ? "; " + why : "");
   return why || SERVICE[source] || OTHERS[source] || "chart " + words(source) + " over its limit";
 }
 
@@ -27,8 +25,8 @@ export function peakOf({source, peak}) {
 }
 
 export function framesOf(alarm) {
-  const many = count(alarm.frames_over), what = isFault(alarm) ? "with this fault" : OVER[alarm.source] || "over the limit";
-  return alarm.first_seq === alarm.last_seq ? `${alarm.first_seq}, ${what}` : `${alarm.first_seq} to ${alarm.last_seq}, ${many} ${what}`;
+  const what = isFault(alarm) ? "with this fault" : OVER[alarm.source] || "over the limit";
+  return alarm.first_seq === alarm.last_seq ? `${alarm.first_seq}, ${what}` : `${alarm.first_seq} to ${alarm.last_seq}, ${count(alarm.frames_over)} ${what}`;
 }
 
 // What is shown may be another frame than the one meant, and the frame alone.
