@@ -19,7 +19,6 @@ from playwright.sync_api import sync_playwright
 OUT: Final = Path(__file__).parent / "pictures"
 SIZE: Final = 1480, 1000
 WIDTH: Final = 1000
-COLOURS: Final = 256  # of the file: a dark page has few
 PATIENCE_S: Final = 120.0
 SETTLE_MS: Final = 1500
 
@@ -53,8 +52,7 @@ def while_it_holds(page: Any, holds: str) -> bytes:
 def keep(shot: bytes, name: str) -> None:
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
-    # By what covers most of the colours there are: the hues of alarms are few pixels.
-    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(OUT / name, optimize=True)
+    image.save(OUT / name, optimize=True)
     sys.stdout.write(f"{OUT / name}\n")
 
 
@@ -73,6 +71,7 @@ def draw(url: str) -> None:
         page.wait_for_timeout(SETTLE_MS)
         keep(page.screenshot(), "page_alarm.png")
         page.keyboard.press("Escape")
+        page.wait_for_timeout(SETTLE_MS)  # the focus goes back to the alarm's row
         page.evaluate(BELOW)
         page.wait_for_timeout(SETTLE_MS)
         keep(page.screenshot(), "page_below.png")

@@ -124,3 +124,19 @@ def test_a_live_frame_without_a_score_claims_none() -> None:
         answers.news = [("frame", alone(12))]
         tab.page.wait_for_selector("#live .picture img[src^='data:image/png']")
         assert tab.page.inner_text("#live-facts").endswith(": not judged")
+
+
+def test_who_closed_a_sheet_and_scrolled_on_is_not_taken_back_by_the_next_alarm() -> None:
+    with page() as (tab, answers):
+        answers.give("sources", {"modes": []})
+        answers.give("alarms", {"alarms": []})
+        answers.status["alarms"] = [ALARM]
+        tab.page.click('[data-alarm="A"]')
+        tab.page.wait_for_selector("dialog[open]")
+        tab.page.keyboard.press("Escape")
+        tab.until("document.activeElement.dataset.alarm === 'A'")
+        tab.page.evaluate("document.body.style.minHeight = '400vh'; scrollTo(0, 2500)")
+        answers.status["alarms"] = [ALARM, {**ALARM, "id": "B"}]
+        tab.page.wait_for_selector('[data-alarm="B"]', state="attached")
+        assert tab.page.evaluate("document.activeElement.dataset.alarm") == "A"
+        assert tab.page.evaluate("scrollY") == 2500

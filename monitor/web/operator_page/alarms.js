@@ -69,7 +69,7 @@ function draw() {
   at("alarm-list").replaceChildren(...(parts.length ? parts : [element("p", "None.", "none")]));
   unacked = alarms.filter(one => !one.acked).length;
   at("ack-all").hidden = unacked < 2;
-  if (focus) [...at("alarm-list").querySelectorAll("button")].find(one => one.dataset.alarm === focus.alarm && one.dataset.mode === focus.mode)?.focus();
+  if (focus) [...at("alarm-list").querySelectorAll("button")].find(one => one.dataset.alarm === focus.alarm && one.dataset.mode === focus.mode)?.focus({preventScroll: true});  // who has scrolled away stays there
   renewSheet(alarms);
 }
 

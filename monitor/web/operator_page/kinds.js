@@ -56,7 +56,7 @@ function list(made) {
   const there = at("kinds").children, focus = document.activeElement;
   if (made.length === there.length && made.every((one, index) => one === there[index])) return;
   at("kinds").replaceChildren(...made);
-  if (at("kinds").contains(focus) && focus !== document.activeElement) focus.focus();
+  if (at("kinds").contains(focus) && focus !== document.activeElement) focus.focus({preventScroll: true});
 }
 
 function box(kind) {
