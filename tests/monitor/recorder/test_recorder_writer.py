@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from frames import normal, with_spot
-from recorder_example import T_NS, Plant, failed, plant
+from recorder_example import Plant, failed, plant
 
 from monitor.bundle import Bundle
 from monitor.recorder import board, recording
 from monitor.recorder.shelf import Pin, Shelf
-from monitor.recorder.writer import Writer
 from monitor.score import load_scorer
 
 
@@ -190,7 +189,7 @@ def test_on_a_full_disk_it_is_tried_once_more(works: Plant, times: int, written:
     (old,) = works.record()
     shelf = FullDisk(works.shelf.folder)
     shelf.times = times
-    works.writer = Writer(shelf, 2**26, works.about, None, works.counts, lambda: T_NS)
+    works.writer = works.write_on(shelf)
     show_an_event(works, 2)
     names = works.record()
     assert old not in names
