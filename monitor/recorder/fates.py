@@ -98,7 +98,7 @@ class Fates:
         with self._lock:
             for key in keys:
                 if key not in self._given_up:
-                    recordlog.append(self._log(), (*key, self.parts(key), REASONS.index(reason)))
+                    recordlog.append(self._kept(), (*key, self.parts(key), REASONS.index(reason)))
                     self._given_up[key] = None
                     if not self.parts(key):
                         self._board["failed"][REASONS.index(reason)] += 1
@@ -119,10 +119,10 @@ class Fates:
         """
         cursor, follows = int(self._board["cursor"][0]), bool(self._board["follows"][0])
         writing = bytes(self._board["writing"][0]).decode()
+        self.end()
         if writing:
             self._take_up(writing, shelf)
         unsettled = self._unsettled(log, cursor)
-        self.end()
         self._board["follows"][0] = 0
         if follows and not writing:
             self._try(unsettled)
@@ -155,16 +155,16 @@ class Fates:
     def _try(self, keys: Iterable[Key]) -> None:
         with self._lock:
             for key in keys:
-                recordlog.append(self._log(), (*key, self.parts(key), TRIED))
+                recordlog.append(self._kept(), (*key, self.parts(key), TRIED))
 
     def _note(self, key: Key, heard: int) -> None:
         self._recorded[key] = self.parts(key) + 1, heard
         _bound(self._recorded)
 
     def _noted(self) -> list[list[Any]]:
-        return recordlog.read(self._log(), START)[0]
+        return recordlog.read(self._kept(), START)[0]
 
-    def _log(self) -> Arrays:
+    def _kept(self) -> Arrays:
         return {name: self._board[f"fate_{name}"] for name in ("count", "epoch", "records")}
 
 

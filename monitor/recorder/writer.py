@@ -6,7 +6,6 @@ import os
 import queue
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -93,8 +92,6 @@ class Writer:
     def _try(self, name: str, take: Take) -> bool:
         """Whether it is written; else it is counted why not."""
         try:
-            with suppress(ShelfError):  # when it is written it shows whether there is room
-                self._make_room(self._expected(take))
             self._put(name, take)
         except ShelfError as error:
             self._refuse("budget", f"{name} is not kept: {error} (recorder.mib)")
@@ -123,7 +120,10 @@ class Writer:
         self._board["disk"][0] = disk.f_blocks * disk.f_frsize
 
     def _put(self, name: str, take: Take) -> None:
-        """Write the file. Where the disk is full the oldest recordings give way, and it is tried once more."""
+        """Write the file, and make room for it within the budget once it is whole on disk, before it has its name.
+
+        Where the disk is full the oldest recordings give way, and it is tried once more.
+        """
         try:
             self._shelf.put(name, lambda path: self._fill(path, take), self._make_room)
         except OSError as error:

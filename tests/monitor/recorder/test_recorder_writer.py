@@ -94,6 +94,41 @@ def test_the_oldest_gives_way_and_pinned_ones_stay(small_bundle: Bundle, tmp_pat
         assert failed(works.counts) == {}
 
 
+class Watching(Shelf):
+    """Notes what there is when a new recording is whole under its hidden name, and when it has its own."""
+
+    def put(
+        self, name: str, write: Callable[[Path], object], admit: Callable[[int], object] = lambda nbytes: None
+    ) -> None:
+        def admit_whole(nbytes: int) -> None:
+            (scratch,) = self.folder.glob(".*.part")
+            assert recording.read(scratch).attributes["gaps"] == 0
+            self.before = [one.name for one in self.files()]
+            admit(nbytes)
+
+        super().put(name, write, admit_whole)
+        self.after = self.files()
+
+
+def test_the_old_ones_are_there_until_the_new_one_is_whole_and_the_budget_always_holds(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    budget = 2**18
+    with plant(small_bundle, tmp_path / "kept") as works:
+        shelf = Watching(works.shelf.folder)
+        works.writer = works.write_on(shelf, budget)
+        left: list[str] = []
+        removed = 0
+        for seed in range(1, 8):
+            show_an_event(works, seed)
+            works.record()
+            assert shelf.before == left, "a kill while it was written would have cost none of them"
+            left = [one.name for one in shelf.after]
+            assert sum(one.nbytes for one in shelf.after) <= budget
+            removed += len(shelf.before) + 1 - len(left)
+        assert removed > 2
+
+
 def test_one_that_is_larger_than_the_budget_is_refused_with_a_line(
     small_bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
