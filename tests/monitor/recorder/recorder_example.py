@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +226,12 @@ def seqs(take: Take) -> list[int]:
 
 def failed(counts: Arrays) -> dict[str, int]:
     return {reason: count for reason, count in board.counts(counts).failed.items() if count}
+
+
+def fill(ballast: Path, free: int) -> None:
+    """Leave *free* bytes beside it."""
+    ballast.unlink(missing_ok=True)
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(ballast, ballast.stat().st_size - free)

@@ -1,15 +1,12 @@
-import contextlib
 import errno
 import logging
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from frames import normal, with_spot
-from recorder_example import Plant, failed, plant
+from recorder_example import Plant, failed, fill, plant
 
 from monitor.bundle import Bundle
 from monitor.recorder import board, recording
@@ -140,18 +137,6 @@ def test_one_that_is_larger_than_the_budget_is_refused_with_a_line(
     assert "recorder.mib" in caplog.text
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few hundred kilobytes, in memory."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_disk_is_told_once_and_counted_and_nothing_half_written_stays(
     small_bundle: Bundle, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -230,12 +215,3 @@ def test_on_a_full_disk_it_is_tried_once_more(works: Plant, times: int, written:
     assert old not in names
     assert len(names) == written
     assert failed(works.counts) == ({} if written else {"disk": 1})
-
-
-def fill(ballast: Path, free: int) -> None:
-    """Leave *free* bytes beside it."""
-    ballast.unlink(missing_ok=True)
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    os.truncate(ballast, ballast.stat().st_size - free)
