@@ -81,14 +81,19 @@ def read(log: Arrays, position: int) -> tuple[list[EventRecord], int, int]:
     Lost is what had already been overwritten, and what does not decode: a reader that died of one bad record would
     die of it again at each start.
     """
+    found, end = placed(log, position)
+    return [record for _, record in found], end, max(end - position, 0) - len(found)
+
+
+def placed(log: Arrays, position: int) -> tuple[list[tuple[int, EventRecord]], int]:
+    """Likewise, each with its own position; and the next one."""
     end = int(log["count"][0])
     start = max(position, end - SLOTS)
     found = [bytes(log["records"][i % SLOTS, : log["sizes"][i % SLOTS]]) for i in range(start, end)]
     # What the writer overwrote while we copied may be torn: the writer is at most one record into its next slot.
     torn = max(0, int(log["count"][0]) + 1 - SLOTS - start)
-    decoded = [_decode(data) for data in found[torn:]]
-    records = [record for record in decoded if record is not None]
-    return records, end, max(end - position, 0) - len(records)
+    decoded = ((at, _decode(data)) for at, data in enumerate(found[torn:], start + torn))
+    return [(at, record) for at, record in decoded if record is not None], end
 
 
 def _decode(data: bytes) -> EventRecord | None:

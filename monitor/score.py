@@ -98,7 +98,8 @@ def values_as_recorded(bundle: Bundle, recorded: Recorded, scores: Scores) -> np
 def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
     """As `score_table`, from the *scores* of all frames of *recording*.
 
-    What the daemon did not judge (the process was off, say) is not judged here either: no joint score (NaN), no flag.
+    What the daemon did not judge (the process was off, say) is not judged here either: no joint score (NaN) and no
+    source of one (null), no flag.
     """
     charts, count_frames = bundle.manifest.charts, len(recording.frames)
     sequence, contexts = np.arange(count_frames, dtype=np.int64), np.full(count_frames, recording.context.encode())
@@ -119,7 +120,7 @@ def table_of(bundle: Bundle, recording: Recording, scores: Scores) -> pa.Table:
         "local_row": scores.where[:, 0],
         "local_column": scores.where[:, 1],
         "joint": joint_scores,
-        "source": pa.array([charts[index] for index in source]),
+        "source": pa.array([charts[index] for index in source], pa.string(), mask=~judged),
         "flag": joint_scores > 1,
     }
     for index, chart in enumerate(charts):

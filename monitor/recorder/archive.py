@@ -5,6 +5,7 @@ process leaves all but the piece that it was writing; when the job is over the s
 (`archive_stream`), at once or at the next start.
 """
 
+import io
 import logging
 import queue
 import re
@@ -43,6 +44,8 @@ WAITING_MOST: Final = 32
 more room nothing is archived."""
 
 LOOK_S: Final = 1.0
+TRY_NS: Final = 60_000_000_000
+"""A stream that the disk refuses to make a file of is tried again after so long: it may be large."""
 
 _log = logging.getLogger("monitor.recorder")
 
@@ -140,6 +143,17 @@ class Archive:
             self._board["archive_missing"][0] += len(group.records)
 
 
+class _Whole(io.FileIO):
+    """A file that takes all it is given or raises OSError: of a nearly full disk Arrow does not notice what it left."""
+
+    def write(self, content: Any) -> int:
+        left = memoryview(content).cast("B")
+        count = len(left)
+        while len(left):
+            left = left[super().write(left) :]
+        return count
+
+
 class _Open(NamedTuple):
     """A stream that is being written."""
 
@@ -169,6 +183,8 @@ class Files:
         self._wall_clock, self._clock = wall_clock, clock
         self._open: _Open | None = None
         self._refused = False
+        self._left: set[Path] = set()  # streams that the disk refused to make files of
+        self._next_try_ns = 0
 
     def recover(self) -> None:
         """Finish what an earlier process has left."""
@@ -186,7 +202,7 @@ class Files:
             part = group.part(lo, hi)
             try:
                 self._write(bytes(jobs[lo]), part)
-                self._refused = False
+                self._refused = bool(self._left)
             except OSError as error:
                 self._board["archive_missing"][0] += hi - lo
                 self._refuse(error)
@@ -194,7 +210,11 @@ class Files:
         self.look()
 
     def look(self) -> None:
-        """Finish a file that is old or long enough."""
+        """Finish a file that is old or long enough, and what could not be finished when it was."""
+        if self._left and self._clock() >= self._next_try_ns:
+            for path in sorted(self._left):
+                self._to_parquet(path)
+            self._count()
         if self._open is None:
             return
         age_s = (self._clock() - self._open.began_ns) / 1e9
@@ -213,7 +233,6 @@ class Files:
             return
         done, self._open = self._open, None
         try:
-            done.writer.close()
             done.file.close()
         except OSError as error:
             self._refuse(error)
@@ -226,12 +245,29 @@ class Files:
         table = table_of(part, self._about)
         if self._open is None:
             path = self._folder / f".{self._name(job)}{STREAM}"
-            file = path.open("wb", buffering=0)
+            file = _Whole(path, "wb")
             self._open = _Open(job, path, file, pa.ipc.new_stream(file, table.schema), self._clock(), 0)
-        for batch in table.to_batches():
-            self._open.writer.write_batch(batch)
+        whole = self._open.file.tell()
+        try:
+            for batch in table.to_batches():
+                self._open.writer.write_batch(batch)
+        except OSError:
+            self._break_off(self._open, whole)
+            raise
         self._open = self._open._replace(rows=self._open.rows + table.num_rows)
         self._board["archived"][0] += table.num_rows
+
+    def _break_off(self, held: _Open, whole: int) -> None:
+        """The disk refused what follows the first *whole* bytes of the stream: the next group begins another."""
+        self._open = None
+        with suppress(OSError):
+            held.file.truncate(whole)
+        with suppress(OSError):
+            held.file.close()
+        if held.rows:
+            self._left.add(held.path)
+        else:
+            held.path.unlink(missing_ok=True)
 
     def _name(self, job: bytes) -> str:
         t_ns = self._wall_clock()
@@ -240,10 +276,11 @@ class Files:
         return f"{stamp}.{t_ns // 1_000_000 % 1000:03d}Z_{slug}"
 
     def _to_parquet(self, stream: Path) -> None:
-        """A Parquet file of what can be read of *stream*, which then goes; it stays where the disk refuses.
+        """A Parquet file of what can be read of *stream*, which then goes; it stays where the disk refuses, for `look`.
 
         A stream that is damaged is set aside, so that the next start does not take it up again.
         """
+        self._left.discard(stream)
         name = stream.name[1:].removesuffix(STREAM)
         path = self._folder / (name + SUFFIX)
         scratch = path.with_name(f".{path.name}.part")
@@ -261,6 +298,8 @@ class Files:
             _log.error("%s is not kept: %s (recorder.archive_mib)", path.name, error)
         except OSError as error:
             self._refuse(error)
+            self._left.add(stream)
+            self._next_try_ns = self._clock() + TRY_NS
         finally:
             scratch.unlink(missing_ok=True)
 

@@ -20,8 +20,13 @@ frames was left in the ring, its records were lost, the recorder was killed at i
 
 NAME_BYTES: Final = 128
 NOTICES: Final = 1024
+FATES: Final = 4096
+"""More than there are of all events that the event log holds records of."""
 
-_NOTICE: Final = np.dtype([("epoch", "S32"), ("event", "<i8"), ("began_t_ns", "<i8"), ("name", f"S{NAME_BYTES}")])
+_NOTICE: Final = np.dtype(
+    [("epoch", "S32"), ("event", "<i8"), ("began_t_ns", "<i8"), ("name", f"S{NAME_BYTES}"), ("heard", "<i8")]
+)
+_FATE: Final = np.dtype([("epoch", "S32"), ("event", "<i8"), ("part", "<i8"), ("reason", "<i8")])
 
 
 class Notice(NamedTuple):
@@ -31,6 +36,7 @@ class Notice(NamedTuple):
     event: int
     began_t_ns: int  # Unix, when the event was first told of
     name: str
+    heard: int = 0  # records of the event log before it are those that it speaks of
 
 
 class Counts(NamedTuple):
@@ -56,16 +62,20 @@ class Counts(NamedTuple):
 def fields() -> Fields:
     """The arrays of the board."""
     log = {f"notice_{name}": spec for name, spec in recordlog.fields(_NOTICE, NOTICES).items()}
+    fates = {f"fate_{name}": spec for name, spec in recordlog.fields(_FATE, FATES).items()}
     numbers = [name for name in Counts._fields if name != "failed"]
     return {
         "pid": ("i8", (1,)),
         "cursor": ("i8", (1,)),  # records of the event log whose events are all recorded, or given up
-        "began_at": ("i8", (1,)),  # the cursor at which the last process went on with what one left, and one; 0: none
-        "began_to": ("i8", (1,)),  # ... and up to where
+        "heard": ("i8", (1,)),  # records that any process has taken in
+        "follows": ("i8", (1,)),  # 1: the last process has taken some in, or looked for them
+        "writing": (f"S{NAME_BYTES}", (1,)),  # the name of the recording that is being written; empty: none is
+        "writing_heard": ("i8", (1,)),  # ... which speaks of records before this one
         "archive_cursor": ("i8", (1,)),  # the ring's position up to which rows are in the archive, or given up
         "failed": ("i8", (len(REASONS),)),
         **dict.fromkeys(numbers, ("i8", (1,))),
         **log,
+        **fates,
     }
 
 

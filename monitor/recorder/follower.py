@@ -5,19 +5,19 @@ unless the ring would overwrite them before.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from calibration.memory import MemoryChart
 from monitor import eventlog
-from monitor.alarms.alarm import RATES, SERVICE_SOURCES
 from monitor.eventlog import EventRecord
 from monitor.recorder import notes
+from monitor.recorder.fates import Fates, is_recorded
 from monitor.recorder.notes import Note
 from monitor.recorder.remembering import after, judged_of
-from monitor.recorder.take import NO_ROOM, Episode, Key, Stretch, Take
+from monitor.recorder.take import NO_ROOM, OVERWRITTEN, Episode, Key, Stretch, Take
 from monitor.ring import Ring
 from monitor.shared import Arrays
 
@@ -44,7 +44,7 @@ class Extent(NamedTuple):
 
 
 class Follower:
-    """Used by one thread. *failed* is told why an event will have no recording."""
+    """Used by one thread. *fates* is told why an event will have no recording."""
 
     def __init__(
         self,
@@ -52,18 +52,17 @@ class Follower:
         log: Arrays,
         noted: Arrays,  # what the chart that remembers held
         extent: Extent,
-        failed: Callable[[str, int], None],
+        fates: Fates,
         cursor: int = 0,
-        known: Iterable[Key] = (),  # events that have a recording
         chart: MemoryChart | None = None,  # the chart that remembers
     ) -> None:
         self._ring, self._log, self._noted, self._extent = ring, log, noted, extent
         self._chart = chart
-        self._failed = failed
+        self._fates = fates
         self._position = cursor
         self._takes: list[Take] = []
         # Events that are done with: up to which position they are recorded, -1 of those that will not be.
-        self._known: dict[Key, int] = dict.fromkeys(known, ring.written)
+        self._known: dict[Key, int] = dict.fromkeys(fates.recorded, ring.written) | dict.fromkeys(fates.given_up, -1)
         self._written, self._settled = -1, ring.oldest_intact()  # nothing was looked at yet
         self._written_ns = 0
         self._held = 0  # bytes that the writer has still
@@ -91,17 +90,13 @@ class Follower:
         The *last* turn waits for nothing more: all is returned.
         """
         self._held = writing
-        mark = self._position
-        records, self._position, lost = eventlog.read(self._log, self._position)
-        if lost:
-            _log.error("%d event records were overwritten before they were read", lost)
-            self._failed("lost", lost)
+        records = self._listen()
         if self._ring.written != self._written:
             self._written, self._written_ns = self._ring.written, now_ns
         ready = self._settle(now_ns, last)
-        for record in records:
-            if record.source not in RATES and record.source not in SERVICE_SOURCES and record.phase != "settled":
-                self._hear(record, mark, now_ns)
+        for position, record in records:
+            if is_recorded(record):
+                self._hear(record, position, now_ns)
                 for take in self._takes:  # before the next one: it shares a recording with a window that overlaps
                     self._extend(take, ready)
         for take in self._takes:
@@ -113,8 +108,19 @@ class Follower:
         for take in done:
             for stretch in take.stretches:
                 stretch.end = min(stretch.end, max(stretch.copied, stretch.lo))
+            take.heard = self._position
             self._remember(take.episodes, take.hi)
         return done
+
+    def _listen(self) -> list[tuple[int, EventRecord]]:
+        """Records of the event log that are new, with their positions there."""
+        records, end = eventlog.placed(self._log, self._position)
+        lost = self._fates.hear(self._position, [at for at, _ in records], end)
+        self._position = end
+        if lost:
+            _log.error("%d event records were overwritten before they were read", lost)
+            self._fates.lost(lost)
+        return records
 
     def _settle(self, now_ns: int, last: bool) -> int:
         """Up to where frames may be copied: settled already at the last turn, so that no score is half written."""
@@ -125,17 +131,19 @@ class Follower:
         self._settled = settled_until(self._ring, max(ready, self._ring.oldest_intact()), self._written)
         return max(ready, self._written - int(URGENT * self._ring.slots))
 
-    def _hear(self, record: EventRecord, mark: int, now_ns: int) -> None:
+    def _hear(self, record: EventRecord, position: int, now_ns: int) -> None:
         key = record.epoch, record.event
         for take in self._takes:
             for other, episode in take.episodes.items():  # a process that died ends its events by itself
                 if other[0] != record.epoch and not episode.ended:
                     take.episodes[other] = episode._replace(ended=True)
+        if self._fates.is_told(key, position):  # by an earlier process
+            return
         known = next((take for take in self._takes if key in take.episodes), None)
         if known is not None:
             self._go_on(known, key, record, now_ns)
         elif key not in self._known or (record.phase == "grew" and self._known[key] >= 0):
-            self._begin(key, record, mark, now_ns)
+            self._begin(key, record, position, now_ns)
 
     def _go_on(self, take: Take, key: Key, record: EventRecord, now_ns: int) -> None:
         before = take.episodes[key]
@@ -154,8 +162,7 @@ class Follower:
         episode = self._locate(record)
         if episode is None:
             _log.warning("event %d of %s: none of its frames is left in the ring", record.event, record.source)
-            self._failed("overwritten", 1)
-            self._remember([key], -1)
+            self._give_up(key, OVERWRITTEN)
             return
         lo = max(episode.first - self._extent.before, self._known.get(key, 0), 0)
         latest = self._takes[-1] if self._takes else None
@@ -167,12 +174,15 @@ class Follower:
             lo = max(lo, latest.hi)  # those before lie in the recording before
         end = max(episode.last + self._extent.after + 1, lo + 1)
         if not self._has_room((end - lo) * self._ring.pixels[0].nbytes):
-            self._failed(NO_ROOM, 1)
-            self._remember([key], -1)
+            self._give_up(key, NO_ROOM)
             return
         take = Take(self._stretch(lo, min(end, lo + self._extent.longest)), mark, now_ns)
         take.episodes[key], take.last = episode, episode.last
         self._takes.append(take)
+
+    def _give_up(self, key: Key, why: str) -> None:
+        self._fates.give_up(why, [key])
+        self._remember([key], -1)
 
     def _stretch(self, lo: int, end: int) -> Stretch:
         return Stretch(self._ring, lo, end, self._note_at(lo))

@@ -16,13 +16,12 @@ from typing import Final
 
 from models.scorer import Scorer
 from monitor import bundle as bundles
-from monitor import eventlog, logs, orders
+from monitor import logs, orders
 from monitor.bundle import Bundle, BundleError
 from monitor.config import Config
 from monitor.orders import Memory, Orders
-from monitor.recorder import board
 from monitor.recorder.archive import Archive
-from monitor.recorder.board import REASONS
+from monitor.recorder.fates import Fates
 from monitor.recorder.follower import Extent, Follower
 from monitor.recorder.recording import About
 from monitor.recorder.shelf import Shelf
@@ -57,22 +56,6 @@ def about_of(config: Config, bundle: Bundle) -> About:
     return About(config.camera, bundle.sha256, held.settings, held.charts, bundle.context_limits, config.input.rate_hz)
 
 
-def first_cursor(memory: Memory) -> int:
-    """Where to go on in the event log; past what an earlier process was killed at twice, which is counted."""
-    arrays, log = memory.recorder, memory.log
-    cursor, end = int(arrays["cursor"][0]), int(log["count"][0])
-    if cursor < end and int(arrays["began_at"][0]) == cursor + 1:
-        tried = int(arrays["began_to"][0]) - cursor
-        records = eventlog.read(log, cursor)[0][:tried]
-        events = {(one.epoch, one.event) for one in records if one.phase != "settled"}
-        arrays["failed"][REASONS.index("killed")] += len(events)
-        _log.error("the recorder was killed twice at the same events: %d are not recorded", len(events))
-        cursor += tried
-        arrays["cursor"][0] = cursor
-    arrays["began_at"][0], arrays["began_to"][0] = cursor + 1 if cursor < end else 0, end
-    return cursor
-
-
 class Recorder:
     """The parts of the process."""
 
@@ -87,18 +70,13 @@ class Recorder:
         shelf = Shelf(place)
         if left := shelf.clean():
             _log.info("%d files that were half written are removed", left)
-        known = [(one.epoch, one.event) for one in board.news(self._board, board.START)[0]]
-
-        def failed(reason: str, events: int) -> None:
-            self._board["failed"][REASONS.index(reason)] += events
-
-        self.follower = Follower(
-            ring, memory.log, memory.notes, extent_of(config), failed, first_cursor(memory), known, bundle.memory
-        )
+        self.fates = Fates(self._board)
+        cursor = self.fates.go_on(memory.log, shelf)
+        self.follower = Follower(ring, memory.log, memory.notes, extent_of(config), self.fates, cursor, bundle.memory)
         held = bundle.manifest
         scorer = Scorer(bundle.tensors, held.height, held.width)
         budget = round(config.recorder.mib * 2**20)
-        self.writer = Writer(shelf, budget, about_of(config, bundle), scorer, self._board, wall_clock)
+        self.writer = Writer(shelf, budget, about_of(config, bundle), scorer, self._board, self.fates, wall_clock)
         self.archive: Archive | None = None
         if config.recorder.archive:
             self.archive = Archive(ring, config.recorder, place, about_of(config, bundle), self._board, wall_clock)
@@ -131,10 +109,10 @@ class Recorder:
         thread.join(DRAIN_S)
         if self.archive is not None:
             self.archive.close(max(ends_ns - self._clock(), 0) / 1e9)
-        left = sum(len(take.episodes) for take in self.writer.pending)
+        left = [key for take in self.writer.pending for key in take.episodes]
         if left:
-            _log.error("%d events could not be recorded before the daemon stopped", left)
-            self._board["failed"][REASONS.index("stopping")] += left
+            _log.error("%d events could not be recorded before the daemon stopped", len(left))
+            self.fates.give_up("stopping", left)
 
 
 def run(given: Orders) -> int:

@@ -153,7 +153,7 @@ class Take:
     """What is to become one recording: the head, and of events that go on for long the peak's and the end's frames."""
 
     def __init__(self, head: Stretch, mark: int, since_ns: int) -> None:
-        """*mark*: the event log's position before its first record; *since_ns*: monotonic, as of now."""
+        """*mark*: the event log's position of its first record; *since_ns*: monotonic, as of now."""
         self.head = head
         self.mark = mark
         self.changed_ns = since_ns  # when frames, or records of its events, came last
@@ -162,6 +162,7 @@ class Take:
         self.scanned = head.lo  # frames before it were looked at for exceedances
         self.last = head.lo  # position of the last frame that was over a limit
         self.full = False  # the head grows no more
+        self.heard = 0  # once it is whole: records of the event log before it are those that it speaks of
 
     @property
     def stretches(self) -> list[Stretch]:

@@ -6,18 +6,16 @@ import os
 import queue
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from models.scorer import Scorer
-from monitor.recorder import board
-from monitor.recorder.board import REASONS, Notice
+from monitor.recorder.fates import Fates
 from monitor.recorder.recording import About, PeakShown, beside, peak_of, write
 from monitor.recorder.shelf import Shelf, ShelfError, name_of
-from monitor.recorder.take import NO_ROOM, OVERWRITTEN, Episode, Key, Take, count_missing
+from monitor.recorder.take import NO_ROOM, OVERWRITTEN, Episode, Take, count_missing
 from monitor.shared import Arrays
 
 PACKED: Final = 0.6
@@ -27,7 +25,6 @@ SPARE: Final = 1.25
 """On a full disk so many times the expected size gives way: the second try is the last."""
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-PARTS_KNOWN: Final = 1024
 
 _log = logging.getLogger("monitor.recorder")
 
@@ -42,15 +39,15 @@ class Writer:
         about: About,
         scorer: Scorer | None,
         counts: Arrays,
+        fates: Fates,
         wall_clock: Callable[[], int],
     ) -> None:
         """*budget* in bytes; *counts*: the board. Without a *scorer* there is no residual of the peak."""
         self._shelf, self._budget, self._about, self._scorer = shelf, budget, about, scorer
-        self._board, self._wall_clock = counts, wall_clock
+        self._board, self._fates, self._wall_clock = counts, fates, wall_clock
         self._waiting: queue.SimpleQueue[Take | None] = queue.SimpleQueue()
         self._pending: list[Take] = []
         self._packed = PACKED
-        self._parts: dict[Key, int] = {}  # of events that have recordings: how many
         self._refused = ""
 
     @property
@@ -86,24 +83,28 @@ class Writer:
             self._fail(take, NO_ROOM if NO_ROOM in found else "overwritten")
             return
         name = self._name(take)
+        self._fates.begin(name, take.episodes, take.heard)
+        if self._try(name, take):
+            self._tell(take, name)
+        self._fates.end()
+        self.count()
+
+    def _try(self, name: str, take: Take) -> bool:
+        """Whether it is written; else it is counted why not."""
         try:
-            with suppress(ShelfError):  # when it is written it shows whether there is room
-                self._make_room(self._expected(take))
             self._put(name, take)
         except ShelfError as error:
             self._refuse("budget", f"{name} is not kept: {error} (recorder.mib)")
             self._fail(take, "budget")
-            return
+            return False
         except (OSError, RuntimeError) as error:  # h5py has either
             self._refuse("disk", f"{name} cannot be written: {_reason(error)}")
             self._fail(take, "disk")
-            return
+            return False
         self._refused = ""
         size = self._shelf.path(name).stat().st_size
         self._packed = 0.5 * self._packed + 0.5 * size / max(take.nbytes, 1)
-        self._board["written"][0] += 1
-        self._tell(take, name)
-        self.count()
+        return True
 
     def count(self) -> None:
         """Put on the board what there is."""
@@ -119,7 +120,10 @@ class Writer:
         self._board["disk"][0] = disk.f_blocks * disk.f_frsize
 
     def _put(self, name: str, take: Take) -> None:
-        """Write the file. Where the disk is full the oldest recordings give way, and it is tried once more."""
+        """Write the file, and make room for it within the budget once it is whole on disk, before it has its name.
+
+        Where the disk is full the oldest recordings give way, and it is tried once more.
+        """
         try:
             self._shelf.put(name, lambda path: self._fill(path, take), self._make_room)
         except OSError as error:
@@ -138,14 +142,10 @@ class Writer:
     def _name(self, take: Take) -> str:
         first = _first(take)
         key = first.record.epoch, first.record.event
-        return name_of(first.began_t_ns, *key, self._parts.get(key, 0))
+        return name_of(first.began_t_ns, *key, self._fates.parts(key))
 
     def _tell(self, take: Take, name: str) -> None:
-        for (epoch, event), episode in take.episodes.items():
-            board.tell(self._board, Notice(epoch, event, episode.began_t_ns, name))
-            self._parts[epoch, event] = self._parts.get((epoch, event), 0) + 1
-        while len(self._parts) > PARTS_KNOWN:
-            del self._parts[next(iter(self._parts))]
+        self._fates.tell(name, {key: episode.began_t_ns for key, episode in take.episodes.items()}, take.heard)
         _log.info("%s: %d frames of %d event(s)", name, take.frames, len(take.episodes))
 
     def _make_room(self, nbytes: int) -> None:
@@ -171,7 +171,7 @@ class Writer:
         return None
 
     def _fail(self, take: Take, reason: str) -> None:
-        self._board["failed"][REASONS.index(reason)] += len(take.episodes)
+        self._fates.give_up(reason, take.episodes)
 
     def _refuse(self, kind: str, why: str) -> None:
         """One line, however many recordings a full disk refuses."""

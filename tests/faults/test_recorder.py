@@ -16,21 +16,17 @@ import pytest
 from daemon import Camera, Daemon
 from daemon_example import some_config
 from frames import normal, with_spot
+from hand_example import Hand
 from side_example import wait_for
 
-from monitor import eventlog, service
+from monitor import service
 from monitor.alarms.alarm import Alarm
 from monitor.bundle import Bundle
 from monitor.config import Config
-from monitor.eventlog import EventRecord
 from monitor.orders import Memory, Orders, open_memory
 from monitor.recorder import board, recording
 from monitor.recorder.board import Counts
 from monitor.recorder.config import Recorder
-from monitor.ring import Ring
-from monitor.types import Peak
-from monitor.wire import native
-from monitor.wire.native import WireLimits, decode
 
 KILLS = 40
 LONGEST_S = (0.0, 0.005, 0.4)  # after the first byte, in turn: at once, about within the write, mostly after it
@@ -42,13 +38,13 @@ CLOSE = 600  # frames between the last ones, whose windows overlap
 BEFORE, AFTER = 1500, 1000
 
 
-class Process:
-    """A recorder's process and those around it: frames are judged by hand, events told by hand."""
+class Process(Hand):
+    """A recorder's process and those around it."""
 
     def __init__(self, given: Orders, memory: Memory) -> None:
-        self.given, self.memory, self.ring = given, memory, Ring(memory.ring)
+        super().__init__(memory)
+        self.given = given
         self.folder = given.config.recorder.place(given.config.journal)
-        self.seq = self.events = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,44 +63,6 @@ class Process:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
-
-    def show(self, count: int) -> int:
-        """Frames whose pixels are their number, judged; the position of the first."""
-        numbers = np.arange(self.seq, self.seq + count).astype(np.uint8)
-        pixels = np.broadcast_to(numbers[:, None, None], (count, 32, 32))
-        message = decode(native.encode("melt", "s", self.seq, 1000 * self.seq, pixels), WireLimits())
-        first, hi = self.ring.write(message, 0, count, 0, 77)
-        lo = first
-        while lo < hi:
-            end = self.ring.until_wrap(lo, hi)
-            records = self.ring.records(lo, end)
-            records["joint"], records["t2"], records["judged_ns"] = 0.5, 1.0, 5
-            lo = end
-        self.seq += count
-        return first
-
-    def have_an_event(self) -> None:
-        self.show(1500)
-        first = self.show(3)
-        self.show(1500)
-        self.events += 1
-        for phase in ("began", "ended"):
-            eventlog.append(
-                self.memory.log,
-                EventRecord(
-                    phase,
-                    "hot-1",
-                    self.events,
-                    "t2",
-                    10**18 + self.events * 10**9,
-                    stream="s",
-                    first_seq=self.seq - 1503,
-                    last_seq=self.seq - 1501,
-                    peak=Peak(self.seq - 1503, 9.0, 3.0, 3.0),
-                    position=first,
-                    mono_ns=5,
-                ),
-            )
 
     def runs(self) -> bool:
         """Whether it has taken its place, and removed what an earlier one left half written."""
@@ -148,7 +106,7 @@ def test_killed_at_random_moments_it_leaves_files_that_open_or_none(process: Pro
     chance, never, half = random.Random(7), threading.Event(), 0
     for kill in range(KILLS):
         process.start()
-        process.have_an_event()
+        process.have_an_event(1500)
         wait_for(process.runs, 30)
         ends_s = time.monotonic() + 30  # without a pause between two looks: a write takes some ten milliseconds
         while not (process.files(".*.part") or process.done):
@@ -159,7 +117,7 @@ def test_killed_at_random_moments_it_leaves_files_that_open_or_none(process: Pro
         for path in process.files():
             require_whole(path)
     process.start()
-    process.have_an_event()
+    process.have_an_event(1500)
     wait_for(lambda: process.done and process.files()[-1].name.endswith(f"_{process.events}.h5"), 30)
     assert process.files(".*.part") == []
     assert half > KILLS / 8, "some were really killed while they wrote"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from monitor.ingest import Ingest
 from monitor.judge import Judge
 from monitor.ledger import Ledger
 from monitor.recorder import board, notes
-from monitor.recorder.board import REASONS
+from monitor.recorder.fates import Fates
 from monitor.recorder.follower import Extent, Follower
 from monitor.recorder.recording import About
 from monitor.recorder.shelf import Shelf
@@ -105,15 +105,16 @@ class Plant:
         self.engine = Engine(
             self.backlog, judge, self.vitals, report, self.clock, lambda: T_NS + self.clock(), None, book
         )
-        self.follower = Follower(self.ring, self.log, self.noted, extent, self.failed, chart=bundle.memory)
+        self.fates = Fates(self.counts)
+        self.follower = Follower(self.ring, self.log, self.noted, extent, self.fates, chart=bundle.memory)
         self.about = About("cam", bundle.sha256, held.settings, held.charts, bundle.context_limits, 1000.0)
         self.shelf = Shelf(folder)
-        scorer = load_scorer(bundle)
-        self.writer = Writer(self.shelf, round(mib * 2**20), self.about, scorer, self.counts, lambda: T_NS)
+        self.scorer = load_scorer(bundle)
+        self.writer = self.write_on(self.shelf, round(mib * 2**20))
         self.seq = 0
 
-    def failed(self, reason: str, events: int) -> None:
-        self.counts["failed"][REASONS.index(reason)] += events
+    def write_on(self, shelf: Shelf, budget: int = 2**26) -> Writer:
+        return Writer(shelf, budget, self.about, self.scorer, self.counts, self.fates, lambda: T_NS)
 
     def send(self, frames: Pixels, *, stream: str = "one", **header: Any) -> None:
         """The camera sends *frames* in one message, a millisecond apart, and they are judged."""
@@ -157,17 +158,18 @@ class Film:
     """A ring without an engine, whose frames are judged by hand, with an event log and who follows it."""
 
     def __init__(self, extent: Extent = EXTENT, slots: int = 256, latent: int = 2) -> None:
-        fields = (Ring.fields(slots, SIDE, SIDE, "uint8", latent), eventlog.fields(), notes.fields(0, 0))
-        ring, self.log, self.noted = lay_out(bytearray(size_of(*fields)), *fields)
+        fields = (
+            Ring.fields(slots, SIDE, SIDE, "uint8", latent),
+            eventlog.fields(),
+            notes.fields(0, 0),
+            board.fields(),
+        )
+        ring, self.log, self.noted, self.counts = lay_out(bytearray(size_of(*fields)), *fields)
         self.ring, self.seq, self.now_ns = Ring(ring), 0, 10**9
-        self.failures: dict[str, int] = {}
         self.follower = self.follow(extent)
 
     def follow(self, extent: Extent = EXTENT, cursor: int = 0) -> Follower:
-        def failed(reason: str, events: int) -> None:
-            self.failures[reason] = self.failures.get(reason, 0) + events
-
-        return Follower(self.ring, self.log, self.noted, extent, failed, cursor)
+        return Follower(self.ring, self.log, self.noted, extent, Fates(self.counts), cursor)
 
     def show(self, count: int, *, over: bool = False, judged: bool = True, skip: int = 0, stream: str = "s") -> int:
         """Write frames whose pixels are their own number, after *skip* that were lost; the position of the first."""
@@ -224,3 +226,12 @@ def seqs(take: Take) -> list[int]:
 
 def failed(counts: Arrays) -> dict[str, int]:
     return {reason: count for reason, count in board.counts(counts).failed.items() if count}
+
+
+def fill(ballast: Path, free: int) -> None:
+    """Leave *free* bytes beside it."""
+    ballast.unlink(missing_ok=True)
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(ballast, ballast.stat().st_size - free)

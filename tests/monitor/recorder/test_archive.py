@@ -1,3 +1,4 @@
+import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from frames import normal
-from recorder_example import T_NS, Plant, plant
+from recorder_example import T_NS, Plant, fill, plant
 
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.recorder import board
-from monitor.recorder.archive import FOLDER, GROUP_NS, WAITING_MOST, Archive
+from monitor.recorder.archive import FOLDER, GROUP_NS, TRY_NS, WAITING_MOST, Archive
 from monitor.recorder.config import Recorder
 from monitor.recorder.process import about_of
 
@@ -192,6 +193,62 @@ def test_after_a_kill_it_goes_on_behind_what_is_written_and_counts_what_is_gone(
 
 def rows_of(kept: Kept) -> list[int]:
     return [seq for path in kept.files() for seq in parquet.read_table(path)["seq"].to_pylist()]
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2, 3, 5, 8])
+def test_after_a_full_disk_it_goes_on_in_another_file_and_what_was_refused_is_counted(
+    small_bundle: Bundle, small_disk: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, pages: int
+) -> None:
+    (tmp_path / "kept").mkdir()
+    with plant(small_bundle, tmp_path / "kept") as works, caplog.at_level(logging.WARNING):
+        kept = Kept(works, small_bundle, small_disk)
+        sent: list[int] = []
+
+        def send(groups: int) -> None:
+            for _ in range(groups):
+                sent.extend(range(works.seq, works.seq + 40))
+                works.send(normal(40, len(sent)), context="")
+                kept.take_in()
+
+        send(3)
+        fill(small_disk / "ballast", free=4096 * pages)
+        send(8)
+        missing = board.counts(works.counts).archive_missing
+        assert missing > 0
+        assert missing % 40 == 0, "a group is there, or it is not"
+        (small_disk / "ballast").unlink()
+        send(3)
+        works.clock.now_ns += TRY_NS
+        kept.archive.files.look()
+        kept.finish()
+        counts, rows = board.counts(works.counts), rows_of(kept)
+        assert counts.archive_missing == missing, "there is room again"
+        assert len(rows) == counts.archived == len(sent) - missing
+        assert rows[:120] == sent[:120]
+        assert rows[-120:] == sent[-120:]
+        assert len(kept.files()) == 2
+        assert list(kept.folder.glob(".*")) == []
+        assert caplog.text.count("the archive cannot be written: ") == 1
+        assert "damaged" not in caplog.text
+
+
+def test_a_file_that_the_disk_refuses_to_finish_is_finished_once_there_is_room(
+    small_bundle: Bundle, small_disk: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").mkdir()
+    with plant(small_bundle, tmp_path / "kept") as works:
+        kept = Kept(works, small_bundle, small_disk)
+        works.send(normal(40, 1), context="", job="one")
+        kept.take_in()
+        fill(small_disk / "ballast", free=0)
+        assert kept.finish() == []
+        (small_disk / "ballast").unlink()
+        kept.archive.files.look()
+        assert kept.files() == [], "a stream may be long: it is not tried at every look"
+        works.clock.now_ns += TRY_NS
+        kept.archive.files.look()
+        assert rows_of(kept) == list(range(40))
+        assert list(kept.folder.glob(".*")) == []
 
 
 def damaged(whole: bytes) -> dict[str, bytes]:

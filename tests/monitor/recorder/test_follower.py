@@ -1,4 +1,4 @@
-from recorder_example import EXTENT, Film, seqs
+from recorder_example import EXTENT, Film, failed, seqs
 
 from monitor.recorder.take import LEFT_OUT, NO_ROOM, NOT_IN_RING, OVERWRITTEN, gaps
 
@@ -136,7 +136,7 @@ def test_an_event_of_which_nothing_is_left_is_counted() -> None:
     film.tell("began", first, first + 2)
     film.show(200)
     assert film.turn() == []
-    assert film.failures == {"overwritten": 1}
+    assert failed(film.counts) == {"overwritten": 1}
 
 
 def test_frames_lost_upstream_are_gaps() -> None:
@@ -169,7 +169,7 @@ def test_without_room_in_memory_what_fits_is_kept_and_the_newest_events_are_coun
     again = film.show(3, over=True)
     film.tell("began", again, again + 2, event=3)
     assert film.turn(writing=2**20) == []
-    assert film.failures == {NO_ROOM: 1}
+    assert failed(film.counts) == {NO_ROOM: 1}
 
 
 def test_a_camera_fault_is_found_by_its_number() -> None:
@@ -247,6 +247,19 @@ def test_its_cursor_stays_before_the_events_that_are_not_whole() -> None:
     film.show(20)
     assert len(film.turn()) == 1
     assert film.follower.cursor == 2
+
+
+def test_its_cursor_stays_at_the_first_record_of_an_event_that_is_not_settled_however_many_came_before() -> None:
+    film = Film()
+    for event in (1, 2, 3):
+        film.show(40)
+        first = film.show(3, over=True)
+        film.tell("began", first, first + 2, event)
+        if event < 3:
+            film.tell("ended", first, first + 2, event)
+    film.show(20)
+    assert [list(take.episodes) for take in film.turn()] == [[("hot-1", 1)], [("hot-1", 2)]]
+    assert film.follower.cursor == 4
 
 
 def test_of_events_told_at_once_each_finds_the_window_that_the_one_before_has_extended() -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from frames import normal, with_spot
 from recorder_example import as_type, failed, plant, remembering_bundle
@@ -10,7 +12,7 @@ from recorder_example import as_type, failed, plant, remembering_bundle
 from monitor.bundle import Bundle
 from monitor.camera.recordings import read
 from monitor.recorder.recording import Recorded
-from monitor.score import score_table
+from monitor.score import score_table, write_table
 
 
 @pytest.fixture(scope="module", params=["uint8", "uint16", "float32"])
@@ -33,6 +35,7 @@ def judged_again(bundle: Bundle, path: Path) -> Recorded:
         np.testing.assert_allclose(again, held.scores[chart][judged], rtol=2e-4, atol=1e-5, err_msg=chart)
         assert np.isnan(held.scores[chart][~judged]).all()
     assert np.isnan(table["joint"].to_numpy()[~judged]).all()
+    assert table["source"].is_valid().to_pylist() == judged.tolist(), "no score comes from no chart"
     for flag in ("flag", *(f"{chart}_flag" for chart in bundle.manifest.charts)):
         assert not table[flag].to_numpy()[~judged].any(), f"{flag} of a frame that was not judged"
     return held
@@ -104,3 +107,25 @@ def test_latents_are_those_that_were_judged_by(bundle: Bundle, tmp_path: Path) -
         (name,) = works.record(last=True)
         held = judged_again(bundle, tmp_path / "kept" / name)
     np.testing.assert_allclose(np.square(held.latents).sum(axis=1), held.scores["t2"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_table_names_no_chart_beside_a_frame_that_was_not_judged(bundle: Bundle, tmp_path: Path, suffix: str) -> None:
+    dtype = bundle.manifest.dtype
+    with plant(bundle, tmp_path / "kept") as works:
+        works.send(as_type(normal(50, 1), dtype))
+        works.send(as_type(with_spot(normal(4, 2)), dtype))
+        works.send(as_type(normal(3, 3), dtype), active=False)
+        works.send(as_type(normal(30, 4), dtype))
+        (name,) = works.record(last=True)
+    recording, out = read(str(tmp_path / "kept" / name)), tmp_path / f"scores{suffix}"
+    write_table(score_table(bundle, [recording]), out)
+    if suffix == ".csv":
+        nothing = pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=[""])
+        sources = pyarrow.csv.read_csv(out, convert_options=nothing)["source"]
+    else:
+        sources = pyarrow.parquet.read_table(out)["source"]
+    assert recording.recorded is not None
+    judged = recording.recorded.columns["judged_ns"] > 0
+    assert sources.is_valid().to_pylist() == judged.tolist()
+    assert (~judged).sum() == 3

@@ -1,32 +1,16 @@
-"""Where a recorder goes on that was killed, and what a daemon that records asks for at its start."""
+"""What a daemon that records asks for at its start."""
 
 from pathlib import Path
 
 import msgspec
 import pytest
-from daemon_example import record, some_config, some_orders
+from daemon_example import some_config
 
-from monitor import eventlog, service
+from monitor import service
 from monitor.bundle import Bundle
 from monitor.orders import open_memory
-from monitor.recorder import board
 from monitor.recorder.config import Recorder
-from monitor.recorder.process import first_cursor
 from monitor.yamlfile import ConfigError
-
-
-def test_it_goes_on_with_what_a_killed_one_left_and_gives_up_what_kills_it_twice(tmp_path: Path) -> None:
-    with some_orders(some_config(tmp_path)) as (_, memory):
-        assert first_cursor(memory) == 0
-        eventlog.append(memory.log, record("began", event=1))
-        eventlog.append(memory.log, record("ended", event=1))
-        assert first_cursor(memory) == 0, "killed once: it is tried again"
-        eventlog.append(memory.log, record("began", event=2))
-        assert first_cursor(memory) == 2, "killed twice: it goes on with what came since"
-        assert board.counts(memory.recorder).failed["killed"] == 1
-        memory.recorder["cursor"][0] = 3
-        assert first_cursor(memory) == 3
-        assert first_cursor(memory) == 3
 
 
 def test_a_ring_keeps_latents_and_notes_only_where_something_is_recorded(tmp_path: Path, small_bundle: Bundle) -> None:

@@ -1,20 +1,16 @@
-import contextlib
 import errno
 import logging
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from frames import normal, with_spot
-from recorder_example import T_NS, Plant, failed, plant
+from recorder_example import Plant, failed, fill, plant
 
 from monitor.bundle import Bundle
 from monitor.recorder import board, recording
 from monitor.recorder.shelf import Pin, Shelf
-from monitor.recorder.writer import Writer
 from monitor.score import load_scorer
 
 
@@ -95,6 +91,41 @@ def test_the_oldest_gives_way_and_pinned_ones_stay(small_bundle: Bundle, tmp_pat
         assert failed(works.counts) == {}
 
 
+class Watching(Shelf):
+    """Notes what there is when a new recording is whole under its hidden name, and when it has its own."""
+
+    def put(
+        self, name: str, write: Callable[[Path], object], admit: Callable[[int], object] = lambda nbytes: None
+    ) -> None:
+        def admit_whole(nbytes: int) -> None:
+            (scratch,) = self.folder.glob(".*.part")
+            assert recording.read(scratch).attributes["gaps"] == 0
+            self.before = [one.name for one in self.files()]
+            admit(nbytes)
+
+        super().put(name, write, admit_whole)
+        self.after = self.files()
+
+
+def test_the_old_ones_are_there_until_the_new_one_is_whole_and_the_budget_always_holds(
+    small_bundle: Bundle, tmp_path: Path
+) -> None:
+    budget = 2**18
+    with plant(small_bundle, tmp_path / "kept") as works:
+        shelf = Watching(works.shelf.folder)
+        works.writer = works.write_on(shelf, budget)
+        left: list[str] = []
+        removed = 0
+        for seed in range(1, 8):
+            show_an_event(works, seed)
+            works.record()
+            assert shelf.before == left, "a kill while it was written would have cost none of them"
+            left = [one.name for one in shelf.after]
+            assert sum(one.nbytes for one in shelf.after) <= budget
+            removed += len(shelf.before) + 1 - len(left)
+        assert removed > 2
+
+
 def test_one_that_is_larger_than_the_budget_is_refused_with_a_line(
     small_bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,18 +135,6 @@ def test_one_that_is_larger_than_the_budget_is_refused_with_a_line(
             assert works.record() == []
     assert failed(works.counts) == {"budget": 3}
     assert "recorder.mib" in caplog.text
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few hundred kilobytes, in memory."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_is_told_once_and_counted_and_nothing_half_written_stays(
@@ -190,18 +209,9 @@ def test_on_a_full_disk_it_is_tried_once_more(works: Plant, times: int, written:
     (old,) = works.record()
     shelf = FullDisk(works.shelf.folder)
     shelf.times = times
-    works.writer = Writer(shelf, 2**26, works.about, None, works.counts, lambda: T_NS)
+    works.writer = works.write_on(shelf)
     show_an_event(works, 2)
     names = works.record()
     assert old not in names
     assert len(names) == written
     assert failed(works.counts) == ({} if written else {"disk": 1})
-
-
-def fill(ballast: Path, free: int) -> None:
-    """Leave *free* bytes beside it."""
-    ballast.unlink(missing_ok=True)
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    os.truncate(ballast, ballast.stat().st_size - free)
