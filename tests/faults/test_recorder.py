@@ -121,7 +121,10 @@ def test_killed_at_random_moments_it_leaves_files_that_open_or_none(process: Pro
     wait_for(lambda: process.done and process.files()[-1].name.endswith(f"_{process.events}.h5"), 30)
     assert process.files(".*.part") == []
     assert half > KILLS / 8, "some were really killed while they wrote"
-    assert len(process.files()) + process.counts.failed["killed"] >= process.events, "each is there, or counted"
+    told = {one.event for one in board.news(process.memory.recorder, board.START)[0]}
+    kept = [row["event"] for path in process.files() for row in recording.tables(path)["events"]]
+    assert sorted(told) == sorted(kept), "each recording is told of, and no event is in two"
+    assert len(kept) + sum(process.counts.failed.values()) == process.events, "each is there, or counted once"
     assert len(process.files()) > KILLS / 10, "and others once they had"
     for path in process.files():
         require_whole(path)
