@@ -74,7 +74,10 @@ Allowed = Callable[[str | None], bool]
 
 def routes(view: View, allowed: Allowed | None) -> list[Route]:
     """The routes over *view*; without a token nothing can be changed, and *allowed* is None."""
+    return [*_shown(view), *_acts(view, allowed)]
 
+
+def _shown(view: View) -> list[Route]:
     lists = asyncio.Semaphore(LISTS_AT_ONCE)
 
     async def alarms(request: Request) -> Response:
@@ -103,6 +106,15 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
         now_t_ns = time.time_ns()
         return answer(view.figures(now_t_ns - math.ceil(query.hours * 3.6e12), now_t_ns))
 
+    return [
+        Route("/api/v1/alarms", alarms, methods=["GET"]),
+        Route("/api/v1/alarms/{target}", history, methods=["GET"]),
+        Route("/api/v1/sources", sources, methods=["GET"]),
+        Route("/api/v1/figures", figures, methods=["GET"]),
+    ]
+
+
+def _acts(view: View, allowed: Allowed | None) -> list[Route]:
     async def acknowledge_all(request: Request) -> Response:
         asked = await asked_of(request, allowed, AcknowledgeAll)
         if isinstance(asked, Response):
@@ -128,12 +140,8 @@ def routes(view: View, allowed: Allowed | None) -> list[Route]:
         return answer({"alarm": said.alarm, "source": said.source, "journaled": said.journaled})
 
     return [
-        Route("/api/v1/alarms", alarms, methods=["GET"]),
         Route("/api/v1/alarms/acknowledge", acknowledge_all, methods=["POST"]),
-        Route("/api/v1/alarms/{target}", history, methods=["GET"]),
         Route("/api/v1/alarms/{target}/{act}", act, methods=["POST"]),
-        Route("/api/v1/sources", sources, methods=["GET"]),
-        Route("/api/v1/figures", figures, methods=["GET"]),
     ]
 
 
