@@ -163,6 +163,7 @@ def sections(well: Receiver, mute: int, panel: int) -> dict[str, Any]:
         "log": {"level": "error"},
         "sinks": {"webhooks": hooks, "mqtt": [broker]},
         "opcua": {"port": panel},
+        "recorder": {"mib": 0},  # a recording is one revision more of each alarm, of which this is not about
     }
 
 
